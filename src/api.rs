@@ -11,7 +11,7 @@ pub use crate::base::{
 };
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
 pub use crate::counter::report::EngineReport;
-pub use crate::gateway::StalePolicy;
+pub use crate::gateway::{Site as GatewaySite, StalePolicy};
 pub use crate::link::main_control::{ControlEvent, RefusedToken};
 pub use crate::market::book::{
     Book, BookState, Level, Side, StaleReason,

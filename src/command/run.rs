@@ -134,9 +134,10 @@ impl Session {
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
-        for (venue, address) in engine.gateways() {
+        for (site, address) in engine.gateways() {
+            let stream = if site.has_stream() { ", /v1/stream too" } else { "" };
             let tls = if config.gateway_access.tls().is_some() { ", with TLS" } else { "" };
-            info!("gateway: {} for its clients at {address}, /v1/stream too{tls}", venue.name());
+            info!("gateway: {} for its clients at {address}{stream}{tls}", site.name());
         }
         if let Some((_, address)) = engine.gateways().first() {
             config.gateway_access.advice(*address).iter().for_each(|line| info!("{line}"));

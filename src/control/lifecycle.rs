@@ -34,6 +34,8 @@ pub struct LifecycleOptions {
     pub opens_by_clock: bool,
     /// Only clients of the gateway name markets: until one does, there is nothing to follow.
     pub awaits_clients: bool,
+    /// Markets keep their [`Listing`](crate::market::info::Listing).
+    pub keeps_listings: bool,
 }
 
 /// Requests of [`Lifecycle::poll`].
@@ -103,7 +105,10 @@ impl Lifecycle {
             self.scan = answer.scan;
             self.seen.clear();
         }
-        for info in answer.markets {
+        for mut info in answer.markets {
+            if !self.options.keeps_listings {
+                info.listing = None;
+            }
             if answer.scan != 0 {
                 self.seen.insert(info.market);
             }

@@ -3,11 +3,12 @@
 //! Runs on:  main thread, which may block. Owns: the threads, the main thread's ends of `main_control`.
 use crate::api::EngineBuilder;
 use crate::base::{
-    id::{ConnectionId, TokenId, Venue},
+    id::{ConnectionId, TokenId},
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
 use crate::counter::{capture::CaptureReport, report::EngineReport, trades::TradeReport};
+use crate::gateway::Site;
 use crate::io::{clock::HostClock, executor::Executor};
 use crate::link::main_control::{Command, ControlEvent};
 use crate::ring::{Consumer, Producer};
@@ -38,7 +39,7 @@ pub struct Engine {
     pub(super) topology: Topology,
     pub(super) clock: HostClock,
     pub(super) serving: Option<SocketAddr>,
-    pub(super) gateways: Vec<(Venue, SocketAddr)>,
+    pub(super) gateways: Vec<(Site, SocketAddr)>,
     pub(super) commands: Producer<Command>,
     pub(super) events: Consumer<ControlEvent>,
     pub(super) serve_stop: Arc<AtomicBool>,
@@ -69,9 +70,9 @@ impl Engine {
         self.serving
     }
 
-    /// Where books are served in the protocol of each venue.
+    /// Where the protocols of the venues are served.
     #[must_use]
-    pub fn gateways(&self) -> &[(Venue, SocketAddr)] {
+    pub fn gateways(&self) -> &[(Site, SocketAddr)] {
         &self.gateways
     }
 

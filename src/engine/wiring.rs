@@ -4,7 +4,7 @@
 use super::{Engine, EngineError};
 use crate::api::EngineBuilder;
 use crate::base::{
-    id::{ShardId, Venue},
+    id::ShardId,
     limits,
     time::{Clock, SECOND_NS},
 };
@@ -199,7 +199,7 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
 struct Listeners {
     listeners: Vec<(Listener, Site)>,
     serving: Option<SocketAddr>,
-    gateways: Vec<(Venue, SocketAddr)>,
+    gateways: Vec<(gateway::Site, SocketAddr)>,
 }
 
 impl Listeners {
@@ -215,18 +215,20 @@ impl Listeners {
         // Clients name the venue's host, so one port is enough.
         let by_name = config.gateway_access.impersonates.is_some();
         for venue in config.venues.iter().filter_map(|venue| Some((venue, config.gateway?))) {
-            let (VenueConfig { feed, .. }, mut address) = venue;
-            let Some((site, offset)) = gateway::Site::of(&feed.venue()) else { continue };
-            if let (true, Some((_, shared))) = (by_name, gateways.first()) {
-                gateways.push((feed.venue(), *shared));
-                continue;
+            let (VenueConfig { feed, .. }, base) = venue;
+            for &(site, offset) in gateway::Site::of(&feed.venue()) {
+                if let (true, Some((_, shared))) = (by_name, gateways.first()) {
+                    gateways.push((site, *shared));
+                    continue;
+                }
+                let mut address = base;
+                if address.port() != 0 && !by_name {
+                    address.set_port(address.port().saturating_add(offset));
+                }
+                let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
+                gateways.push((site, listener.address()));
+                listeners.push((listener.with_tls(tls.clone()), Site::Gateway(site)));
             }
-            if address.port() != 0 && !by_name {
-                address.set_port(address.port().saturating_add(offset));
-            }
-            let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
-            gateways.push((feed.venue(), listener.address()));
-            listeners.push((listener.with_tls(tls.clone()), Site::Gateway(site)));
         }
         Ok(Self { listeners, serving, gateways })
     }
@@ -371,6 +373,7 @@ fn lifecycle(config: &Config, venue: &VenueConfig) -> Lifecycle {
         markets_max: config.markets_max.map(|max| max as u64),
         trust_catalog_after_end: true,
         awaits_clients: config.awaits_clients(),
+        keeps_listings: config.gateway.is_some(),
     })
 }
 

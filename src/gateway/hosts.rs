@@ -7,9 +7,10 @@ use super::Site;
 
 /// Names of the venues' public market data, lower case. Sources: Polymarket's documentation, page "Endpoints"; Kalshi's,
 /// page "API environments".
-pub const HOSTS: [(&str, Site); 8] = [
+pub const HOSTS: [(&str, Site); 9] = [
     ("clob.polymarket.com", Site::Polymarket),
     ("ws-subscriptions-clob.polymarket.com", Site::Polymarket),
+    ("gamma-api.polymarket.com", Site::Gamma),
     ("external-api.kalshi.com", Site::Kalshi),
     ("external-api-ws.kalshi.com", Site::Kalshi),
     ("api.elections.kalshi.com", Site::Kalshi),

@@ -28,7 +28,6 @@ use crate::base::time::{MICROSECOND_NS, Now};
 use crate::link::shard_updates::{LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest};
 use crate::market::book::Level;
 use crate::market::book::image::BookImage;
-use crate::market::info::ExchangeStatus;
 use client::{Client, Protocol};
 use foldhash::fast::FixedState;
 use serde::Serialize;
@@ -297,8 +296,8 @@ impl Hub {
 
     /// What REST answers need besides books.
     #[must_use]
-    pub const fn known(&self, status: Option<ExchangeStatus>) -> Known<'_> {
-        Known { catalog: &self.catalog, status, trades: &self.trades }
+    pub const fn known(&self) -> Known<'_> {
+        Known { catalog: &self.catalog, trades: &self.trades }
     }
 
     /// Counters.

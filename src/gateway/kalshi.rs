@@ -23,6 +23,7 @@ pub mod channel;
 mod command;
 pub mod encode;
 pub mod frames;
+pub mod markets;
 pub mod rest;
 pub mod session;
 pub mod signature;
@@ -30,3 +31,8 @@ mod updates;
 
 pub use frames::{Bodies, Frames};
 pub use session::{MARKETS_MAX, Options, Session};
+
+use crate::base::id::Venue;
+
+/// Whose markets are listed.
+const VENUE: Venue = Venue::named("kalshi");

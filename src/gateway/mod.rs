@@ -64,18 +64,36 @@ pub enum Refusal {
 pub enum Site {
     /// Polymarket's CLOB and its market channel.
     Polymarket,
+    /// Polymarket's catalog.
+    Gamma,
     /// Kalshi.
     Kalshi,
 }
 
 impl Site {
-    /// The site of a venue, and its port after that of the gateway.
+    /// The sites of a venue, and their ports after that of the gateway.
     #[must_use]
-    pub fn of(venue: &Venue) -> Option<(Self, u16)> {
+    pub fn of(venue: &Venue) -> &'static [(Self, u16)] {
         match venue.name() {
-            "polymarket" => Some((Self::Polymarket, 0)),
-            "kalshi" => Some((Self::Kalshi, 2)),
-            _ => None,
+            "polymarket" => &[(Self::Polymarket, 0), (Self::Gamma, 1)],
+            "kalshi" => &[(Self::Kalshi, 2)],
+            _ => &[],
+        }
+    }
+
+    /// Whether it serves `/v1/stream`.
+    #[must_use]
+    pub const fn has_stream(self) -> bool {
+        !matches!(self, Self::Gamma)
+    }
+
+    /// Its name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Polymarket => "polymarket",
+            Self::Gamma => "polymarket's catalog",
+            Self::Kalshi => "kalshi",
         }
     }
 
@@ -83,7 +101,7 @@ impl Site {
     #[must_use]
     pub const fn venue(self) -> &'static str {
         match self {
-            Self::Polymarket => "polymarket",
+            Self::Polymarket | Self::Gamma => "polymarket",
             Self::Kalshi => "kalshi",
         }
     }
@@ -95,6 +113,7 @@ impl Site {
     pub fn endpoint(self, path: &str, query: &str) -> Result<Option<Endpoint>, Refusal> {
         let wants_state = query.split('&').any(|pair| pair == "state=1");
         Ok(match (self, path) {
+            (Self::Gamma, _) => None,
             (_, "/ws-stream-normalized") => {
                 let options = tardis::options::Options::from_query(query);
                 Some(Endpoint::Tardis(options.map_err(|line| Refusal::Close(1011, line))?))

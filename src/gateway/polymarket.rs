@@ -6,8 +6,16 @@
 //! The facts of the protocol are those of `src/venue/polymarket/protocol.md`. [`session`] reads what a client sends,
 //! [`encode`] writes what it receives, [`rest`] answers its requests.
 pub mod encode;
+pub mod gamma;
+mod history;
 mod json;
+pub mod markets;
 pub mod rest;
 pub mod session;
 
 pub use session::Session;
+
+use crate::base::id::Venue;
+
+/// Whose markets are listed.
+const VENUE: Venue = Venue::named("polymarket");

@@ -1,15 +1,20 @@
-//! The venues' REST interfaces: which books a request needs, and the answer.
+//! The venues' REST interfaces: what a request needs of the shards, and the answer.
 //!
 //! Runs on:  serve core (pure).
-use super::catalog::Catalog;
+//! Bounds:   those of each interface; a page has at most 1,000 markets.
+//!
+//! [`plan`] reads a request: most of them need books, or the best prices of the markets of a page. [`Plan::answer`]
+//! writes the answer when these are there. Markets are those of the [`Catalog`]: no page asks the control core.
+use super::catalog::{Catalog, Listed};
 use super::{Site, kalshi, polymarket};
-use crate::base::id::TokenId;
+use crate::base::id::{MarketId, TokenId};
+use crate::base::price::Price;
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
+use crate::market::book::{BookState, Level};
 use crate::market::info::ExchangeStatus;
+use std::borrow::Cow;
 use std::collections::VecDeque;
-
-pub use polymarket::rest::Answer;
 
 /// A request.
 #[derive(Clone, Copy, Debug)]
@@ -26,25 +31,74 @@ pub struct Request<'a> {
     pub now_wall_ns: u64,
 }
 
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// JSON with status 200.
+    #[must_use]
+    pub const fn json(body: String) -> Self {
+        Self { status: 200, content_type: "application/json", body }
+    }
+
+    /// `{"error":"…"}`; the text needs no escapes.
+    #[must_use]
+    pub fn error(status: u16, text: &str) -> Self {
+        Self { status, ..Self::json(format!(r#"{{"error":"{text}"}}"#)) }
+    }
+}
+
 /// What a request needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Of Polymarket's CLOB.
-    Polymarket(polymarket::rest::Plan),
-    /// Of Kalshi.
-    Kalshi(kalshi::rest::Plan),
+    /// Nothing more: the answer.
+    Answer(Answer),
+    /// Books.
+    Books {
+        /// Their tokens, in the order of the request; a token may occur twice.
+        tokens: Vec<TokenId>,
+        /// What is asked of them.
+        kind: BookKind,
+    },
+    /// Best prices of the first token of each market.
+    Markets {
+        /// The markets, in the order of the answer.
+        markets: Vec<MarketId>,
+        /// The first token of each.
+        tokens: Vec<TokenId>,
+        /// What is asked of them.
+        kind: MarketKind,
+    },
+    /// Whether the exchange trades.
+    Status,
 }
 
-/// Reads a request.
-#[must_use]
-pub fn plan(site: Site, request: &Request<'_>) -> Plan {
-    let Request { method, path, query, body, now_wall_ns } = *request;
-    match site {
-        Site::Polymarket => {
-            Plan::Polymarket(polymarket::rest::plan(method, path, query, body, now_wall_ns))
-        }
-        Site::Kalshi => Plan::Kalshi(kalshi::rest::plan(method, path, query)),
-    }
+/// What is asked of books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BookKind {
+    /// By a client of Polymarket's CLOB.
+    Polymarket(polymarket::rest::Kind),
+    /// By a client of Kalshi.
+    Kalshi(kalshi::rest::Kind),
+}
+
+/// What is asked of markets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MarketKind {
+    /// By a client of Polymarket's CLOB.
+    Polymarket(polymarket::markets::Kind),
+    /// By a client of Gamma.
+    Gamma(polymarket::gamma::Kind),
+    /// By a client of Kalshi.
+    Kalshi(kalshi::markets::Kind),
 }
 
 /// What answers need besides books.
@@ -52,72 +106,169 @@ pub fn plan(site: Site, request: &Request<'_>) -> Plan {
 pub struct Known<'a> {
     /// The markets.
     pub catalog: &'a Catalog,
-    /// Whether the exchange trades.
-    pub status: Option<ExchangeStatus>,
     /// The last trades of subscribed books, newest last.
     pub trades: &'a VecDeque<(TokenId, TradeUpdate)>,
 }
 
+/// What was asked of the shards and of the control core.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fetched<'a> {
+    /// The books of [`Plan::book_tokens`], in their order; `None` where there is none.
+    pub books: &'a [(TokenId, Option<&'a BookImage>)],
+    /// The best prices of [`Plan::top_tokens`], in their order.
+    pub tops: &'a [Top],
+    /// Whether the exchange trades.
+    pub status: Option<ExchangeStatus>,
+}
+
+/// Best levels and last price of a live book; nothing of one that cannot be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Top {
+    /// Best bid.
+    pub bid: Option<Level>,
+    /// Best ask.
+    pub ask: Option<Level>,
+    /// Price of the last trade.
+    pub last: Option<Price>,
+}
+
+impl Top {
+    /// Of a book.
+    #[must_use]
+    pub fn new(image: &BookImage) -> Self {
+        if image.state != BookState::Live {
+            return Self::default();
+        }
+        let (bid, ask) = (image.bids.last().copied(), image.asks.last().copied());
+        Self { bid, ask, last: image.facts.last_trade }
+    }
+}
+
+/// A market of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The market.
+    pub listed: &'a Listed,
+    /// Best prices of its first token.
+    pub top: Top,
+}
+
+/// Reads a request.
+#[must_use]
+pub fn plan(site: Site, request: &Request<'_>, known: Known<'_>) -> Plan {
+    match site {
+        Site::Polymarket => polymarket::rest::plan(request, known),
+        Site::Gamma => polymarket::gamma::plan(request, known.catalog),
+        Site::Kalshi => kalshi::rest::plan(request, known),
+    }
+}
+
 impl Plan {
+    /// A plan about these markets.
+    #[must_use]
+    pub fn markets(markets: Vec<MarketId>, kind: MarketKind, catalog: &Catalog) -> Self {
+        let first = |market: &MarketId| catalog.market(market)?.tokens.first();
+        let known = markets.iter().filter_map(|market| Some((*market, first(market)?.token)));
+        let (markets, tokens) = known.unzip();
+        Self::Markets { markets, tokens, kind }
+    }
+
     /// The books that the answer needs.
     #[must_use]
-    pub fn tokens(&self) -> &[TokenId] {
-        match self {
-            Self::Polymarket(polymarket::rest::Plan::Books { tokens, .. })
-            | Self::Kalshi(kalshi::rest::Plan::Books { tokens, .. }) => tokens,
-            Self::Polymarket(_) | Self::Kalshi(_) => &[],
-        }
+    pub fn book_tokens(&self) -> &[TokenId] {
+        if let Self::Books { tokens, .. } = self { tokens } else { &[] }
     }
 
-    /// Whether the answer needs to know whether the exchange trades.
+    /// The books of which the answer needs the best prices.
     #[must_use]
-    pub const fn needs_status(&self) -> bool {
-        matches!(self, Self::Kalshi(kalshi::rest::Plan::Status))
+    pub fn top_tokens(&self) -> &[TokenId] {
+        if let Self::Markets { tokens, .. } = self { tokens } else { &[] }
     }
 
-    /// The answer; `books` are those of [`Plan::tokens`], in their order, `None` where there is none.
+    /// The answer.
     #[must_use]
-    pub fn answer(&self, books: &[(TokenId, Option<&BookImage>)], known: Known<'_>) -> Answer {
+    pub fn answer(self, fetched: Fetched<'_>, known: Known<'_>) -> Answer {
         match self {
-            Self::Polymarket(plan) => of_polymarket(plan, books, known.catalog),
-            Self::Kalshi(plan) => of_kalshi(plan, books, known),
+            Self::Answer(answer) => answer,
+            Self::Books { kind: BookKind::Polymarket(kind), .. } => {
+                polymarket::rest::answer(&kind, fetched.books, known.trades)
+            }
+            Self::Books { kind: BookKind::Kalshi(kind), .. } => {
+                kalshi::rest::answer(kind, fetched.books)
+            }
+            Self::Status => kalshi::rest::status_answer(fetched.status),
+            Self::Markets { markets, kind, .. } => {
+                let tops = fetched.tops.iter().copied().chain(std::iter::repeat(Top::default()));
+                let row = |(market, top)| Some(Row { listed: known.catalog.listed(market)?, top });
+                let rows: Vec<Row<'_>> = markets.iter().zip(tops).filter_map(row).collect();
+                match kind {
+                    MarketKind::Polymarket(kind) => polymarket::markets::answer(kind, &rows),
+                    MarketKind::Gamma(kind) => polymarket::gamma::answer(kind, &rows),
+                    MarketKind::Kalshi(kind) => kalshi::markets::answer(kind, &rows),
+                }
+            }
         }
     }
 }
 
-fn of_polymarket(
-    plan: &polymarket::rest::Plan,
-    books: &[(TokenId, Option<&BookImage>)],
-    catalog: &Catalog,
-) -> Answer {
-    use polymarket::rest::{MarketKey, Plan, answer, market_answer};
-    match plan {
-        Plan::Answer(answer) => answer.clone(),
-        Plan::Books { kind, .. } => answer(kind, books),
-        Plan::Market(key) => {
-            let info = match key {
-                MarketKey::Market(market) => catalog.market(market),
-                MarketKey::Token(token) => catalog.market_of(token),
-            };
-            market_answer(key, info)
+/// The keys of a query with their values, decoded.
+pub fn pairs(query: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key, decoded(value))
+    })
+}
+
+/// The text without `%XX` and `+`; a text that is no UTF-8 then is as it was.
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return Cow::Borrowed(text);
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, behind @ ..] = rest {
+        let hex = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = hex.and_then(|two| u8::from_str_radix(two, 16).ok());
+        (rest, _) = match (first, byte) {
+            (b'%', Some(byte)) => (&behind[2..], bytes.push(byte)),
+            (b'+', _) => (behind, bytes.push(b' ')),
+            (&byte, _) => (behind, bytes.push(byte)),
+        };
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Appends the members of `defaults` that `members` lacks, each after a comma. Values are JSON.
+pub fn push_missing(out: &mut String, members: &str, defaults: &[(&str, &str)]) {
+    for (name, value) in defaults {
+        let is_there = members.match_indices(name).any(|(at, _)| {
+            let before = members[..at].strip_suffix('"');
+            let is_key = before.is_some_and(|text| text.is_empty() || text.ends_with([',', '{']));
+            is_key && members[at + name.len()..].starts_with("\":")
+        });
+        if !is_there {
+            out.extend([",\"", name, "\":", value]);
         }
     }
 }
 
-fn of_kalshi(
-    plan: &kalshi::rest::Plan,
-    books: &[(TokenId, Option<&BookImage>)],
-    known: Known<'_>,
-) -> Answer {
-    use kalshi::rest::{Plan, answer, status_answer, trades_answer};
-    match plan {
-        Plan::Answer(answer) => answer.clone(),
-        Plan::Books { kind, .. } => answer(*kind, books),
-        Plan::Status => status_answer(known.status),
-        Plan::Trades { token, limit } => {
-            let is_wanted = |trade: &&(TokenId, TradeUpdate)| token.is_none_or(|t| t == trade.0);
-            let newest = known.trades.iter().rev().filter(is_wanted).take(*limit);
-            trades_answer(&newest.copied().collect::<Vec<_>>())
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_query_are_decoded() {
+        let all: Vec<_> = pairs("a=1&b=x%20y+z&&c&d=%zz%4&e=%ff").collect();
+        let texts: Vec<_> = all.iter().map(|(key, value)| (*key, &**value)).collect();
+        let wanted = [("a", "1"), ("b", "x y z"), ("c", ""), ("d", "%zz%4"), ("e", "%ff")];
+        assert_eq!(texts, wanted);
+    }
+
+    #[test]
+    fn members_that_are_missing_are_added() {
+        let mut out = String::new();
+        let members = r#""title":"x \"note\":","rules":"""#;
+        push_missing(&mut out, members, &[("title", "0"), ("note", "1"), ("rule", "2")]);
+        assert_eq!(out, r#","note":1,"rule":2"#);
     }
 }

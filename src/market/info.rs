@@ -5,6 +5,7 @@ use crate::base::{
     id::{MarketId, TokenId},
     price::{Price, Quantity},
 };
+use std::sync::Arc;
 
 /// Facts about a market that its books and its lifecycle need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,62 @@ pub struct MarketInfo {
     pub min_order_size: Option<Quantity>,
     /// Part of a set of markets of which one wins.
     pub neg_risk: bool,
+    /// What the catalog lists beside; `None` where nobody can ask for it, and for markets that only the stream has
+    /// announced.
+    pub listing: Option<Arc<Listing>>,
+}
+
+/// What a catalog lists of a market beside the facts that its books need: for clients that ask for markets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The venue's number of the market (Polymarket); empty if there is none.
+    pub number: String,
+    /// The oracle's id of the question (Polymarket); empty if there is none.
+    pub question_id: String,
+    /// Fees, if listed.
+    pub fees: Option<Fees>,
+    /// Resting orders are rewarded (Polymarket).
+    pub has_rewards: bool,
+    /// Further members of the venue's object that do not change by trading: `"name":value`, as sent, separated by
+    /// commas.
+    pub members: String,
+    /// The event that it is part of.
+    pub event: Option<Arc<EventListing>>,
+}
+
+/// What a catalog lists of an event: one or more markets about one thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventListing {
+    /// The venue's id of it (Kalshi: the event ticker).
+    pub id: String,
+    /// Its name in addresses (Polymarket), or the ticker of its series (Kalshi).
+    pub slug: String,
+    /// Its title.
+    pub title: String,
+    /// Further members, as those of [`Listing`].
+    pub members: String,
+}
+
+/// Fees of a market.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fees {
+    /// Of the maker, basis points.
+    pub maker_bps: u32,
+    /// Of the taker, basis points.
+    pub taker_bps: u32,
+    /// How the fee depends on the price, if listed.
+    pub schedule: Option<FeeSchedule>,
+}
+
+/// Polymarket's `feeSchedule`; numbers as sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeeSchedule {
+    /// The rate.
+    pub rate: String,
+    /// The exponent.
+    pub exponent: String,
+    /// Only the taker pays.
+    pub taker_only: bool,
 }
 
 /// One outcome of a market.

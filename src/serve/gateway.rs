@@ -14,7 +14,7 @@ use crate::base::limits::{
 };
 use crate::base::time::Now;
 use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
-use crate::gateway::rest::{Answer, Plan};
+use crate::gateway::rest::{self, Answer, Fetched, Plan, Request};
 use crate::gateway::signature::Keys;
 use crate::gateway::{Endpoint, Site};
 use crate::io::clock::HostClock;
@@ -22,8 +22,6 @@ use crate::io::driver::Doorbell;
 use crate::io::executor::{sleep, yield_now};
 use crate::io::wake::Sleeper;
 use crate::link::shard_updates::{BookUpdate, UpdateRequest};
-use crate::market::book::image::BookImage;
-use crate::market::info::ExchangeStatus;
 use crate::ring::{Consumer, Producer};
 use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_frame};
 use futures_lite::future::or;
@@ -142,14 +140,14 @@ impl Gateway {
         self.hub.borrow().report()
     }
 
-    /// The answer to a REST request; `books` are those that it needs.
-    pub(super) fn answer(
-        &self,
-        plan: &Plan,
-        books: &[(TokenId, Option<&BookImage>)],
-        status: Option<ExchangeStatus>,
-    ) -> Answer {
-        plan.answer(books, self.hub.borrow().known(status))
+    /// What a REST request needs.
+    pub(super) fn plan(&self, site: Site, request: &Request<'_>) -> Plan {
+        rest::plan(site, request, self.hub.borrow().known())
+    }
+
+    /// The answer to it.
+    pub(super) fn answer(&self, plan: Plan, fetched: Fetched<'_>) -> Answer {
+        plan.answer(fetched, self.hub.borrow().known())
     }
 
     /// The next token whose market is to be followed; `None` when the server stops.

@@ -31,7 +31,7 @@ use crate::base::limits::{
 };
 use crate::base::time::MILLISECOND_NS;
 use crate::counter::report::ExchangeReport;
-use crate::gateway::{self as gateway_protocol, hosts, signature::SignedRequest};
+use crate::gateway::{self as gateway_protocol, hosts, rest, signature::SignedRequest};
 use crate::io::authority::{Authority, Names, ServeName};
 use crate::io::clock::HostClock;
 use crate::io::executor::{sleep, spawn, yield_now};
@@ -386,47 +386,54 @@ impl Server {
             _ => {}
         }
         let method = head.method.name();
-        let request = gateway_protocol::rest::Request {
+        let request = rest::Request {
             method,
             path: &head.path,
             query: &head.query,
             body: &body,
             now_wall_ns: self.wall_ns(),
         };
-        let plan = gateway_protocol::rest::plan(site, &request);
-        let is_replay = self.gateway.as_ref().is_some_and(|gateway| gateway.replays().is_some());
-        let status = match plan.needs_status() {
-            // A recorded day trades.
-            true if is_replay => {
-                Some(ExchangeStatus { active: true, trading: true, resumes_wall_ns: None })
-            }
-            true => match self.queries.report(self.timeouts.answer_ns).await {
-                Ok(report) => report.exchange.as_ref().map(exchange_status),
-                Err(why) => return route::book(Err(why), 0),
-            },
-            false => None,
-        };
-        let mut images = Vec::new();
-        for &token in plan.tokens() {
-            images.push((token, self.queries.book(token, self.timeouts.answer_ns).await));
-        }
-        let late = images.iter().any(|(_, found)| found.is_err());
-        if late {
-            return route::book(Err(NoAnswer::Late), 0);
-        }
-        let books: Vec<_> = images
-            .iter()
-            .map(|(token, found)| (*token, found.as_ref().ok().and_then(|image| image.as_deref())))
-            .collect();
         let Some(gateway) = &self.gateway else { return route::not_found() };
-        let answer = gateway.answer(&plan, &books, status);
-        drop(books);
-        for (_, found) in images {
-            if let Ok(Some(image)) = found {
-                self.queries.give_back(image);
-            }
+        let plan = gateway.plan(site, &request);
+        match self.fetch(gateway, plan).await {
+            Ok(answer) => response(answer),
+            Err(why) => route::book(Err(why), 0),
         }
-        response(answer)
+    }
+
+    /// The gateway's answer, after the queries that it needs.
+    async fn fetch(&self, gateway: &Gateway, plan: rest::Plan) -> Result<rest::Answer, NoAnswer> {
+        let answer_ns = self.timeouts.answer_ns;
+        let mut status = None;
+        if plan == rest::Plan::Status {
+            status = match gateway.replays() {
+                // A recorded day trades.
+                Some(_) => {
+                    Some(ExchangeStatus { active: true, trading: true, resumes_wall_ns: None })
+                }
+                None => {
+                    let report = self.queries.report(answer_ns).await?;
+                    report.exchange.as_ref().map(exchange_status)
+                }
+            };
+        }
+        let mut tops = Vec::new();
+        for &token in plan.top_tokens() {
+            let image = self.queries.book(token, answer_ns).await?;
+            tops.push(image.as_deref().map(rest::Top::new).unwrap_or_default());
+            image.into_iter().for_each(|image| self.queries.give_back(image));
+        }
+        let mut images = Vec::new();
+        for &token in plan.book_tokens() {
+            images.push((token, self.queries.book(token, answer_ns).await?));
+        }
+        let books: Vec<_> =
+            images.iter().map(|(token, image)| (*token, image.as_deref())).collect();
+        let fetched = rest::Fetched { books: &books, tops: &tops, status };
+        let answer = gateway.answer(plan, fetched);
+        drop(books);
+        images.into_iter().filter_map(|(_, image)| image).for_each(|i| self.queries.give_back(i));
+        Ok(answer)
     }
 
     fn wall_ns(&self) -> u64 {
@@ -455,7 +462,7 @@ impl Server {
     }
 }
 
-fn response(answer: gateway_protocol::rest::Answer) -> Response {
+fn response(answer: rest::Answer) -> Response {
     Response {
         status: answer.status,
         content_type: answer.content_type,

@@ -87,6 +87,7 @@ pub(super) fn gather(
                 tick_size: known.tick_e6.map(Price),
                 min_order_size: known.min_size_e6.map(Quantity),
                 neg_risk: known.neg_risk,
+                listing: None,
             }),
         }
     }

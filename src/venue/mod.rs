@@ -17,6 +17,7 @@ pub mod capabilities;
 pub mod catalog;
 mod json;
 pub mod kalshi;
+mod listing;
 mod named;
 pub mod polymarket;
 pub mod protocol;

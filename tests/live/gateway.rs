@@ -308,6 +308,27 @@ fn rest_answers_and_refusals_are_the_venues() {
     assert_eq!(client.request("GET", "/time").unwrap().status, 200);
     assert_eq!(client.request("POST", "/order").unwrap().status, 501);
     assert_eq!(client.request("GET", "/nothing").unwrap().status, 404);
+    let clob = client.get("/markets").json();
+    assert_eq!(
+        (&clob["count"], &clob["next_cursor"]),
+        (&json!(rig.tokens.len() / 2), &json!("LTE="))
+    );
+    let market = &clob["data"][0];
+    let path = format!("/markets/{}", market["condition_id"].as_str().unwrap());
+    assert_eq!(client.get(&path).json()["question"], market["question"]);
+    let mut gamma = Client::new(&format!("http://{}", rig.engine.gateways()[1].1), None);
+    let named = gamma.get(&format!("/markets?clob_token_ids={}", rig.tokens[0])).json();
+    assert_eq!(named[0]["active"], true, "{named}");
+    let mut of_venue = Client::new(&rig.venue.http_url(), None);
+    let listed = of_venue.get(&format!("/markets?clob_token_ids={}", rig.tokens[0])).json();
+    for key in ["id", "slug", "conditionId", "questionID", "takerBaseFee", "bestBid", "events"] {
+        let same = if key == "events" {
+            named[0][key][0]["id"] == listed[0][key][0]["id"]
+        } else {
+            named[0][key] == listed[0][key]
+        };
+        assert!(same, "{key}: {named} {listed}");
+    }
     let mut silent = Follower::connect(rig.address, "/ws/market");
     silent.socket.send(Message::text("PING")).unwrap();
     rig.wait(&mut [&mut silent], "a close", |all| all[0].closed.is_some());

@@ -20,6 +20,7 @@ fn python(rig: &Rig, script: &str, package: &str) -> Option<Command> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
     let mut command = Command::new(python);
     command.arg(folder.join(script)).arg(rig.address.to_string()).args(&rig.tokens);
+    command.env("GAMMA", rig.engine.gateways()[1].1.to_string());
     Some(command)
 }
 

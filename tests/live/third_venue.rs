@@ -96,6 +96,7 @@ impl Catalog for Toy {
                 tick_size: None,
                 min_order_size: None,
                 neg_risk: false,
+                listing: None,
             });
         }
         Ok(page)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 
+from kalshi import KalshiClient
 from kalshi.auth import KalshiAuth
 from kalshi.config import KalshiConfig
 from kalshi.ws.client import KalshiWebSocket
@@ -13,6 +14,18 @@ address, key, *tickers = sys.argv[1:]
 
 def levels(side):
     return [[f"{price:f}", f"{size:f}"] for price, size in sorted(side.items())]
+
+
+def read_catalog(config, auth):
+    """Markets and events over REST; every model of the package is strict."""
+    with KalshiClient(auth=auth, config=config) as client:
+        markets = list(client.markets.list_all(tickers=tickers, limit=2))
+        assert {market.ticker for market in markets} == set(tickers), markets
+        market = client.markets.get(tickers[0])
+        assert market.status == "active" and market.yes_bid <= market.yes_ask, market
+        events = list(client.events.list_all(with_nested_markets=True))
+        listed = {market.ticker for event in events for market in event.markets}
+        assert set(tickers) <= listed, listed
 
 
 async def read(stream):
@@ -25,7 +38,9 @@ async def main():
         base_url=f"http://{address}/trade-api/v2",
         ws_base_url=f"ws://{address}/trade-api/ws/v2",
     )
-    client = KalshiWebSocket(auth=KalshiAuth.from_key_path("any", key), config=config)
+    auth = KalshiAuth.from_key_path("any", key)
+    read_catalog(config, auth)
+    client = KalshiWebSocket(auth=auth, config=config)
     async with client.connect() as session:
         stream = await session.subscribe_orderbook_delta(tickers=tickers, maxsize=1_000_000)
         reader = asyncio.create_task(read(stream))

@@ -1,11 +1,14 @@
 """Books of polymarket-client through the gateway, one JSON object a line, every half second.
 
 python polymarket_client.py HOST:PORT TOKEN...
+
+GAMMA in the environment is HOST:PORT of the catalog; its markets and events are read first.
 """
 
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 
 from polymarket.clients.async_public import AsyncPublicClient
@@ -39,14 +42,31 @@ async def show():
         print(json.dumps(books), flush=True)
 
 
+async def read_catalog(client):
+    markets = []
+    while not markets:
+        await asyncio.sleep(0.2)
+        pages = client.list_markets(clob_token_ids=tokens[:2])
+        markets = [market async for market in pages.iter_items()]
+    market = markets[0]
+    assert market.outcomes.yes.token_id == tokens[0] and market.state.active, market
+    assert (await client.get_market(slug=market.slug)).id == market.id
+    events = [event async for event in client.list_events().iter_items()]
+    listed = {one.condition_id for event in events for one in event.markets}
+    assert market.condition_id in listed, events
+    assert (await client.get_event(id=market.events[0].id)).title == market.events[0].title
+
+
 async def main():
     config = dataclasses.replace(
         PRODUCTION._config,
         clob_url=f"http://{address}",
+        gamma_url=f"http://{os.environ['GAMMA']}",
         clob_market_ws_url=f"ws://{address}/ws/market",
     )
     environment = _create_environment(name="gateway", config=config)
     async with AsyncPublicClient(environment) as client:
+        await read_catalog(client)
         printing = asyncio.create_task(show())
         async for event in await client.subscribe(MarketSpec(token_ids=tokens)):
             apply(event)

@@ -54,6 +54,7 @@ pub(crate) fn info_with(number: u32, tokens: u32, end_wall_ns: Option<u64>) -> M
         tick_size: None,
         min_order_size: None,
         neg_risk: false,
+        listing: None,
     }
 }
 

@@ -160,7 +160,7 @@ impl Hub {
                 }
             }
         }
-        self.catalog.on_event(event);
+        self.catalog.on_event(self.shards[shard], event);
     }
 
     /// The whole book. What the image has instead of updates that did not fit is sent too: a state that is not live

@@ -91,7 +91,7 @@ pub fn push_market_id(out: &mut String, ticker: &str) {
 }
 
 /// Appends a JSON string.
-fn push_text(out: &mut String, text: &str) {
+pub(super) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {

@@ -3,20 +3,21 @@
 //! Runs on:  serve core (pure). Owns: nothing.
 //! Bounds:   [`TICKERS_MAX`] tickers of one request, [`TRADES_MAX`] trades of one answer.
 //!
-//! [`plan`] reads a request; [`answer`], [`status_answer`] and [`trades_answer`] write the answer from what it needs.
+//! [`plan`] reads a request; [`answer`] and [`status_answer`] write the answer from what it needs; [`markets`] has those
+//! about markets and events.
 //! Paths and shapes are those of the OpenAPI of docs.kalshi.com (2026-10). A book is answered while it is live: its
 //! shape has no place for a state, so a stale one is 503, and left out of a list. Requests about orders and accounts
 //! are not answered, and nothing is forwarded.
 use super::encode::{push_count, push_dollars, push_levels, push_time};
+use super::markets;
 use crate::base::id::TokenId;
 use crate::base::time::MILLISECOND_NS;
+use crate::gateway::rest::{Answer, BookKind, Known, Plan, Request};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Level, Side};
 use crate::market::info::ExchangeStatus;
 use std::fmt::Write as _;
-
-pub use crate::gateway::polymarket::rest::Answer;
 
 /// Most tickers of `/markets/orderbooks`, as at the venue.
 pub const TICKERS_MAX: usize = 100;
@@ -30,29 +31,6 @@ const DEPTH_MAX: usize = 100;
 const ROOT: &str = "/trade-api/v2";
 const NOT_SERVED: &str =
     "ringbook answers market data only, of the books that it follows; ask the venue for the rest";
-
-/// What a request needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Nothing more: the answer.
-    Answer(Answer),
-    /// The books of these tokens, for [`answer`].
-    Books {
-        /// The tokens, in the order of the request; a token may occur twice.
-        tokens: Vec<TokenId>,
-        /// What is asked of them.
-        kind: Kind,
-    },
-    /// Whether the exchange trades, for [`status_answer`].
-    Status,
-    /// The last trades, for [`trades_answer`].
-    Trades {
-        /// Of this market; `None`: of all.
-        token: Option<TokenId>,
-        /// Most of them.
-        limit: usize,
-    },
-}
 
 /// What is asked of books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +49,12 @@ fn error(status: u16, code: &str, text: &str) -> Answer {
     Answer { status, ..json(format!(r#"{{"code":"{code}","message":"{text}"}}"#)) }
 }
 
-fn json(body: String) -> Answer {
-    Answer { status: 200, content_type: "application/json", body }
+pub(super) const fn json(body: String) -> Answer {
+    Answer::json(body)
+}
+
+pub(super) fn not_served() -> Answer {
+    error(501, "not_implemented", NOT_SERVED)
 }
 
 /// The answer to a request that is not signed as it must be.
@@ -80,25 +62,28 @@ pub fn unauthorized(text: &str) -> Answer {
     error(401, "authentication_error", text)
 }
 
-fn not_found() -> Answer {
+pub(super) fn not_found() -> Answer {
     error(404, "not_found", "not found")
 }
 
-/// Reads a request. `query` is the part after `?`.
+/// Reads a request.
 #[must_use]
-pub fn plan(method: &str, path: &str, query: &str) -> Plan {
-    read(method, path, query).unwrap_or_else(Plan::Answer)
+pub fn plan(request: &Request<'_>, known: Known<'_>) -> Plan {
+    read(request, known).unwrap_or_else(Plan::Answer)
 }
 
-fn read(method: &str, path: &str, query: &str) -> Result<Plan, Answer> {
+fn read(request: &Request<'_>, known: Known<'_>) -> Result<Plan, Answer> {
+    let Request { method, path, query, .. } = *request;
     let path = path.strip_prefix(ROOT).ok_or_else(not_found)?;
+    let is_get = matches!(method, "GET" | "HEAD");
     let book = path.strip_prefix("/markets/").and_then(|rest| rest.strip_suffix("/orderbook"));
     let is_served = book.is_some()
         || matches!(path, "/exchange/status" | "/markets/orderbooks" | "/markets/trades");
     if !is_served {
-        return Err(error(501, "not_implemented", NOT_SERVED));
+        let plan = markets::plan(path, query, known.catalog).filter(|_| is_get);
+        return plan.unwrap_or_else(|| Err(not_served()));
     }
-    if !matches!(method, "GET" | "HEAD") {
+    if !is_get {
         return Err(error(405, "method_not_allowed", "method not allowed"));
     }
     if let Some(ticker) = book {
@@ -107,7 +92,7 @@ fn read(method: &str, path: &str, query: &str) -> Result<Plan, Answer> {
             Some(depth) => depth,
         };
         let token = TokenId::new(ticker).ok_or_else(not_found)?;
-        return Ok(Plan::Books { tokens: vec![token], kind: Kind::One { depth } });
+        return Ok(books(vec![token], Kind::One { depth }));
     }
     match path {
         "/exchange/status" => Ok(Plan::Status),
@@ -118,7 +103,7 @@ fn read(method: &str, path: &str, query: &str) -> Result<Plan, Answer> {
             }
             let tokens = named.into_iter().map(TokenId::new).collect::<Option<Vec<TokenId>>>();
             let tokens = tokens.ok_or_else(|| bad_request("tickers: not a ticker"))?;
-            Ok(Plan::Books { tokens, kind: Kind::Many })
+            Ok(books(tokens, Kind::Many))
         }
         _ => {
             let limit = number(query, "limit", TRADES_MAX)?.unwrap_or(TRADES_DEFAULT);
@@ -128,12 +113,18 @@ fn read(method: &str, path: &str, query: &str) -> Result<Plan, Answer> {
                 }
                 None => None,
             };
-            Ok(Plan::Trades { token, limit })
+            let is_wanted = |trade: &&(TokenId, TradeUpdate)| token.is_none_or(|t| t == trade.0);
+            let newest = known.trades.iter().rev().filter(is_wanted).take(limit);
+            Ok(Plan::Answer(trades_answer(newest)))
         }
     }
 }
 
-fn bad_request(text: &str) -> Answer {
+const fn books(tokens: Vec<TokenId>, kind: Kind) -> Plan {
+    Plan::Books { tokens, kind: BookKind::Kalshi(kind) }
+}
+
+pub(super) fn bad_request(text: &str) -> Answer {
     error(400, "bad_request", text)
 }
 
@@ -220,10 +211,9 @@ pub fn status_answer(status: Option<ExchangeStatus>) -> Answer {
 }
 
 /// `/markets/trades`: one page with these trades, the last one first, and no next page.
-#[must_use]
-pub fn trades_answer(trades: &[(TokenId, TradeUpdate)]) -> Answer {
+fn trades_answer<'a>(trades: impl Iterator<Item = &'a (TokenId, TradeUpdate)>) -> Answer {
     let mut out = String::from(r#"{"trades":["#);
-    for (place, (ticker, trade)) in trades.iter().enumerate() {
+    for (place, (ticker, trade)) in trades.enumerate() {
         let comma = if place == 0 { "" } else { "," };
         let id = trade.id.as_ref().map_or("", |id| id.as_str());
         let _ = write!(out, r#"{comma}{{"trade_id":"{id}","ticker":"{ticker}","count_fp":""#);

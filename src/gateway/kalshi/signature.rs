@@ -5,9 +5,10 @@
 //! As at the venue (docs.kalshi.com, page "API keys"): RSA-PSS with SHA-256 and a salt of 32 bytes over timestamp, method
 //! and path without query. A WebSocket and `/markets/orderbooks` need a signature; on other requests a wrong one is
 //! refused. The clock skew that the venue accepts is not documented.
-use super::rest::{Answer, unauthorized};
+use super::rest::unauthorized;
 use crate::base::limits::GATEWAY_SIGNATURE_AGE_MS;
 use crate::gateway::Site;
+use crate::gateway::rest::Answer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};

@@ -3,19 +3,24 @@
 //! Runs on:  serve core (pure). Owns: nothing.
 //! Bounds:   `TOKENS_PER_REQUEST_MAX` tokens of one request.
 //!
-//! [`plan`] reads a request, [`answer`] writes the answer from the books that it needs. Paths and shapes are those of the
+//! [`plan`] reads a request, [`answer`] writes the answer from the books that it needs; [`markets`] has those about
+//! markets. Paths and shapes are those of the
 //! API reference of docs.polymarket.com (market data, 2026-06) and of the official Python clients. A price is answered
 //! for a live book only; `/book`, `/books`, `/tick-size` and `/neg-risk` are answered for a stale one as well, the first
 //! two with its state. Requests about orders and accounts are not answered, and nothing is forwarded.
 use super::json::{self, push_text};
+use super::{history, markets};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
 use crate::base::time::SECOND_NS;
+use crate::gateway::rest::{Answer, BookKind, Known, Plan, Request};
+use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Side};
-use crate::market::info::MarketInfo;
+use crate::market::info::{FeeSchedule, MarketInfo};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// Most tokens of one request, as at the venue.
@@ -43,44 +48,6 @@ const NOT_OURS: [&str; 14] = [
     "/rfq",
     "/v1/heartbeats",
 ];
-
-/// An HTTP answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: String,
-}
-
-impl Answer {
-    fn json(body: String) -> Self {
-        Self { status: 200, content_type: "application/json", body }
-    }
-
-    /// `{"error":"…"}`; the text needs no escapes.
-    fn error(status: u16, text: &str) -> Self {
-        Self { status, ..Self::json(format!(r#"{{"error":"{text}"}}"#)) }
-    }
-}
-
-/// What a request needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Nothing more: the answer.
-    Answer(Answer),
-    /// The books of these tokens, for [`answer`].
-    Books {
-        /// The tokens, in the order of the request; a token may occur twice.
-        tokens: Vec<TokenId>,
-        /// What is asked of them.
-        kind: Kind,
-    },
-    /// What the registry knows of a market, for [`market_answer`].
-    Market(MarketKey),
-}
 
 /// What is asked of books.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,27 +78,21 @@ pub enum Kind {
     NegRisk,
 }
 
-/// Names a market.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MarketKey {
-    /// `/clob-markets/{condition}`
-    Market(MarketId),
-    /// `/markets-by-token/{token}`
-    Token(TokenId),
-}
-
-/// Reads a request. `query` is the part after `?`, `now_wall_ns` the present time.
+/// Reads a request.
 #[must_use]
-pub fn plan(method: &str, path: &str, query: &str, body: &[u8], now_wall_ns: u64) -> Plan {
+pub fn plan(request: &Request<'_>, known: Known<'_>) -> Plan {
+    let Request { method, path, query, body, now_wall_ns } = *request;
     if is_not_ours(path) {
         let text =
             "ringbook answers market data only; send orders and account requests to the venue";
         return Plan::Answer(Answer::error(501, text));
     }
     match method {
-        "GET" | "HEAD" => {
-            fixed(path, now_wall_ns).or_else(|| one(path, query)).or_else(|| listed(path, query))
-        }
+        "GET" | "HEAD" => fixed(path, now_wall_ns)
+            .or_else(|| markets::plan(path, query, known.catalog))
+            .or_else(|| about_market(request, known))
+            .or_else(|| one(path, query))
+            .or_else(|| listed(path, query)),
         "POST" => posted(path, body),
         _ => None,
     }
@@ -154,31 +115,49 @@ fn fixed(path: &str, now_wall_ns: u64) -> Option<Plan> {
     Some(Plan::Answer(Answer::json(body)))
 }
 
-/// Paths about one token or market.
-fn one(path: &str, query: &str) -> Option<Plan> {
-    let (name, in_path) = match path.get(1..)?.split_once('/') {
-        Some((name, rest)) => (name, Some(rest)),
-        None => (path.get(1..)?, None),
+/// Name and rest of a path of two parts, or of one.
+fn parts(path: &str) -> Option<(&str, Option<&str>)> {
+    let path = path.get(1..)?;
+    Some(path.split_once('/').map_or((path, None), |(name, rest)| (name, Some(rest))))
+}
+
+/// Paths about what the catalog knows of a market.
+fn about_market(request: &Request<'_>, known: Known<'_>) -> Option<Plan> {
+    let Request { path, query, now_wall_ns, .. } = *request;
+    let (name, in_path) = parts(path)?;
+    let token = || in_path.or_else(|| value(query, "token_id")).and_then(TokenId::new);
+    let answer = match (name, in_path) {
+        ("clob-markets", _) => match in_path.and_then(MarketId::new) {
+            Some(market) => clob_market(known.catalog.market(&market)),
+            None => Answer::error(400, "Invalid market"),
+        },
+        ("markets-by-token", Some(_)) => match token() {
+            Some(token) => market_by_token(known.catalog.market_of(&token)),
+            None => Answer::error(400, INVALID_TOKEN),
+        },
+        ("fee-rate", _) => match token() {
+            Some(token) => fee_rate(known.catalog.market_of(&token)),
+            None => Answer::error(400, INVALID_TOKEN),
+        },
+        ("prices-history", None) => {
+            let text = value(query, "market").or_else(|| value(query, "token_id"));
+            match text.and_then(TokenId::new) {
+                Some(token) => history::answer(&token, query, now_wall_ns, known.trades),
+                None => Answer::error(400, INVALID_TOKEN),
+            }
+        }
+        _ => return None,
     };
-    if name == "clob-markets" {
-        let key = in_path.and_then(MarketId::new).map(MarketKey::Market);
-        return Some(key.map_or_else(|| refused("Invalid market"), Plan::Market));
-    }
+    Some(Plan::Answer(answer))
+}
+
+/// Paths about the book of one token.
+fn one(path: &str, query: &str) -> Option<Plan> {
+    let (name, in_path) = parts(path)?;
     let token = in_path.or_else(|| value(query, "token_id")).and_then(TokenId::new);
     let kind = match (name, in_path) {
-        ("markets-by-token", Some(_)) => {
-            let key = token.map(MarketKey::Token);
-            return Some(key.map_or_else(|| refused(INVALID_TOKEN), Plan::Market));
-        }
         ("tick-size", _) => Kind::TickSize,
         ("neg-risk", _) => Kind::NegRisk,
-        // The registry holds no fees: the venue's answer for a market without one.
-        ("fee-rate", _) => {
-            return Some(Plan::Answer(match token {
-                Some(_) => Answer::error(404, "fee rate not found for market"),
-                None => Answer::error(400, INVALID_TOKEN),
-            }));
-        }
         ("book", None) => Kind::Book,
         ("midpoint", None) => Kind::Midpoint,
         ("spread", None) => Kind::Spread,
@@ -191,7 +170,7 @@ fn one(path: &str, query: &str) -> Option<Plan> {
         _ => return None,
     };
     Some(match token {
-        Some(token) => Plan::Books { tokens: vec![token], kind },
+        Some(token) => books(vec![token], kind),
         None => refused(INVALID_TOKEN),
     })
 }
@@ -249,7 +228,11 @@ fn many<'a>(mut kind: Kind, items: impl Iterator<Item = (&'a str, Option<&'a str
         }
         tokens.push(token);
     }
-    Plan::Books { tokens, kind }
+    books(tokens, kind)
+}
+
+const fn books(tokens: Vec<TokenId>, kind: Kind) -> Plan {
+    Plan::Books { tokens, kind: BookKind::Polymarket(kind) }
 }
 
 fn refused(text: &str) -> Plan {
@@ -273,21 +256,25 @@ fn side(name: &str) -> Option<Side> {
 
 /// The answer of a plan with books: for each of its tokens, in their order, the book, or `None` if there is none.
 #[must_use]
-pub fn answer(kind: &Kind, books: &[(TokenId, Option<&BookImage>)]) -> Answer {
+pub fn answer(
+    kind: &Kind,
+    books: &[(TokenId, Option<&BookImage>)],
+    trades: &VecDeque<(TokenId, TradeUpdate)>,
+) -> Answer {
     match kind {
         Kind::Books => all(books),
         Kind::Prices(sides) => prices(sides, books),
         Kind::Midpoints => map(books, midpoint),
         Kind::Spreads => map(books, spread),
-        Kind::LastTradesPrices => last_trades(books),
+        Kind::LastTradesPrices => last_trades(books, trades),
         single => match books.first().and_then(|(_, image)| *image) {
             None => Answer::error(404, NO_BOOK),
-            Some(image) => of_one(single, image),
+            Some(image) => of_one(single, image, trades),
         },
     }
 }
 
-fn of_one(kind: &Kind, image: &BookImage) -> Answer {
+fn of_one(kind: &Kind, image: &BookImage, trades: &VecDeque<(TokenId, TradeUpdate)>) -> Answer {
     let facts = &image.facts;
     match kind {
         Kind::TickSize => facts.tick_size.map_or_else(
@@ -304,7 +291,7 @@ fn of_one(kind: &Kind, image: &BookImage) -> Answer {
             let text = format!("the book is {}: no price until it is live", image.state.name());
             Answer::error(503, &text)
         }
-        Kind::LastTradePrice => Answer::json(last_trade(image, None)),
+        Kind::LastTradePrice => Answer::json(last_trade(image, trades, None)),
         Kind::Price(side) => {
             named("price", best(image, *side).map(|price| price.to_string()), "the side is empty")
         }
@@ -325,9 +312,12 @@ fn best(image: &BookImage, side: Side) -> Option<Price> {
     levels.last().map(|level| level.price)
 }
 
-/// The middle between the best prices, with up to seven decimals.
 fn midpoint(image: &BookImage) -> Option<String> {
-    let sum = best(image, Side::Bid)?.0 + best(image, Side::Ask)?.0;
+    Some(middle(best(image, Side::Bid)?.0 + best(image, Side::Ask)?.0))
+}
+
+/// The middle of two prices with this sum, with up to seven decimals.
+pub(super) fn middle(sum: u32) -> String {
     let mut text = Price(sum / 2).to_string();
     if sum % 2 == 1 {
         // Half a unit of 1e-6: the seventh decimal.
@@ -336,7 +326,7 @@ fn midpoint(image: &BookImage) -> Option<String> {
         text.extend(std::iter::repeat_n('0', 6 - decimals));
         text.push('5');
     }
-    Some(text)
+    text
 }
 
 /// Best ask minus best bid; negative while the book is crossed.
@@ -347,10 +337,21 @@ fn spread(image: &BookImage) -> Option<String> {
 }
 
 /// The venue's answer for a market without trades is 0.5 without a side. The side of the last trade is not part of a
-/// book, so it is empty here also where there was one.
-fn last_trade(image: &BookImage, token: Option<&TokenId>) -> String {
+/// book: it is known of a trade that came while clients subscribed to the book, and empty otherwise.
+fn last_trade(
+    image: &BookImage,
+    trades: &VecDeque<(TokenId, TradeUpdate)>,
+    token: Option<&TokenId>,
+) -> String {
     let price = image.facts.last_trade.unwrap_or(Price(Price::ONE.0 / 2));
-    let mut body = format!(r#"{{"price":"{price}","side":"""#);
+    let newest = trades.iter().rev().find(|(of, _)| Some(*of) == image.token);
+    let newest = newest.filter(|(_, trade)| Some(trade.price) == image.facts.last_trade);
+    let side = match newest.map(|(_, trade)| trade.side) {
+        Some(Side::Bid) => "BUY",
+        Some(Side::Ask) => "SELL",
+        None => "",
+    };
+    let mut body = format!(r#"{{"price":"{price}","side":"{side}""#);
     if let Some(token) = token {
         // Writing to a string cannot fail.
         let _ = write!(body, r#","token_id":"{token}""#);
@@ -370,9 +371,12 @@ fn all(books: &[(TokenId, Option<&BookImage>)]) -> Answer {
     )
 }
 
-fn last_trades(books: &[(TokenId, Option<&BookImage>)]) -> Answer {
+fn last_trades(
+    books: &[(TokenId, Option<&BookImage>)],
+    trades: &VecDeque<(TokenId, TradeUpdate)>,
+) -> Answer {
     let is_live = |image: &BookImage| image.state == BookState::Live;
-    list(books, is_live, |out, token, image| out.push_str(&last_trade(image, Some(token))))
+    list(books, is_live, |out, token, image| out.push_str(&last_trade(image, trades, Some(token))))
 }
 
 fn list(
@@ -435,40 +439,54 @@ fn prices(sides: &[Side], books: &[(TokenId, Option<&BookImage>)]) -> Answer {
     Answer::json(body)
 }
 
-/// The answer of a plan about a market. Of the venue's keys it has those that the registry knows.
-#[must_use]
-pub fn market_answer(key: &MarketKey, info: Option<&MarketInfo>) -> Answer {
+/// `/clob-markets/{condition}`. Of the venue's keys it has those that the catalog lists.
+fn clob_market(info: Option<&MarketInfo>) -> Answer {
     let Some(info) = info else { return Answer::error(404, "market not found") };
-    let mut body = String::new();
-    match key {
-        MarketKey::Token(_) => {
-            let _ = write!(body, r#"{{"condition_id":"{}""#, info.market);
-            for (name, outcome) in
-                ["primary_token_id", "secondary_token_id"].iter().zip(&info.tokens)
-            {
-                let _ = write!(body, r#","{name}":"{}""#, outcome.token);
-            }
-        }
-        MarketKey::Market(_) => {
-            body.push_str(r#"{"t":["#);
-            for (place, outcome) in info.tokens.iter().enumerate() {
-                body.push_str(if place == 0 { "" } else { "," });
-                let _ = write!(body, r#"{{"t":"{}","o":"#, outcome.token);
-                push_text(&mut body, &outcome.name);
-                body.push('}');
-            }
-            let _ = write!(body, r#"],"c":"{}""#, info.market);
-            if let Some(size) = info.min_order_size {
-                let _ = write!(body, r#","mos":{size}"#);
-            }
-            if let Some(step) = info.tick_size {
-                let _ = write!(body, r#","mts":{step}"#);
-            }
-            let _ = write!(body, r#","nr":{}"#, info.neg_risk);
+    let mut body = String::from(r#"{"t":["#);
+    for (place, outcome) in info.tokens.iter().enumerate() {
+        body.push_str(if place == 0 { "" } else { "," });
+        let _ = write!(body, r#"{{"t":"{}","o":"#, outcome.token);
+        push_text(&mut body, &outcome.name);
+        body.push('}');
+    }
+    let _ = write!(body, r#"],"c":"{}""#, info.market);
+    if let Some(size) = info.min_order_size {
+        let _ = write!(body, r#","mos":{size}"#);
+    }
+    if let Some(step) = info.tick_size {
+        let _ = write!(body, r#","mts":{step}"#);
+    }
+    let _ = write!(body, r#","nr":{}"#, info.neg_risk);
+    if let Some(fees) = info.listing.as_ref().and_then(|listing| listing.fees.as_ref()) {
+        let _ = write!(body, r#","mbf":{},"tbf":{}"#, fees.maker_bps, fees.taker_bps);
+        if let Some(FeeSchedule { rate, exponent, taker_only }) = &fees.schedule {
+            let _ = write!(body, r#","fd":{{"r":{rate},"e":{exponent},"to":{taker_only}}}"#);
         }
     }
     body.push('}');
     Answer::json(body)
+}
+
+/// `/markets-by-token/{token}`
+fn market_by_token(info: Option<&MarketInfo>) -> Answer {
+    let Some(info) = info else { return Answer::error(404, "market not found") };
+    let mut body = format!(r#"{{"condition_id":"{}""#, info.market);
+    for (name, outcome) in ["primary_token_id", "secondary_token_id"].iter().zip(&info.tokens) {
+        let _ = write!(body, r#","{name}":"{}""#, outcome.token);
+    }
+    body.push('}');
+    Answer::json(body)
+}
+
+/// `/fee-rate`: the taker's fee. 404 as at the venue for a market whose fees are not known.
+fn fee_rate(info: Option<&MarketInfo>) -> Answer {
+    match info.and_then(|info| info.listing.as_ref()) {
+        Some(listing) => {
+            let fee = listing.fees.as_ref().map_or(0, |fees| fees.taker_bps);
+            Answer::json(format!(r#"{{"base_fee":{fee}}}"#))
+        }
+        None => Answer::error(404, "fee rate not found for market"),
+    }
 }
 
 #[cfg(test)]

@@ -152,6 +152,7 @@ fn market_events_escape_the_texts_of_the_catalog() {
         tick_size: Some(Price(1_000)),
         min_order_size: None,
         neg_risk: false,
+        listing: None,
     };
     let resolution = Resolution {
         winner: Some(yes),

@@ -6,7 +6,8 @@
 use super::client::{After, Downstream, Received};
 use super::{CLIENT_GONE, Proxy, route};
 use crate::base::limits::{
-    FORWARD_PING_NS, FORWARD_PINGS_MAX, FRAME_BYTES_MAX, SERVE_LINGER_NS, SERVE_WRITE_TIMEOUT_NS,
+    FORWARD_PING_NS, FORWARD_PINGS_MAX, FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX, SERVE_LINGER_NS,
+    SERVE_WRITE_TIMEOUT_NS,
 };
 use crate::io::connection::{Connection, ConnectionError};
 use crate::io::dial::within;
@@ -23,6 +24,7 @@ use futures_lite::future::or;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// Headers with which a client needs a connection of its own.
 const OWN_HEADERS: [&str; 4] = ["authorization", "cookie", "origin", "sec-websocket-protocol"];
@@ -171,21 +173,16 @@ struct Pump<'a> {
 }
 
 impl Pump<'_> {
-    /// Messages of the client to the service.
+    /// Messages of the client to the service. Waits for the service only, so that neither direction stops the other.
     async fn up(&self) -> End {
-        if !self.flush_down().await {
-            return End::Client;
-        }
         loop {
             let bytes = std::mem::take(&mut self.client.borrow_mut().input);
             let result = if bytes.is_empty() { Ok(()) } else { self.take_from_client(&bytes) };
             if !self.flush_up().await {
                 return End::Service("the service's connection broke");
             }
-            let answered = self.flush_down().await;
             match result {
-                Ok(()) if answered => {}
-                Ok(()) => return End::Client,
+                Ok(()) => {}
                 // After a close the service has its frame; after a fault the client has one.
                 Err(ClientFault::Closed) => return End::Closed,
                 Err(ClientFault::Protocol { .. } | ClientFault::Flood(_)) => {
@@ -193,8 +190,21 @@ impl Pump<'_> {
                     return End::Closed;
                 }
             }
+            // Pongs of a client that does not read.
+            if self.client.borrow().output.len() > FRAME_BYTES_MAX + SEND_BUFFER_BYTES_MAX
+                && !self.flush_down().await
+            {
+                return End::Client;
+            }
             yield_now().await;
-            if !poll_fn(|context| self.client.borrow_mut().poll_read(context)).await {
+            let is_open = poll_fn(|context| {
+                let mut client = self.client.borrow_mut();
+                match client.poll_flush(context) {
+                    Poll::Ready(false) => Poll::Ready(false),
+                    _ => client.poll_read(context),
+                }
+            });
+            if !is_open.await {
                 return End::Client;
             }
             self.client_active.set(true);
@@ -235,8 +245,7 @@ impl Pump<'_> {
         }
         loop {
             yield_now().await;
-            let received = poll_fn(|context| self.connection.borrow_mut().poll_receive(context));
-            match received.await {
+            match poll_fn(|context| self.poll_receive(context)).await {
                 Ok(true) => self.service_active.set(true),
                 Ok(false) => return End::Service("the service closed the connection"),
                 Err(_) => return End::Service("the service's connection broke"),
@@ -247,16 +256,25 @@ impl Pump<'_> {
                 let frame = self.server.borrow_mut().take_output();
                 self.client.borrow_mut().output.put(&frame);
             }
-            let answered = self.flush_up().await;
             if !self.flush_down().await {
                 return End::Client;
             }
             match result {
                 _ if close.is_some() => return End::Closed,
-                Ok(()) if answered => {}
-                Ok(()) => return End::Service("the service's connection broke"),
+                Ok(()) => {}
                 Err(_) => return End::Service("the service broke the protocol"),
             }
+        }
+    }
+
+    /// Reads once from the service, and writes what it can of what is queued for it: pongs, while nothing goes up.
+    fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<bool, ConnectionError>> {
+        let (mut peer, mut connection) = (self.peer.borrow_mut(), self.connection.borrow_mut());
+        connection.queue(peer.output())?;
+        peer.clear_output();
+        match connection.poll_send(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => connection.poll_receive(context),
         }
     }
 
@@ -339,9 +357,12 @@ impl Pump<'_> {
         loop {
             yield_now().await;
             let received = poll_fn(|context| self.connection.borrow_mut().poll_receive(context));
-            match received.await {
-                Ok(true) if self.take_from_service().1.is_none() => {}
-                _ => return is_sent,
+            let is_open =
+                matches!(received.await, Ok(true)) && self.take_from_service().1.is_none();
+            // Behind its close frame the client gets no messages.
+            self.client.borrow_mut().output.clear();
+            if !is_open {
+                return is_sent;
             }
         }
     }

@@ -333,6 +333,7 @@ fn market_update(mut fields: Fields<'_>) -> Result<Option<MarketUpdate>, Message
             tick_size: None,
             min_order_size: None,
             neg_risk: false,
+            listing: None,
         })),
         "activated" => Some(MarketUpdate::Activated { market }),
         "deactivated" => Some(MarketUpdate::Deactivated { market }),

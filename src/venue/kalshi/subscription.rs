@@ -394,10 +394,14 @@ impl Subscriptions {
             Command::Update(update, tokens) => (tokens, Some(update)),
             Command::List => return,
         };
-        if let [token] = tokens[..] {
-            self.outstanding.remove(&token);
-            self.counts.refused += 1;
-            return;
+        match tokens[..] {
+            [] => return,
+            [token] => {
+                self.outstanding.remove(&token);
+                self.counts.refused += 1;
+                return;
+            }
+            _ => {}
         }
         let (front, back) = tokens.split_at(tokens.len() / 2);
         let (front, back) = (front.to_vec(), back.to_vec());
@@ -445,6 +449,13 @@ impl SubscriptionProtocol for Subscriptions {
         self.to_add.retain(|token| !tokens.contains(token));
         self.to_snapshot.retain(|token| !tokens.contains(token));
         self.drop_repetitions(tokens);
+        // A repeated request must not name them: the venue answers for a market that is not subscribed too, and nothing
+        // that happens to its book follows.
+        for pending in self.pending.values_mut() {
+            if let Command::Update(Update::Snapshot, asked) = &mut pending.command {
+                asked.retain(|token| !tokens.contains(token));
+            }
+        }
         self.to_delete.extend(tokens);
     }
 

@@ -551,6 +551,7 @@ fn market_update(
         tick_size: fields.first_tick_size,
         min_order_size: fields.min_order_size,
         neg_risk: fields.neg_risk.unwrap_or(false),
+        listing: None,
     }))
 }
 

@@ -122,6 +122,7 @@ fn malformed(what: &str) -> HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Decodes a text given in portions; the body and the bytes behind it.
     fn decode(text: &[u8], portion: usize) -> Result<(Vec<u8>, Vec<u8>, bool), HttpError> {
@@ -141,6 +142,36 @@ mod tests {
         for portion in 1..text.len() {
             let (body, rest, done) = decode(text, portion).unwrap();
             assert_eq!((&body[..], &rest[..], done), (&b"hello world"[..], &b"GET /"[..], true));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_mean_the_same_in_any_portions(
+            text in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..64),
+                "([0-9a-f]{1,2}(;x)?\r\n[a-z\r\n]{0,20}(\r\n)?){0,4}(0\r\n(a: b\r\n)?\r\n)?"
+                    .prop_map(String::into_bytes),
+            ],
+            portion in 1usize..16,
+        ) {
+            let whole = decode(&text, text.len().max(1));
+            let parts = decode(&text, portion);
+            prop_assert_eq!(whole.is_ok(), parts.is_ok());
+            if let (Ok(whole), Ok(parts)) = (whole, parts) {
+                prop_assert_eq!(whole, parts);
+            }
+        }
+
+        #[test]
+        fn a_body_in_any_chunks_is_whole(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..8),
+            portion in 1usize..400,
+        ) {
+            let mut out = Vec::new();
+            chunks.iter().for_each(|chunk| put_chunk(chunk, &mut out));
+            out.extend_from_slice(LAST_CHUNK);
+            prop_assert_eq!(decode(&out, portion).unwrap(), (chunks.concat(), Vec::new(), true));
         }
     }
 

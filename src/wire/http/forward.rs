@@ -270,6 +270,7 @@ fn malformed(what: &str) -> HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn request(head: &str, framing: Framing, keep_alive: bool) -> (String, bool) {
         let to = RequestTarget { path_and_query: "/v1/x?y", host: "svc:8", framing, keep_alive };
@@ -360,6 +361,46 @@ mod tests {
                         Set-Cookie: a\r\nSet-Cookie: b\r\n";
         assert_eq!(String::from_utf8(response.bytes).unwrap(), expected);
         assert_eq!(response.retry_after, Some(RetryAfter::Seconds(7)));
+    }
+
+    proptest! {
+        /// What is forwarded is read as the same again: no header of one connection, and one length.
+        #[test]
+        fn a_forwarded_head_is_a_head(
+            head in "HTTP/1\\.[01] [1-5][0-9]{2} [ -~]{0,8}\r\n(([A-Za-z-]{1,8}|Content-Length|\
+                     Transfer-Encoding|Connection|Keep-Alive|Location): ?([0-9]{1,3}|chunked|close|keep-alive|\
+                     [ -~]{0,8})\r\n){0,5}\r\n",
+            to_head in any::<bool>(),
+        ) {
+            let parsed = parse_response(head.as_bytes(), to_head, |_| None);
+            let Ok(Some((first, used))) = parsed else { return Ok(()) };
+            prop_assert!(used <= head.len());
+            let mut again = first.bytes.clone();
+            put_framing(first.framing, &mut again);
+            again.extend_from_slice(b"\r\n");
+            let (second, used) = parse_response(&again, to_head, |_| None).unwrap().unwrap();
+            prop_assert_eq!(used, again.len());
+            prop_assert_eq!((second.status, second.framing), (first.status, first.framing));
+            let text = String::from_utf8_lossy(&first.bytes).to_ascii_lowercase();
+            for name in ["connection", "keep-alive", "transfer-encoding"] {
+                prop_assert!(!text.contains(&format!("\r\n{name}:")), "{}", text);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = parse_response(&bytes, false, |_| None);
+            let _ = forward_upgrade(&bytes);
+            let to = RequestTarget {
+                path_and_query: "/",
+                host: "a",
+                framing: Framing::Empty,
+                keep_alive: true,
+            };
+            let _ = forward_request(&bytes, to);
+        }
     }
 
     #[test]

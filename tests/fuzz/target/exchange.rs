@@ -66,6 +66,10 @@ fn run(input: &[u8]) -> u64 {
             check_head(whole, all.status);
         }
         (Ok(None), Ok(None)) | (Err(_), Err(_)) => {}
+        // The decompressor reports a fault of bytes that it holds with the bytes that come next, and of an answer that
+        // ends early none come.
+        (Ok(None), Err(HttpError::Malformed(why))) | (Err(HttpError::Malformed(why)), Ok(None))
+            if why.starts_with("gzip: ") => {}
         _ => panic!("whole: {all:?}, in pieces: {parts:?}"),
     }
     behaviour(match &all {

@@ -261,6 +261,7 @@ impl Hub {
             tick_size: None,
             min_order_size: None,
             neg_risk: false,
+            listing: None,
         };
         let stage = stages[random.below(4) as usize];
         let event = MarketEvent { stage, info, resolution: None };

@@ -6,13 +6,19 @@
 use super::{Target, behaviour, magnitude};
 use ringbook::base::id::{MarketId, TokenId};
 use ringbook::base::price::{Price, Quantity};
+use ringbook::gateway::catalog::Catalog;
 use ringbook::gateway::polymarket::Session;
-use ringbook::gateway::polymarket::rest::{self, Answer, Kind, Plan, TOKENS_PER_REQUEST_MAX};
-use ringbook::gateway::{Request, nests_deeper};
+use ringbook::gateway::polymarket::rest::{self, Kind, TOKENS_PER_REQUEST_MAX};
+use ringbook::gateway::rest::{
+    Answer, BookKind, Fetched, Known, Plan, Request as RestRequest, plan,
+};
+use ringbook::gateway::{Request, Site, nests_deeper};
 use ringbook::market::book::image::{BookFacts, BookImage};
 use ringbook::market::book::{BookState, Level, StaleReason};
+use ringbook::market::info::{MarketEvent, MarketStage};
+use ringbook::venue::polymarket::{VENUE, catalog::parse_page};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 pub(super) const TARGET: Target = Target {
     name: "gateway_polymarket",
@@ -28,6 +34,8 @@ pub(super) const TARGET: Target = Target {
         "\"custom_feature_enabled\":true",
         "PING",
         "GET /price?token_id=1&side=BUY ",
+        "GET /markets/keyset?limit=5&after_cursor=MC4x ",
+        "GET /markets?next_cursor=MA==&condition_ids=0xa1&order=endDate ",
         "GET /midpoints?token_ids=1,2,3 ",
         "POST /books [{\"token_id\":\"1\"}]",
         "POST /prices [{\"token_id\":\"1\",\"side\":\"SELL\"}]",
@@ -191,6 +199,17 @@ fn images() -> [BookImage; 4] {
     ]
 }
 
+/// One market.
+fn catalog() -> Catalog {
+    let page = r#"{"id":"5","conditionId":"0xa1","question":"Q","slug":"a-b","outcomes":["A","B"],"clobTokenIds":["1","2"],"active":true,"enableOrderBook":true,"acceptingOrders":true,"events":[{"id":"7","slug":"c-d","title":"T"}]}"#;
+    let mut catalog = Catalog::default();
+    for info in parse_page(page.as_bytes()).unwrap().markets {
+        let event = MarketEvent { stage: MarketStage::Opened, info, resolution: None };
+        catalog.on_event(VENUE, &event);
+    }
+    catalog
+}
+
 /// The status of the answer to `METHOD path?query body`; `None` if the line is no request.
 fn request(line: &str, images: &[BookImage]) -> Option<u16> {
     let (method, rest) = line.split_once(' ')?;
@@ -199,17 +218,24 @@ fn request(line: &str, images: &[BookImage]) -> Option<u16> {
     }
     let (target, body) = rest.split_once(' ').unwrap_or((rest, ""));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let answer = match rest::plan(method, path, query, body.as_bytes(), 1) {
-        Plan::Answer(answer) => answer,
-        Plan::Market(key) => rest::market_answer(&key, None),
-        Plan::Books { tokens, kind } => {
+    let body = body.as_bytes();
+    let request = RestRequest { method, path, query, body, now_wall_ns: 1 };
+    let (catalog, trades) = (catalog(), VecDeque::new());
+    let known = Known { catalog: &catalog, trades: &trades };
+    // The same request to the catalog's interface.
+    let gamma = plan(Site::Gamma, &request, known).answer(Fetched::default(), known);
+    let is_json = serde_json::from_str::<Value>(&gamma.body).is_ok();
+    assert_eq!(is_json, gamma.content_type == "application/json", "{gamma:?}");
+    let answer = match plan(Site::Polymarket, &request, known) {
+        Plan::Books { tokens, kind: BookKind::Polymarket(kind) } => {
             assert!(tokens.len() <= TOKENS_PER_REQUEST_MAX);
             let find = |token: &TokenId| images.iter().find(|image| image.token == Some(*token));
             let books: Vec<_> = tokens.iter().map(|token| (*token, find(token))).collect();
-            let answer = rest::answer(&kind, &books);
+            let answer = rest::answer(&kind, &books, &trades);
             check(&kind, &books, &answer);
             answer
         }
+        other => other.answer(Fetched::default(), known),
     };
     let value: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(answer.content_type, "application/json");

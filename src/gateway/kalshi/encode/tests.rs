@@ -178,6 +178,7 @@ fn stages_are_the_venues_events() {
             tick_size: None,
             min_order_size: None,
             neg_risk: false,
+            listing: None,
         },
         resolution,
     };

@@ -2,6 +2,7 @@
 use super::*;
 use crate::base::id::{MarketId, TradeId};
 use crate::base::price::{Price, Quantity};
+use crate::gateway::catalog::Catalog;
 use crate::market::book::StaleReason;
 
 fn token(ticker: &str) -> TokenId {
@@ -26,25 +27,30 @@ fn status(plan: &Plan) -> u16 {
     answer.status
 }
 
+/// The plan where no market is known.
+fn plan(method: &str, path: &str, query: &str) -> Plan {
+    with_trades(method, path, query, &[])
+}
+
+fn with_trades(method: &str, path: &str, query: &str, trades: &[(TokenId, TradeUpdate)]) -> Plan {
+    let request = Request { method, path, query, body: b"", now_wall_ns: 0 };
+    let (catalog, trades) = (Catalog::default(), trades.iter().copied().collect());
+    super::plan(&request, Known { catalog: &catalog, trades: &trades })
+}
+
 #[test]
 fn requests_are_read_or_refused() {
     let get = |path: &str, query: &str| plan("GET", &format!("{ROOT}{path}"), query);
-    let one =
-        |ticker, depth| Plan::Books { tokens: vec![token(ticker)], kind: Kind::One { depth } };
+    let one = |ticker, depth| books(vec![token(ticker)], Kind::One { depth });
     for query in ["", "depth=0", "depth=", "other=7"] {
         assert_eq!(get("/markets/KX-A.5/orderbook", query), one("KX-A.5", usize::MAX));
     }
     assert_eq!(get("/markets/KX-A/orderbook", "a=b&depth=10"), one("KX-A", 10));
     assert_eq!(
         get("/markets/orderbooks", "tickers=A&tickers=B"),
-        Plan::Books { tokens: vec![token("A"), token("B")], kind: Kind::Many }
+        books(vec![token("A"), token("B")], Kind::Many)
     );
     assert_eq!(get("/exchange/status", ""), Plan::Status);
-    assert_eq!(
-        get("/markets/trades", "limit=5&ticker=A"),
-        Plan::Trades { token: Some(token("A")), limit: 5 }
-    );
-    assert_eq!(get("/markets/trades", ""), Plan::Trades { token: None, limit: TRADES_DEFAULT });
     let many = "tickers=A&".repeat(TICKERS_MAX + 1);
     for (path, query, expected) in [
         ("/markets/A/orderbook", "depth=101", 400),
@@ -57,7 +63,9 @@ fn requests_are_read_or_refused() {
         ("/markets/A/B/orderbook", "", 404),
         ("/markets//orderbook", "", 404),
         ("/portfolio/orders", "", 501),
-        ("/markets", "", 501),
+        ("/markets", "min_created_ts=5", 501),
+        ("/series", "", 501),
+        ("/markets/A", "", 404),
         ("", "", 501),
     ] {
         assert_eq!(status(&get(path, query)), expected, "{path}?{query}");
@@ -104,17 +112,25 @@ fn status_and_trades_have_the_venues_shape() {
     status.resumes_wall_ns = Some(1_786_085_188_978_000_000);
     assert!(status_answer(Some(status)).body.ends_with(r#":"2026-08-07T06:46:28.978Z"}"#));
     assert_eq!(status_answer(None).status, 503);
-    assert_eq!(trades_answer(&[]).body, r#"{"trades":[],"cursor":""}"#);
-    let trade = TradeUpdate {
+    let trade = |quantity| TradeUpdate {
         timestamp_ms: 1_786_085_188_978,
         price: Price(60_000),
-        quantity: Quantity(1_500_000),
+        quantity: Quantity(quantity),
         side: Side::Ask,
         fee_rate_bps: None,
         id: TradeId::new("961535f3"),
     };
-    assert_eq!(
-        trades_answer(&[(token("A"), trade)]).body,
-        r#"{"trades":[{"trade_id":"961535f3","ticker":"A","count_fp":"1.50","yes_price_dollars":"0.0600","no_price_dollars":"0.9400","taker_side":"no","taker_outcome_side":"no","taker_book_side":"ask","is_block_trade":false,"created_time":"2026-08-07T06:46:28.978Z"}],"cursor":""}"#
-    );
+    let all = [(token("A"), trade(1_500_000)), (token("B"), trade(1)), (token("A"), trade(2))];
+    let get = |query: &str| match with_trades("GET", &format!("{ROOT}/markets/trades"), query, &all)
+    {
+        Plan::Answer(answer) => answer.body,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(get("ticker=C"), r#"{"trades":[],"cursor":""}"#);
+    assert_eq!(get("").matches("trade_id").count(), 3);
+    assert!(get("limit=1").contains(r#""ticker":"A","count_fp":"0.000002""#), "the newest");
+    assert_eq!(get("ticker=A").matches("trade_id").count(), 2);
+    assert!(get("ticker=A").ends_with(
+        r#",{"trade_id":"961535f3","ticker":"A","count_fp":"1.50","yes_price_dollars":"0.0600","no_price_dollars":"0.9400","taker_side":"no","taker_outcome_side":"no","taker_book_side":"ask","is_block_trade":false,"created_time":"2026-08-07T06:46:28.978Z"}],"cursor":""}"#
+    ));
 }

@@ -343,6 +343,7 @@ fn lifecycle_messages_are_numbered_and_combos_apart() {
             tick_size: None,
             min_order_size: None,
             neg_risk: false,
+            listing: None,
         },
         resolution: None,
     };

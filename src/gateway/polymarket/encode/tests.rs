@@ -85,6 +85,7 @@ fn info() -> MarketInfo {
         tick_size: Some(Price(10_000)),
         min_order_size: None,
         neg_risk: false,
+        listing: None,
     }
 }
 

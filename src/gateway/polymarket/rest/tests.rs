@@ -1,14 +1,24 @@
 //! Requests of the official clients, and the shapes that they parse.
 use super::*;
 use crate::base::price::Quantity;
+use crate::gateway::catalog::Catalog;
 use crate::market::book::image::BookFacts;
 use crate::market::book::{Level, StaleReason};
-use crate::market::info::Outcome;
+use crate::market::info::{Fees, Listing, MarketEvent, MarketStage, Outcome};
+use crate::venue::polymarket::VENUE;
+use std::sync::Arc;
 
 const NOW: u64 = 1_790_491_135_999_000_000;
 
+/// The plan where no market is known.
+fn plan(method: &str, path: &str, query: &str, body: &[u8]) -> Plan {
+    let request = Request { method, path, query, body, now_wall_ns: NOW };
+    let (catalog, trades) = (Catalog::default(), VecDeque::new());
+    super::plan(&request, Known { catalog: &catalog, trades: &trades })
+}
+
 fn get(path: &str, query: &str) -> Plan {
-    plan("GET", path, query, b"", NOW)
+    plan("GET", path, query, b"")
 }
 
 fn fixed_answer(plan: Plan) -> (u16, String) {
@@ -46,10 +56,10 @@ fn image(name: &str, bids: &[u32], asks: &[u32]) -> BookImage {
 /// The answer to a `GET` about the books of the images; a token without an image has none.
 fn served(path: &str, query: &str, images: &[BookImage]) -> (u16, String) {
     match get(path, query) {
-        Plan::Books { tokens, kind } => {
+        Plan::Books { tokens, kind: BookKind::Polymarket(kind) } => {
             let find = |token: &TokenId| images.iter().find(|image| image.token == Some(*token));
             let books: Vec<_> = tokens.into_iter().map(|token| (token, find(&token))).collect();
-            let answer = answer(&kind, &books);
+            let answer = answer(&kind, &books, &VecDeque::new());
             assert_eq!(answer.content_type, "application/json");
             (answer.status, answer.body)
         }
@@ -72,9 +82,9 @@ fn answers_without_a_book() {
     ] {
         assert_eq!(fixed_answer(get(path, "")), (status, body.to_owned()), "{path}");
     }
-    assert_eq!(fixed_answer(plan("HEAD", "/ok", "", b"", NOW)).0, 200);
-    assert_eq!(fixed_answer(plan("DELETE", "/book", "token_id=1", b"", NOW)).0, 404);
-    assert_eq!(fixed_answer(plan("GET", "", "", b"", NOW)).0, 404);
+    assert_eq!(fixed_answer(plan("HEAD", "/ok", "", b"")).0, 200);
+    assert_eq!(fixed_answer(plan("DELETE", "/book", "token_id=1", b"")).0, 404);
+    assert_eq!(fixed_answer(plan("GET", "", "", b"")).0, 404);
 }
 
 #[test]
@@ -89,7 +99,7 @@ fn orders_and_accounts_are_not_answered() {
         ("POST", "/v1/heartbeats"),
         ("GET", "/order-scoring"),
     ] {
-        let (status, body) = fixed_answer(plan(method, path, "", b"{}", NOW));
+        let (status, body) = fixed_answer(plan(method, path, "", b"{}"));
         assert_eq!(status, 501, "{path}");
         assert!(body.starts_with(r#"{"error":"ringbook answers market data only"#), "{body}");
     }
@@ -195,9 +205,8 @@ fn requests_about_many_tokens() {
 
 #[test]
 fn bodies_are_read_and_bounded() {
-    let post = |path: &str, body: &str| plan("POST", path, "", body.as_bytes(), NOW);
-    let books =
-        |ids: &[&str], kind| Plan::Books { tokens: ids.iter().map(|id| token(id)).collect(), kind };
+    let post = |path: &str, body: &str| plan("POST", path, "", body.as_bytes());
+    let books = |ids: &[&str], kind| super::books(ids.iter().map(|id| token(id)).collect(), kind);
     let two =
         r#"[{"token_id": "1", "side": ""}, {"token_id": "a b"}, {"token_id": "2", "x": [{}]}]"#;
     assert_eq!(post("/books", two), books(&["1", "2"], Kind::Books));
@@ -216,7 +225,7 @@ fn bodies_are_read_and_bounded() {
         let answer = (400, format!(r#"{{"error":"{why}"}}"#));
         assert_eq!(fixed_answer(post(path, body)), answer, "{path}");
     }
-    assert_eq!(fixed_answer(plan("POST", "/books", "", b"\xff", NOW)).0, 400);
+    assert_eq!(fixed_answer(plan("POST", "/books", "", b"\xff")).0, 400);
     assert_eq!(fixed_answer(post("/book", "[]")).0, 404);
     let most = |count: usize| format!("[{}]", vec![r#"{"token_id":"1"}"#; count].join(","));
     let Plan::Books { tokens, .. } = post("/books", &most(500)) else { panic!("500 are answered") };
@@ -240,14 +249,31 @@ fn markets_have_what_the_registry_knows() {
         tick_size: Some(Price(1_000)),
         min_order_size: Some(Quantity(5_000_000)),
         neg_risk: true,
+        listing: None,
     };
-    let of = |path: &str| match get(path, "") {
-        Plan::Market(key) => {
-            assert_eq!(market_answer(&key, None).status, 404);
-            market_answer(&key, Some(&info)).body
-        }
-        other => fixed_answer(other).1,
+    let of = |path: &str, listing: Option<Listing>| {
+        let info = MarketInfo { listing: listing.map(Arc::new), ..info.clone() };
+        let mut catalog = Catalog::default();
+        catalog
+            .on_event(VENUE, &MarketEvent { stage: MarketStage::Opened, info, resolution: None });
+        let (method, query, body) = ("GET", "", &b""[..]);
+        let request = Request { method, path, query, body, now_wall_ns: NOW };
+        let trades = VecDeque::new();
+        fixed_answer(super::plan(&request, Known { catalog: &catalog, trades: &trades })).1
     };
+    let schedule = FeeSchedule { rate: "0.05".into(), exponent: "1".into(), taker_only: true };
+    let fees = Fees { maker_bps: 0, taker_bps: 1_000, schedule: Some(schedule) };
+    let listing = || Some(Listing { fees: Some(fees.clone()), ..Listing::default() });
+    assert!(
+        of("/clob-markets/0xa1", listing())
+            .ends_with(r#","nr":true,"mbf":0,"tbf":1000,"fd":{"r":0.05,"e":1,"to":true}}"#)
+    );
+    assert_eq!(of("/fee-rate/2", listing()), r#"{"base_fee":1000}"#);
+    assert_eq!(of("/fee-rate/2", Some(Listing::default())), r#"{"base_fee":0}"#);
+    assert_eq!(of("/fee-rate/2", None), r#"{"error":"fee rate not found for market"}"#);
+    assert_eq!(of("/clob-markets/0xa2", None), r#"{"error":"market not found"}"#);
+    assert_eq!(of("/prices-history", None), r#"{"error":"Invalid token id"}"#);
+    let of = |path| of(path, None);
     assert_eq!(
         of("/clob-markets/0xa1"),
         r#"{"t":[{"t":"1","o":"Yes \"!\""},{"t":"2","o":"No"}],"c":"0xa1","mos":5,"mts":0.001,"nr":true}"#
@@ -259,4 +285,28 @@ fn markets_have_what_the_registry_knows() {
     assert_eq!(of("/clob-markets/"), r#"{"error":"Invalid market"}"#);
     assert_eq!(of("/markets-by-token/%22"), r#"{"error":"Invalid token id"}"#);
     assert_eq!(of("/markets-by-token"), r#"{"error":"no such path"}"#);
+}
+
+#[test]
+fn the_last_trade_has_its_side_where_it_came_to_a_subscribed_book() {
+    let trade = |side, price: u32| TradeUpdate {
+        timestamp_ms: 7,
+        price: Price(price),
+        quantity: Quantity(1),
+        side,
+        fee_rate_bps: None,
+        id: None,
+    };
+    let book = image("1", &[10_000], &[]);
+    let books = [(token("1"), Some(&book))];
+    let of = |trades: &[(TokenId, TradeUpdate)]| {
+        answer(&Kind::LastTradePrice, &books, &trades.iter().copied().collect()).body
+    };
+    let (other, newer) = (token("2"), trade(Side::Ask, 430_000));
+    assert_eq!(
+        of(&[(token("1"), trade(Side::Bid, 1)), (token("1"), newer), (other, trade(Side::Bid, 2))]),
+        r#"{"price":"0.43","side":"SELL"}"#
+    );
+    assert_eq!(of(&[(other, newer)]), r#"{"price":"0.43","side":""}"#);
+    assert_eq!(of(&[(token("1"), trade(Side::Bid, 1))]), r#"{"price":"0.43","side":""}"#);
 }

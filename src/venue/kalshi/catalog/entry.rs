@@ -6,25 +6,84 @@ use super::{Listed, MarketPhase, entries};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::Price;
-use crate::market::info::{Closed, MarketInfo, Outcome};
+use crate::market::info::{Closed, EventListing, Listing, MarketInfo, Outcome};
+use crate::venue::listing::push_member;
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
+use std::sync::Arc;
 
 /// Event fields that apply to its markets.
 #[derive(Debug, Default)]
 pub(super) struct Event {
     title: String,
     mutually_exclusive: bool,
+    /// `None` of a market that was not listed within its event.
+    listing: Option<Arc<EventListing>>,
 }
 
 impl Event {
+    /// One pass over the object's keys.
     pub(super) fn read(object: &LazyValue<'_>) -> Self {
-        Self {
-            title: object.get("title").as_ref().and_then(text).unwrap_or_default(),
-            mutually_exclusive: object.get("mutually_exclusive").as_bool() == Some(true),
+        let (mut listing, mut mutually_exclusive) = (EventListing::default(), false);
+        for (key, value) in object.clone().into_object_iter().into_iter().flatten().flatten() {
+            match &*key {
+                "event_ticker" => listing.id = text(&value).unwrap_or_default(),
+                "series_ticker" => listing.slug = text(&value).unwrap_or_default(),
+                "title" => listing.title = text(&value).unwrap_or_default(),
+                "mutually_exclusive" => mutually_exclusive = value.as_bool() == Some(true),
+                _ => {}
+            }
+            if LISTED_OF_EVENT.contains(&&*key) {
+                push_member(&mut listing.members, &key, &value);
+            }
         }
+        let title = listing.title.clone();
+        Self { title, mutually_exclusive, listing: Some(Arc::new(listing)) }
     }
 }
+
+/// Members of a market that are kept for clients: they do not change by trading.
+const LISTED: [&str; 26] = [
+    "can_close_early",
+    "cap_strike",
+    "created_time",
+    "custom_strike",
+    "early_close_condition",
+    "exchange_index",
+    "expected_expiration_time",
+    "expiration_time",
+    "floor_strike",
+    "functional_strike",
+    "latest_expiration_time",
+    "market_type",
+    "mve_collection_ticker",
+    "no_sub_title",
+    "notional_value_dollars",
+    "occurrence_datetime",
+    "price_level_structure",
+    "price_ranges",
+    "rules_primary",
+    "rules_secondary",
+    "settlement_bounds_type",
+    "settlement_floor_dollars",
+    "settlement_timer_seconds",
+    "strike_type",
+    "title",
+    "yes_sub_title",
+];
+/// The same of its event.
+const LISTED_OF_EVENT: [&str; 10] = [
+    "available_on_brokers",
+    "category",
+    "collateral_return_type",
+    "exchange_index",
+    "mutually_exclusive",
+    "product_metadata",
+    "settlement_sources",
+    "strike_date",
+    "strike_period",
+    "sub_title",
+];
 
 /// Fields used; a missing or unreadable one has its default.
 #[derive(Debug, Default)]
@@ -42,6 +101,8 @@ pub(super) struct Entry {
     open_wall_ns: Option<u64>,
     close_wall_ns: Option<u64>,
     tick_size: Option<Price>,
+    event_ticker: String,
+    members: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +149,11 @@ impl Entry {
                 "open_time" => entry.open_wall_ns = wall_ns(&value),
                 "close_time" => entry.close_wall_ns = wall_ns(&value),
                 "price_ranges" => entry.tick_size = smallest_step(&value),
+                "event_ticker" => entry.event_ticker = text(&value).unwrap_or_default(),
                 _ => {}
+            }
+            if LISTED.contains(&&*key) {
+                push_member(&mut entry.members, &key, &value);
             }
         }
         entry
@@ -126,8 +191,18 @@ impl Entry {
                 tick_size: self.tick_size,
                 min_order_size: None,
                 neg_risk: event.mutually_exclusive,
+                listing: Some(Arc::new(self.listing(event))),
             },
         }))
+    }
+
+    fn listing(mut self, event: &Event) -> Listing {
+        let alone = || {
+            let id = std::mem::take(&mut self.event_ticker);
+            Arc::new(EventListing { id, ..EventListing::default() })
+        };
+        let event = event.listing.clone().unwrap_or_else(alone);
+        Listing { members: self.members, event: Some(event), ..Listing::default() }
     }
 
     /// The title, followed by the meaning of YES unless the title contains it. A market's `title` is deprecated by the

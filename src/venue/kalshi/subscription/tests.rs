@@ -401,6 +401,29 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
 /// Simulation seed 60093: every later message counted as one of another subscription, and every book was requested
 /// again and again.
 #[test]
+fn a_repeated_request_for_snapshots_names_no_market_that_was_deleted_since() {
+    let markets = tokens(0..3);
+    let mut subscriptions = begun(&markets);
+    all(&mut subscriptions, 0);
+    subscribed(&mut subscriptions, 1);
+    snapshots(&mut subscriptions, &markets, None);
+    subscriptions.ask(&markets[..2]);
+    assert!(all(&mut subscriptions, SECOND)[0].contains("get_snapshot"));
+    subscriptions.delete(&markets[1..2]);
+    assert!(all(&mut subscriptions, SECOND)[0].contains("delete_markets"));
+    subscribed(&mut subscriptions, 3);
+    subscriptions.handle_timeout(7 * SECOND);
+    let again = all(&mut subscriptions, 7 * SECOND).join(" ");
+    let (kept, deleted) = (markets[0].as_str(), markets[1].as_str());
+    assert!(again.contains("get_snapshot") && again.contains(kept), "{again}");
+    assert!(!again.contains(deleted), "{again}");
+    // Nothing is left of one that named deleted markets only, nor to be split.
+    subscriptions.delete(&markets[..1]);
+    error(&mut subscriptions, Some(4), None, 16, 7 * SECOND);
+    assert!(!all(&mut subscriptions, 8 * SECOND).join(" ").contains("get_snapshot"));
+}
+
+#[test]
 fn a_subscription_whose_acknowledgement_is_lost_is_ours_once_a_response_names_it() {
     let markets = tokens(0..3);
     let mut subscriptions = begun(&markets);

@@ -6,9 +6,13 @@ use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::base::price::{Price, Quantity};
-use crate::market::info::{Closed, MarketInfo, Outcome, Resolution};
+use crate::market::info::{
+    Closed, EventListing, FeeSchedule, Fees, Listing, MarketInfo, Outcome, Resolution,
+};
+use crate::venue::listing::push_member;
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+use std::sync::Arc;
 
 /// Final status of the oracle.
 const RESOLVED: &str = "resolved";
@@ -47,6 +51,75 @@ pub(super) struct Entry {
     combo: bool,
     /// `rfqEnabled`.
     quotes: bool,
+    listing: Listing,
+    fees: Fees,
+}
+
+/// Members of a market that are kept for clients: they do not change by trading.
+const LISTED: [&str; 26] = [
+    "acceptingOrdersTimestamp",
+    "category",
+    "createdAt",
+    "eventStartTime",
+    "feeSchedule",
+    "feeType",
+    "feesEnabled",
+    "gameId",
+    "gameStartTime",
+    "groupItemThreshold",
+    "groupItemTitle",
+    "holdingRewardsEnabled",
+    "line",
+    "makerBaseFee",
+    "marketMakerAddress",
+    "negRiskMarketID",
+    "negRiskRequestID",
+    "onchainEventId",
+    "requestId",
+    "resolutionSource",
+    "restricted",
+    "rewardsMaxSpread",
+    "rewardsMinSize",
+    "secondsDelay",
+    "sportsMarketType",
+    "takerBaseFee",
+];
+/// The same of its event.
+const LISTED_OF_EVENT: [&str; 10] = [
+    "creationDate",
+    "enableNegRisk",
+    "endDate",
+    "gameId",
+    "negRisk",
+    "negRiskAugmented",
+    "negRiskMarketID",
+    "seriesSlug",
+    "startDate",
+    "startTime",
+];
+
+fn event(value: &LazyValue<'_>) -> Option<Arc<EventListing>> {
+    let mut event = EventListing::default();
+    for (key, value) in value.clone().into_object_iter()?.flatten() {
+        match &*key {
+            "id" => event.id = number(&value).unwrap_or_default(),
+            "slug" => event.slug = text(&value).unwrap_or_default(),
+            "title" => event.title = text(&value).unwrap_or_default(),
+            name if LISTED_OF_EVENT.contains(&name) => {
+                push_member(&mut event.members, name, &value);
+            }
+            _ => {}
+        }
+    }
+    (!event.id.is_empty()).then(|| Arc::new(event))
+}
+
+fn fee_schedule(value: &LazyValue<'_>) -> Option<FeeSchedule> {
+    Some(FeeSchedule {
+        rate: number(&value.get("rate")?)?,
+        exponent: number(&value.get("exponent")?)?,
+        taker_only: value.get("takerOnly").as_ref().and_then(flag) == Some(true),
+    })
 }
 
 /// Selects the field with the token ids.
@@ -124,8 +197,15 @@ impl Entry {
                 "closed" => entry.closed = flag(&value) == Some(true),
                 "enableOrderBook" => entry.order_book = flag(&value),
                 "acceptingOrders" => entry.accepting = flag(&value),
-                _ => {}
+                name => entry.read_listing(name, &value),
             }
+            if LISTED.contains(&&*key) {
+                push_member(&mut entry.listing.members, &key, &value);
+            }
+        }
+        entry.listing.number.clone_from(&entry.number);
+        if entry.fees != Fees::default() {
+            entry.listing.fees = Some(std::mem::take(&mut entry.fees));
         }
         entry.tokens = match entry.version {
             Version::V1 => std::mem::take(&mut entry.v1_tokens),
@@ -134,6 +214,26 @@ impl Entry {
             Version::Missing | Version::Unknown(_) => Vec::new(),
         };
         entry
+    }
+
+    /// Fields that no book needs.
+    fn read_listing(&mut self, name: &str, value: &LazyValue<'_>) {
+        let bps = || number(value).and_then(|text| text.parse().ok()).unwrap_or(0);
+        match name {
+            "questionID" => self.listing.question_id = text(value).unwrap_or_default(),
+            "makerBaseFee" => self.fees.maker_bps = bps(),
+            "takerBaseFee" => self.fees.taker_bps = bps(),
+            "feeSchedule" => self.fees.schedule = fee_schedule(value),
+            "clobRewards" => {
+                self.listing.has_rewards =
+                    value.clone().into_array_iter().is_some_and(|mut list| list.next().is_some());
+            }
+            "events" => {
+                let first = value.clone().into_array_iter().and_then(|mut list| list.next());
+                self.listing.event = first.and_then(Result::ok).as_ref().and_then(event);
+            }
+            _ => {}
+        }
     }
 
     /// The resolution from the outcome prices: one at 1 and all others at 0 is the winner. Equal prices are a split
@@ -202,6 +302,7 @@ impl Entry {
             tick_size: self.tick_size.filter(|tick| *tick > Price::ZERO),
             min_order_size: self.min_order_size,
             neg_risk: self.neg_risk,
+            listing: Some(Arc::new(self.listing)),
         }))
     }
 

@@ -5,9 +5,9 @@ use super::*;
 use std::process::{Child, Command, Stdio};
 
 /// `ringbook pools --listen` with these services.
-struct Program {
+pub(super) struct Program {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     log: BufReader<std::process::ChildStderr>,
     _folder: tempfile::TempDir,
 }
@@ -26,11 +26,12 @@ fn toml(services: &[Service]) -> String {
 }
 
 impl Program {
-    fn start(services: &[Service]) -> Self {
+    pub(super) fn start(services: &[Service]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pools.toml");
         std::fs::write(&file, toml(services)).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ringbook"))
+        let program = std::env::var("RINGBOOK_TEST_PROGRAM");
+        let mut child = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_ringbook")))
             .args(["pools", "--listen", "127.0.0.1:0", "--config", file.to_str().unwrap()])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,4 +1,5 @@
-//! What the proxy adds to a request: the same stand-in asked directly and through it, in one run.
+//! What the program adds to a request: the same stand-in asked directly and through it, in one run.
+use super::leaks::Program;
 use super::*;
 use std::net::TcpListener;
 
@@ -65,8 +66,9 @@ fn ask(
 #[ignore = "a measurement; cargo test --release --test network -- --ignored proxy_overhead --nocapture"]
 fn proxy_overhead() {
     let address = stand_in();
-    let rig = Rig::of(Kind::Http, address, |s| (s.limits.min, s.limits.max) = (100, 100));
-    wait_for("the connections are open", || rig.number(0, "/occupation/idle") == 100);
+    let svc = service(Kind::Http, address, |s| (s.limits.min, s.limits.max) = (100, 100));
+    let program = Program::start(&[named("svc", svc)]);
+    wait_for("it is there", || Client::connect(program.address).get("/svc").status == 200);
     let at = |took: &[f64], share: f64| took[(took.len() as f64 * share) as usize];
     for (name, callers, requests, pause) in [
         ("1 caller, one request after another", 1, 20_000, Duration::ZERO),
@@ -76,7 +78,7 @@ fn proxy_overhead() {
         println!("{name}");
         for round in 1..=3 {
             let direct = ask(address, "/", callers, requests, pause);
-            let through = ask(rig.address, "/svc", callers, requests, pause);
+            let through = ask(program.address, "/svc", callers, requests, pause);
             let row = |share: f64| {
                 let (direct, through) = (at(&direct, share), at(&through, share));
                 format!(

@@ -257,6 +257,27 @@ fn what_is_no_websocket_is_answered_in_http() {
 }
 
 #[test]
+fn neither_direction_stops_the_other() {
+    let echo = Echo::start();
+    let rig = Rig::of(Kind::Ws, echo.address, |_| {});
+    let mut socket = open(rig.address, "/svc");
+    // The service writes 64 MiB before it reads again, and the client 32 MiB meanwhile.
+    socket.send(Message::text("flood 1024")).unwrap();
+    let mut writer = socket.get_ref().try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        // A frame of 65,536 bytes with a mask of zeros.
+        let header = [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        let frame = [&header[..], &[3; 65_536]].concat();
+        (0..512).for_each(|_| writer.write_all(&frame).unwrap());
+    });
+    for number in 0..1024 + 512 {
+        let Ok(Message::Binary(bytes)) = socket.read() else { panic!("no message") };
+        assert_eq!((bytes.len(), bytes[0]), (65_536, if number < 1024 { 7 } else { 3 }));
+    }
+    sending.join().unwrap();
+}
+
+#[test]
 fn a_slow_client_slows_its_service() {
     let echo = Echo::start();
     let rig = Rig::of(Kind::Ws, echo.address, |_| {});
