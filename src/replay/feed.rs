@@ -159,6 +159,7 @@ fn event(market: MarketId, books: &[OpenBook], image: &BookImage) -> MarketEvent
         tick_size: image.facts.tick_size,
         min_order_size: image.facts.min_order_size,
         neg_risk: image.facts.neg_risk,
+        listing: None,
     };
     MarketEvent { stage: MarketStage::Opened, info, resolution: None }
 }

@@ -20,7 +20,7 @@ use crate::link::shard_updates::UpdateLink;
 use crate::ring::{Consumer, Producer, ring};
 use crate::serve::gateway::{GatewayLinks, ShardUpdates};
 use crate::serve::parts::Part;
-use crate::serve::replays::{AskedRange, Reading, Refusal, ReplayLinks, Replays};
+use crate::serve::replays::{AskedRange, NoReplay, Reading, ReplayLinks, Replays};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -188,11 +188,11 @@ impl Sessions {
     }
 
     /// Counts a replay that begins.
-    pub(super) fn begin(&self) -> Result<Running, Refusal> {
+    pub(super) fn begin(&self) -> Result<Running, NoReplay> {
         let most = self.most;
         let line = || format!("{most} replays are running; end one, or raise --replays");
         let running = Running::begin(&self.running, most);
-        running.ok_or_else(|| Refusal { status: 503, line: line() })
+        running.ok_or_else(|| NoReplay { status: 503, line: line() })
     }
 
     /// The range and the speed of a client.
@@ -354,8 +354,8 @@ impl Drop for Ending {
 }
 
 impl Replays for Sessions {
-    fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, Refusal> {
-        let refuse = |status, line| Refusal { status, line };
+    fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, NoReplay> {
+        let refuse = |status, line| NoReplay { status, line };
         let is_of_site = |recorded: &&Recorded| recorded.site().is_some_and(|(of, _)| of == site);
         let Some(recorded) = self.recorded.iter().find(is_of_site) else {
             return Err(refuse(404, "the capture has no such venue".to_owned()));
@@ -375,7 +375,7 @@ impl Replays for Sessions {
         Ok(ReplayLinks { links, gate })
     }
 
-    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, Refusal> {
+    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, NoReplay> {
         super::tardis::start(self, reading, waker)
     }
 }

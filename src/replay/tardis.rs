@@ -17,7 +17,7 @@ use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::BookState;
 use crate::market::event::Trade;
 use crate::serve::parts::{self, Part};
-use crate::serve::replays::{Reading, Refusal};
+use crate::serve::replays::{NoReplay, Reading};
 use crate::shard::publish::{BookView, Change, Handler};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -33,7 +33,7 @@ pub(super) fn start(
     sessions: &Sessions,
     reading: Reading,
     waker: TaskWaker,
-) -> Result<Receiver<Part>, Refusal> {
+) -> Result<Receiver<Part>, NoReplay> {
     let (venue, range) = match &reading {
         Reading::Raw { options, .. } => (options.venue, options.range),
         Reading::Normalized { venue, range, .. } => (*venue, *range),
@@ -41,9 +41,9 @@ pub(super) fn start(
     let is_of = |recorded: &&Recorded| recorded.recording.feed.venue() == venue;
     let Some(recorded) = sessions.recorded.iter().find(is_of).cloned() else {
         let line = format!("exchange: the recording has no {}", venue.name());
-        return Err(Refusal { status: 404, line });
+        return Err(NoReplay { status: 404, line });
     };
-    let busy = |line: String| Refusal { status: 503, line };
+    let busy = |line: String| NoReplay { status: 503, line };
     let running = sessions.begin()?;
     let range = range.from_ns..range.to_ns;
     let plan = recorded.plan(&range, Speed::Max).map_err(busy)?;

@@ -6,7 +6,7 @@
 use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
 use super::recorded::Recorded;
-use super::replays::NoWebSocket;
+use super::replays::WebSocketRefusal;
 use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Door, Server, Site, Timeouts, route};
@@ -177,21 +177,23 @@ impl Client {
                 None => {}
             }
         }
-        match (server.websocket(site, head), &head.upgrade) {
-            (Some(Ok((gateway, endpoint))), Some(upgrade)) => {
-                server.count("gateway websocket", 101);
-                self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
-                return None;
+        if let Some(upgrade) = &head.upgrade {
+            match server.websocket(site, head) {
+                Some(Ok((gateway, endpoint))) => {
+                    server.count("gateway websocket", 101);
+                    self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
+                    return None;
+                }
+                Some(Err(WebSocketRefusal::Close(code, reason))) => {
+                    server.count("gateway websocket refused", 101);
+                    self.close_websocket(server, &upgrade.key, (code, &reason), end).await;
+                    return None;
+                }
+                Some(Err(WebSocketRefusal::Answer(answer))) => {
+                    return Some(Reply::new("gateway", answer));
+                }
+                None => {}
             }
-            (Some(Err(NoWebSocket::Close(code, reason))), Some(upgrade)) => {
-                server.count("gateway websocket refused", 101);
-                self.close_websocket(server, &upgrade.key, (code, &reason), end).await;
-                return None;
-            }
-            (Some(Err(NoWebSocket::Answer(answer))), _) => {
-                return Some(Reply::new("gateway", answer));
-            }
-            _ => {}
         }
         let body = self.read_body(head, &server.timeouts, end).await?;
         let has_read_body = body.is_ok();

@@ -5,7 +5,7 @@
 use super::Server;
 use super::client::{Client, End};
 use super::parts::{Merge, Source, Taken};
-use super::replays::{Reading, Refusal, Replays};
+use super::replays::{NoReplay, Reading, Replays};
 use super::request::{Head, Method};
 use super::response::Response;
 use super::step::Step;
@@ -56,7 +56,7 @@ enum Request {
 }
 
 impl Sources {
-    fn start(replays: &dyn Replays, readings: Vec<Reading>) -> Result<Self, Refusal> {
+    fn start(replays: &dyn Replays, readings: Vec<Reading>) -> Result<Self, NoReplay> {
         let sleeper = Sleeper::default();
         let start = |reading| Ok(Source::new(replays.read(reading, sleeper.waker())?));
         let sources = readings.into_iter().map(start).collect::<Result<_, _>>()?;
@@ -194,7 +194,9 @@ impl Client {
             Request::Replay(readings, body) => (readings, body),
         };
         match Sources::start(replays, readings) {
-            Err(Refusal { status, line }) => Some(Recorded::Answer(Response::error(status, &line))),
+            Err(NoReplay { status, line }) => {
+                Some(Recorded::Answer(Response::error(status, &line)))
+            }
             Ok(sources) => {
                 server.count("replay", 200);
                 self.write_body(sources, body, end).await;
@@ -254,7 +256,7 @@ impl Client {
     ) -> (u16, String) {
         let readings = Options::from_query(query).and_then(readings);
         let sources = match readings.map(|readings| Sources::start(replays, readings)) {
-            Err(line) | Ok(Err(Refusal { line, .. })) => return (FAILED, line),
+            Err(line) | Ok(Err(NoReplay { line, .. })) => return (FAILED, line),
             Ok(Ok(sources)) => sources,
         };
         let mut socket = ServerSocket::new(GATEWAY_MESSAGE_BYTES_MAX);
@@ -296,7 +298,7 @@ impl Client {
         let reading = Reading::Raw { options, form: Form::Message, gzip: false };
         let sources = match Sources::start(replays, vec![reading]) {
             Ok(sources) => sources,
-            Err(Refusal { line, .. }) => return (FAILED, line),
+            Err(NoReplay { line, .. }) => return (FAILED, line),
         };
         self.write_messages(sources, &mut socket, Some(&step), end, "WS replay finished").await
     }

@@ -9,7 +9,7 @@ use super::response::Response;
 use crate::base::id::Venue;
 use crate::gateway::tardis::options::{Options, Range};
 use crate::gateway::tardis::raw::{Form, RawOptions};
-use crate::gateway::{Endpoint, Site, stream};
+use crate::gateway::{Endpoint, Refusal, Site, stream};
 use crate::io::wake::TaskWaker;
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
 use std::cell::Cell;
@@ -30,7 +30,7 @@ pub struct AskedRange {
 
 /// Why no replay begins: HTTP status, and one line for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct NoReplay {
     /// HTTP status.
     pub status: u16,
     /// One line.
@@ -44,15 +44,6 @@ pub struct ReplayLinks {
     pub links: GatewayLinks,
     /// Its flags.
     pub gate: Arc<ReplayGate>,
-}
-
-/// Why a request for a WebSocket has none.
-#[derive(Debug)]
-pub(super) enum NoWebSocket {
-    /// An answer.
-    Answer(Response),
-    /// It is accepted and closed with this code and reason.
-    Close(u16, String),
 }
 
 /// What one replay of the tardis interface reads.
@@ -83,15 +74,15 @@ pub trait Replays: std::fmt::Debug + Send {
     /// Starts a replay for one WebSocket.
     ///
     /// # Errors
-    /// [`Refusal`].
-    fn start(&self, site: Site, range: &AskedRange) -> Result<ReplayLinks, Refusal>;
+    /// [`NoReplay`].
+    fn start(&self, site: Site, range: &AskedRange) -> Result<ReplayLinks, NoReplay>;
 
     /// Starts a replay for the tardis interface, which waits while its parts are not received. It wakes its client for
     /// each part.
     ///
     /// # Errors
-    /// [`Refusal`].
-    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, Refusal>;
+    /// [`NoReplay`].
+    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, NoReplay>;
 }
 
 impl AskedRange {
@@ -183,46 +174,52 @@ impl Drop for Steering {
     }
 }
 
+/// Why a WebSocket is not served.
+pub(super) enum WebSocketRefusal {
+    /// It is accepted and closed with this code and reason, as the venue does.
+    Close(u16, String),
+    /// This is the answer.
+    Answer(Response),
+}
+
 impl Server {
     /// The gateway and the endpoint of a request for a WebSocket; `None` where it is answered as other requests.
     pub(super) fn websocket(
         &self,
         site: Site,
         head: &Head,
-    ) -> Option<Result<(Rc<Gateway>, Endpoint), NoWebSocket>> {
+    ) -> Option<Result<(Rc<Gateway>, Endpoint), WebSocketRefusal>> {
         let gateway = self.gateway.as_ref()?;
-        head.upgrade.as_ref()?;
-        let refuse = |refusal| match refusal {
-            crate::gateway::Refusal::Answer(line) => {
-                NoWebSocket::Answer(Response::error(400, &line))
-            }
-            crate::gateway::Refusal::Close(code, reason) => NoWebSocket::Close(code, reason),
-        };
+        let refuse =
+            |status, line: &str| Some(Err(WebSocketRefusal::Answer(Response::error(status, line))));
         let Some(replays) = gateway.replays() else {
-            let endpoint = match site.endpoint(&head.path, &head.query) {
-                Ok(endpoint) => endpoint?,
-                Err(refusal) => return Some(Err(refuse(refusal))),
+            return match site.endpoint(&head.path, &head.query) {
+                Ok(endpoint) => Some(Ok((Rc::clone(gateway), endpoint?))),
+                Err(Refusal::Close(code, reason)) => {
+                    Some(Err(WebSocketRefusal::Close(code, reason)))
+                }
+                Err(Refusal::Answer(_)) => None,
             };
-            return Some(Ok((Rc::clone(gateway), endpoint)));
         };
         let (range, query) = match AskedRange::take(&head.query) {
             Ok(parts) => parts,
-            Err(line) => return Some(Err(NoWebSocket::Answer(Response::error(400, &line)))),
+            Err(line) => return refuse(400, &line),
         };
         let endpoint = match site.endpoint(&head.path, &query) {
             Ok(endpoint) => endpoint?,
-            Err(refusal) => return Some(Err(refuse(refusal))),
+            Err(Refusal::Close(code, reason)) => {
+                return Some(Err(WebSocketRefusal::Close(code, reason)));
+            }
+            Err(Refusal::Answer(line)) => return refuse(400, &line),
         };
         if matches!(endpoint, Endpoint::Tardis(_)) {
             let line = "a recording has no live stream: use /ws-replay-normalized";
-            return Some(Err(NoWebSocket::Close(1011, line.to_owned())));
+            return Some(Err(WebSocketRefusal::Close(1011, line.to_owned())));
         }
-        Some(match replays.start(site, &range) {
-            Ok(replay) => Ok((Rc::new(Gateway::of_replay(replay)), endpoint)),
-            Err(Refusal { status, line }) => {
-                Err(NoWebSocket::Answer(Response::error(status, &line)))
-            }
-        })
+        match replays.start(site, &range) {
+            Ok(replay) => Some(Ok((Rc::new(Gateway::of_replay(replay)), endpoint))),
+            Err(NoReplay { status, line }) => refuse(status, &line),
+        }
     }
 }
 

@@ -125,6 +125,8 @@ fn clients_reach_both_venues_by_their_names_on_one_port() {
         assert!(status == 200 && text.contains(&token), "{name}: {text}");
     }
     assert_eq!(gateway.ask("demo-api.kalshi.co", &book, close).0, 404, "of the other venue");
+    let (status, catalog) = gateway.ask("gamma-api.polymarket.com", "/markets?limit=1", close);
+    assert!(status == 200 && catalog.contains("\r\n\r\n["), "a list: {catalog}");
     check_signatures(&gateway, &ticker);
     let hosts = std::fs::read_to_string(folder.join("hosts")).unwrap();
     assert!(hosts.contains("127.0.0.1 clob.polymarket.com\n"), "{hosts}");
