@@ -70,7 +70,7 @@ impl Recorded {
     /// The interface that its clients use; `None` for a venue without one.
     #[must_use]
     pub fn site(&self) -> Option<(Site, u16)> {
-        Site::of(&self.recording.feed.venue())
+        Site::of(&self.recording.feed.venue()).first().copied()
     }
 
     /// Name of the venue.
