@@ -15,7 +15,7 @@
 //! | [`replay_gateway`] | the same over recorded days: a range and a speed for each client, a mock venue |
 //! | [`python`] | programs in Python on the gateway's own stream |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
-//! | [`performance`] | figures, `doctor`, `bench-live`, threads and cores |
+//! | [`performance`] | figures, `doctor`, `bench-live`, `bench-gateway`, threads and cores |
 //! | [`operating`] | every notice and reason of `/health`, book states, metrics |
 //! | [`correctness`] | how a book is verified and repaired, and what is guaranteed |
 //! | [`library`] | handlers and the engine in your own program |

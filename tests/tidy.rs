@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "control",
         &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "pool", "link"],
     ),
-    ("gateway", &["base", "wire", "market", "link"]),
+    ("gateway", &["base", "counter", "wire", "market", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link", "gateway"]),
     (
         "replay",

@@ -594,6 +594,8 @@ pub const GATEWAY_SIGNATURE_AGE_MS: u64 = 30_000;
 pub const GATEWAY_PING_NS: u64 = 10 * SECOND_NS;
 /// Pings without any byte from the client after which it is closed.
 pub const GATEWAY_PINGS_MAX: u32 = 6;
+/// Gateway clients written to before the rings of the shards are looked at again.
+pub const GATEWAY_CLIENTS_PER_TURN: usize = 64;
 /// Bytes put into one write to a gateway client.
 pub const GATEWAY_WRITE_BYTES: usize = 64 * 1024;
 /// A client that subscribes waits this long for the books of its first frame; books that come later follow one by one.
@@ -612,6 +614,8 @@ pub const GATEWAY_CLIENTS_MAX: usize = 4_096;
 pub const GATEWAY_UPDATES_PER_TURN: usize = 1_024;
 /// Interval of the gateway's timers.
 pub const GATEWAY_TIMER_NS: u64 = 10 * MILLISECOND_NS;
+/// Interval of the gateway's latencies to the control core.
+pub const GATEWAY_LATENCY_NS: u64 = 250 * MILLISECOND_NS;
 /// Longest interval of conflated best prices.
 pub const GATEWAY_TOP_INTERVAL_MAX_NS: u64 = 3_600 * SECOND_NS;
 /// Objects in the options of a client of the tardis interface.

@@ -105,7 +105,11 @@ impl Comparison {
         Ok(verdict)
     }
 
-    fn tokens(&mut self) -> Result<Vec<String>, String> {
+    /// Tokens of the catalog, those of one market behind each other.
+    ///
+    /// # Errors
+    /// One line: the catalog does not respond.
+    pub fn tokens(&mut self) -> Result<Vec<String>, String> {
         let mut tokens = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..DISCOVERY_PAGES_MAX {

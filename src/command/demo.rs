@@ -69,18 +69,25 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
 /// # Errors
 /// One line: engine or venue does not respond.
 pub fn check(session: &Session, config: &Config) -> Result<Verdict, String> {
+    comparison(session, config)?.run()
+}
+
+/// Clients of the engine and of the embedded venue.
+///
+/// # Errors
+/// One line: nothing is served, or an address is invalid.
+pub fn comparison(session: &Session, config: &Config) -> Result<Comparison, String> {
     let address = session.serving().ok_or("nothing is served")?;
     let tls = client_config(config.tls_ca.as_deref()).map_err(|error| error.to_string())?;
     let engine = Endpoint::parse(&format!("http://{address}"), ["http", "https"]);
     let venue = config.venues.first().ok_or("no venue is followed")?;
     let client = |service: Endpoint| BlockingClient::new(service, tls.clone());
-    let mut comparison = Comparison {
+    Ok(Comparison {
         engine: client(engine.map_err(|error| error.to_string())?),
         gamma: client(venue.catalog.clone()),
         venue: client(venue.books.clone()),
         venue_path: "/sim/truth/",
-    };
-    comparison.run()
+    })
 }
 
 fn sim_config(flags: &DemoFlags) -> SimConfig {

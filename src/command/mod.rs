@@ -30,6 +30,7 @@ pub fn command_line() -> ExitCode {
         Command::Run(flags) => run::run(&flags),
         Command::Demo(flags) => demo::run(&flags),
         Command::BenchLive(flags) => bench_live::run(&flags),
+        Command::BenchGateway(flags) => bench_live::gateway::run(&flags),
         Command::Replay(args) => replay::run(&args),
         Command::Gateway(args) => gateway::run(&args),
         Command::Export(args) => export::run(&args),

@@ -167,6 +167,12 @@ impl Session {
         self.engine.serving()
     }
 
+    /// Address of the gateway of the first venue.
+    #[must_use]
+    pub fn gateway(&self) -> Option<SocketAddr> {
+        self.engine.gateways().first().map(|&(_, address)| address)
+    }
+
     /// Takes events and updates the status line.
     pub fn look(&mut self) {
         while let Some(event) = self.engine.poll_event() {

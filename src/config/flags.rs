@@ -5,8 +5,11 @@ use super::gateway::GatewayAccessFlags;
 use super::replay::venue;
 use super::venue::connection_table;
 use super::{
-    CLOB_URL, GAMMA_URL, WS_URL, bench_live::BenchLiveFlags, export::ExportArgs,
-    replay::ReplayArgs, replay_gateway::GatewayArgs,
+    CLOB_URL, GAMMA_URL, WS_URL,
+    bench_live::{BenchGatewayFlags, BenchLiveFlags},
+    export::ExportArgs,
+    replay::ReplayArgs,
+    replay_gateway::GatewayArgs,
 };
 use crate::base::policy::{ConnectionTable, HashChecks, Idle};
 use crate::gateway::StalePolicy;
@@ -47,6 +50,8 @@ pub enum Command {
     Demo(Box<DemoFlags>),
     /// Measure latency against a simulated venue at rising rates, until something saturates.
     BenchLive(Box<BenchLiveFlags>),
+    /// Measure latency and throughput of the gateway with clients of this process.
+    BenchGateway(Box<BenchGatewayFlags>),
     /// Replay captures: the benchmark mode.
     Replay(ReplayArgs),
     /// Serve recorded days in the venues' own protocols.

@@ -90,6 +90,8 @@ pub struct Config {
     pub(crate) gateway: Option<SocketAddr>,
     /// How clients of the gateway are treated.
     pub(crate) gateway_settings: GatewaySettings,
+    /// The serve core polls while the gateway has clients, whatever the shards do.
+    pub(crate) gateway_spin: bool,
     /// TLS and signatures of the gateway.
     pub(crate) gateway_access: GatewayAccess,
     /// Message age that `/health` reports, nanoseconds; 0 disables it.
@@ -130,6 +132,7 @@ impl Default for Config {
             serve_names: Vec::new(),
             gateway: None,
             gateway_settings: GatewaySettings::default(),
+            gateway_spin: false,
             gateway_access: GatewayAccess::default(),
             lag_warn_ns: LAG_WARN_NS,
             histograms: None,

@@ -18,7 +18,7 @@ use crate::base::id::{ConnectionId, TokenId, Venue};
 use crate::base::limits::{CONNECTIONS_NUMBERED_PER_VENUE, STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::fold::Fold as _;
-use crate::counter::latency::Latencies;
+use crate::counter::latency::{Latencies, Stage};
 use crate::counter::report::EngineReport;
 use crate::link::{
     main_control::{Command, ControlEvent, RefusedToken},
@@ -54,8 +54,10 @@ pub struct Supervisor {
     venues: Vec<Controller>,
     links: SupervisorLinks,
     names: Names,
-    /// Interval histograms that could not be sent yet.
+    /// Interval histograms that could not be sent yet, and those of the gateway.
     held: Latencies,
+    /// Latencies of the gateway since the start.
+    gateway: Latencies,
     interval_since: Now,
     /// Reports until an early interval is sent; 0 if none was requested.
     interval_cut: u8,
@@ -75,6 +77,7 @@ impl Supervisor {
             links,
             names: Names::default(),
             held: Latencies::default(),
+            gateway: Latencies::default(),
             interval_since: now,
             interval_cut: 0,
             next_report_ns: now.mono_ns + REPORT_INTERVAL_NS,
@@ -217,6 +220,11 @@ impl Supervisor {
     fn answer_queries(&mut self, now: Now) {
         while let Some(query) = self.links.queries.try_receive() {
             let answer = match query {
+                ControlQuery::Latency(values) => {
+                    self.held.add_stage(Stage::ReadToWritten, &values);
+                    self.gateway.add_stage(Stage::ReadToWritten, &values);
+                    continue;
+                }
                 ControlQuery::Report { ticket } => {
                     ControlAnswer::Report { ticket, report: Box::new(self.report(now)) }
                 }
@@ -249,7 +257,7 @@ impl Supervisor {
         let mut report = sum.unwrap_or_default();
         report.health.settle();
         report.router.extend(link_reports(&self.links.gauges));
-        let mut latencies = Latencies::default();
+        let mut latencies = self.gateway.clone();
         self.venues.iter().for_each(|venue| latencies.add(&venue.reporting.latencies));
         report.latencies = latencies.summaries();
         report

@@ -15,6 +15,8 @@ pub enum Stage {
     DecodedToApplied,
     /// Read of the socket to the books changed.
     ReadToApplied,
+    /// Read of the socket to a frame of it written to a client of the gateway.
+    ReadToWritten,
     /// An order's wait in the ring from the control core.
     ControlRing,
     /// Lateness of a wake-up: when the shard meant to wake and when it did.
@@ -23,11 +25,12 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the path.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::VenueToRead,
         Self::ReadToDecoded,
         Self::DecodedToApplied,
         Self::ReadToApplied,
+        Self::ReadToWritten,
         Self::ControlRing,
         Self::WakeUp,
     ];
@@ -40,6 +43,7 @@ impl Stage {
             Self::ReadToDecoded => "read_to_decoded",
             Self::DecodedToApplied => "decoded_to_applied",
             Self::ReadToApplied => "read_to_applied",
+            Self::ReadToWritten => "read_to_written",
             Self::ControlRing => "control_ring",
             Self::WakeUp => "wake_up",
         }
@@ -71,6 +75,11 @@ impl Latencies {
     #[must_use]
     pub fn stage(&self, stage: Stage) -> &Histogram<u64> {
         &self.stages[stage as usize]
+    }
+
+    /// Adds values of one stage.
+    pub fn add_stage(&mut self, stage: Stage, values: &Histogram<u64>) {
+        self.stages[stage as usize].add(values).expect("all histograms have the same bounds");
     }
 
     /// Adds everything that `other` counted.
@@ -117,7 +126,9 @@ impl ConnectionLatencies {
     }
 }
 
-fn histogram() -> Histogram<u64> {
+/// An empty histogram, as those of [`Latencies`].
+#[must_use]
+pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_NS, 2).expect("the bounds are constant")
 }
 

@@ -133,8 +133,9 @@ impl Engine {
             shards: cores.updates,
             sleeper,
             settings: config.gateway_settings,
+            spin_ns: gateway_spin_ns(config, &topology),
+            clock: clock.clone(),
             replays: None,
-            spin: topology.shards.iter().any(|thread| thread.idle == Idle::Spin),
             keys: config.gateway_access.keys.clone(),
         });
         let ends = ServeEnds {
@@ -149,7 +150,6 @@ impl Engine {
             let names = config.serve_names.clone();
             Some(start_serve(listeners, ends, cores.doorbells, (&topology, names), &serve_stop)?)
         };
-        let last_ticket = 0;
         Ok(Self {
             topology,
             clock,
@@ -163,7 +163,7 @@ impl Engine {
             shards: cores.shards,
             trades,
             capture,
-            last_ticket,
+            last_ticket: 0,
         })
     }
 }
@@ -193,6 +193,16 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
         layout.shards = Some(asked.max(venues));
     }
     Topology::plan(&layout, &usable)
+}
+
+/// How long the serve core polls for updates before it sleeps: as the shards do.
+fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
+    let shards = |idle| topology.shards.iter().any(|thread| thread.idle == idle);
+    match (config.gateway_spin || shards(Idle::Spin), shards(Idle::Adaptive)) {
+        (true, _) => u64::MAX,
+        (false, true) => limits::ADAPTIVE_SPIN_NS,
+        (false, false) => 0,
+    }
 }
 
 /// The listeners of the serve core.
@@ -227,7 +237,8 @@ impl Listeners {
                 }
                 let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
                 gateways.push((site, listener.address()));
-                listeners.push((listener.with_tls(tls.clone()), Site::Gateway(site)));
+                let listener = listener.with_tls(tls.clone()).with_direct_writes();
+                listeners.push((listener, Site::Gateway(site)));
             }
         }
         Ok(Self { listeners, serving, gateways })

@@ -25,11 +25,13 @@ use crate::base::limits::{
 };
 use crate::base::price::Quantity;
 use crate::base::time::{MICROSECOND_NS, Now};
+use crate::counter::latency::histogram;
 use crate::link::shard_updates::{LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest};
 use crate::market::book::Level;
 use crate::market::book::image::BookImage;
 use client::{Client, Protocol};
 use foldhash::fast::FixedState;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -39,6 +41,14 @@ pub use client::Output;
 /// A client's place in the hub, from [`Hub::connect`] to [`Hub::disconnect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(u32);
+
+impl ClientId {
+    /// Small and dense: the place in a table of clients.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// How the hub treats its clients.
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +169,10 @@ pub struct Hub {
     text: String,
     has_buffers: bool,
     counts: HubCounts,
+    /// When the shard read the last update, nanoseconds since the Unix epoch.
+    read_wall_ns: u64,
+    /// Read by the shard to written to the client, of each frame of a change, a trade or a price step, nanoseconds.
+    latency: Histogram<u64>,
 }
 
 impl Hub {
@@ -189,6 +203,8 @@ impl Hub {
             text: String::new(),
             has_buffers: false,
             counts: HubCounts::default(),
+            read_wall_ns: 0,
+            latency: histogram(),
         }
     }
 
@@ -300,6 +316,15 @@ impl Hub {
         Known { catalog: &self.catalog, trades: &self.trades }
     }
 
+    /// Values of [`Stage::ReadToWritten`](crate::counter::latency::Stage::ReadToWritten) since the last call; `None` if
+    /// there are none.
+    pub fn take_latency(&mut self) -> Option<Histogram<u64>> {
+        if self.latency.is_empty() {
+            return None;
+        }
+        Some(std::mem::replace(&mut self.latency, histogram()))
+    }
+
     /// Counters.
     #[must_use]
     pub fn counts(&self) -> HubCounts {
@@ -320,7 +345,8 @@ impl Hub {
         HubReport { counts: self.counts(), connections }
     }
 
-    fn set_ready(&mut self, id: ClientId) {
+    /// Output of the client waits: [`Hub::poll_ready`] returns it.
+    pub fn set_ready(&mut self, id: ClientId) {
         if let Some(client) = &mut self.clients[id.0 as usize]
             && !std::mem::replace(&mut client.is_ready, true)
         {
@@ -334,7 +360,7 @@ impl Hub {
         if client.closing.is_some() {
             return Pushed::LeftOut;
         }
-        let pushed = client.outbox.push(frame, class, now.mono_ns);
+        let pushed = client.outbox.push(frame, class, now.mono_ns, 0);
         self.counts.frames += u64::from(pushed == Pushed::Queued);
         self.set_ready(id);
         pushed

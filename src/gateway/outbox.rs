@@ -73,7 +73,12 @@ pub struct OutboxCounts {
 /// The queue of one client.
 #[derive(Debug)]
 pub struct Outbox {
-    frames: VecDeque<Rc<[u8]>>,
+    /// Each with the time when the shard read what caused it, nanoseconds since the Unix epoch; 0 if no read did.
+    frames: VecDeque<(Rc<[u8]>, u64)>,
+    /// These times of the frames taken by the writer and not yet sent.
+    taken: Vec<u64>,
+    /// Bytes of these frames that were not sent.
+    taken_bytes: usize,
     /// Bytes of `frames`, and those taken by the writer and not yet sent.
     bytes: usize,
     bytes_max: usize,
@@ -93,6 +98,8 @@ impl Outbox {
     pub fn new(bytes_max: usize) -> Self {
         Self {
             frames: VecDeque::new(),
+            taken: Vec::new(),
+            taken_bytes: 0,
             bytes: 0,
             bytes_max,
             marked: HashMap::default(),
@@ -103,16 +110,25 @@ impl Outbox {
         }
     }
 
-    /// Queues a frame, or leaves it out and marks its book.
-    pub fn push(&mut self, frame: Rc<[u8]>, class: FrameClass, now_ns: u64) -> Pushed {
+    /// Queues a frame, or leaves it out and marks its book. `read_wall_ns` is when the shard read what caused it, 0 if
+    /// no read did.
+    pub fn push(
+        &mut self,
+        frame: Rc<[u8]>,
+        class: FrameClass,
+        now_ns: u64,
+        read_wall_ns: u64,
+    ) -> Pushed {
         let (key, gap) = match class {
             FrameClass::Change(key) => (key, true),
             FrameClass::Image(key) => (key, false),
             FrameClass::State(key) if self.marked.contains_key(&key) => (key, false),
-            FrameClass::State(_) | FrameClass::Other => return self.queue(frame, now_ns),
+            FrameClass::State(_) | FrameClass::Other => {
+                return self.queue(frame, now_ns, read_wall_ns);
+            }
         };
         if self.has_room(key) {
-            return self.queue(frame, now_ns);
+            return self.queue(frame, now_ns, read_wall_ns);
         }
         let was_marked = self.marked.contains_key(&key);
         self.counts.conflated += 1;
@@ -122,10 +138,10 @@ impl Outbox {
 
     /// Queues the image of a book that [`Outbox::take_marked`] has returned.
     pub fn push_marked(&mut self, frame: Rc<[u8]>, now_ns: u64) -> Pushed {
-        self.queue(frame, now_ns)
+        self.queue(frame, now_ns, 0)
     }
 
-    fn queue(&mut self, frame: Rc<[u8]>, now_ns: u64) -> Pushed {
+    fn queue(&mut self, frame: Rc<[u8]>, now_ns: u64, read_wall_ns: u64) -> Pushed {
         if self.is_full || self.bytes + frame.len() > self.bytes_max {
             self.is_full = true;
             self.counts.dropped += 1;
@@ -135,7 +151,7 @@ impl Outbox {
             self.waiting_since_ns = Some(now_ns);
         }
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        self.frames.push_back((frame, read_wall_ns));
         self.counts.queued += 1;
         Pushed::Queued
     }
@@ -187,16 +203,25 @@ impl Outbox {
     /// [`Outbox::on_sent`].
     pub fn take(&mut self, into: &mut Vec<u8>, bytes: usize) {
         while into.len() < bytes
-            && let Some(frame) = self.frames.pop_front()
+            && let Some((frame, read_wall_ns)) = self.frames.pop_front()
         {
             into.extend_from_slice(&frame);
+            self.taken_bytes += frame.len();
+            if read_wall_ns > 0 {
+                self.taken.push(read_wall_ns);
+            }
         }
     }
 
-    /// The client has taken bytes of frames (not of other output).
-    pub fn on_sent(&mut self, bytes: usize, now_ns: u64) {
+    /// The client has taken bytes of frames (not of other output). When these were the last of what
+    /// [`Outbox::take`] has moved, `on_written` gets the read time of each frame that a read has caused.
+    pub fn on_sent(&mut self, bytes: usize, now_ns: u64, on_written: impl FnMut(u64)) {
         self.bytes = self.bytes.saturating_sub(bytes);
         self.waiting_since_ns = (self.bytes > 0).then_some(now_ns);
+        self.taken_bytes = self.taken_bytes.saturating_sub(bytes);
+        if self.taken_bytes == 0 {
+            self.taken.drain(..).for_each(on_written);
+        }
     }
 
     /// Whether the client is to be closed with 1013.
@@ -247,7 +272,7 @@ mod tests {
     fn drain(outbox: &mut Outbox, now_ns: u64) -> usize {
         let mut taken = Vec::new();
         outbox.take(&mut taken, usize::MAX);
-        outbox.on_sent(taken.len(), now_ns);
+        outbox.on_sent(taken.len(), now_ns, |_| ());
         taken.len()
     }
 
@@ -256,28 +281,35 @@ mod tests {
         let mut outbox = Outbox::new(MAX);
         let [one, two] = [1, 2].map(SubscriptionKey);
         assert_eq!(
-            outbox.push(bytes(51), FrameClass::Change(one), 0),
+            outbox.push(bytes(51), FrameClass::Change(one), 0, 0),
             Pushed::Queued,
             "nothing is queued yet"
         );
-        assert_eq!(outbox.push(bytes(5), FrameClass::Change(one), 0), Pushed::Marked);
-        assert_eq!(outbox.push(bytes(5), FrameClass::Other, 0), Pushed::Queued, "never left out");
-        assert_eq!(outbox.push(bytes(5), FrameClass::Image(two), 0), Pushed::Marked);
+        assert_eq!(outbox.push(bytes(5), FrameClass::Change(one), 0, 0), Pushed::Marked);
+        assert_eq!(
+            outbox.push(bytes(5), FrameClass::Other, 0, 0),
+            Pushed::Queued,
+            "never left out"
+        );
+        assert_eq!(outbox.push(bytes(5), FrameClass::Image(two), 0, 0), Pushed::Marked);
         assert_eq!(outbox.take_marked(), None);
         let mut taken = Vec::new();
         outbox.take(&mut taken, 1);
         assert_eq!((taken.len(), outbox.bytes()), (51, 56), "taken and not sent");
-        outbox.on_sent(51, 1);
+        outbox.on_sent(51, 1, |_| ());
         assert_eq!(outbox.bytes(), 5);
-        let result = outbox.push(bytes(5), FrameClass::Change(one), 1);
+        let result = outbox.push(bytes(5), FrameClass::Change(one), 1, 0);
         assert_eq!(result, Pushed::LeftOut, "its image comes first");
-        assert_eq!(outbox.push(bytes(5), FrameClass::State(one), 1), Pushed::LeftOut);
-        assert_eq!(outbox.push(bytes(0), FrameClass::State(SubscriptionKey(3)), 1), Pushed::Queued);
+        assert_eq!(outbox.push(bytes(5), FrameClass::State(one), 1, 0), Pushed::LeftOut);
+        assert_eq!(
+            outbox.push(bytes(0), FrameClass::State(SubscriptionKey(3)), 1, 0),
+            Pushed::Queued
+        );
         assert_eq!(outbox.take_marked(), Some(MarkedBook { key: one, gap: true }));
         assert_eq!(outbox.push_marked(bytes(30), 1), Pushed::Queued);
         assert!(!outbox.is_marked(one));
         assert_eq!(outbox.take_marked(), None, "above a quarter again");
-        assert_eq!(outbox.push(bytes(1), FrameClass::Change(one), 1), Pushed::Queued);
+        assert_eq!(outbox.push(bytes(1), FrameClass::Change(one), 1, 0), Pushed::Queued);
         assert_eq!(drain(&mut outbox, 2), 36);
         assert_eq!(outbox.take_marked(), Some(MarkedBook { key: two, gap: false }));
         assert_eq!((outbox.take_marked(), outbox.is_empty()), (None, true));
@@ -294,20 +326,38 @@ mod tests {
     #[test]
     fn a_full_outbox_and_a_client_that_takes_nothing_are_an_overflow() {
         let mut outbox = Outbox::new(MAX);
-        assert_eq!(outbox.push(bytes(60), FrameClass::Other, 7), Pushed::Queued);
-        assert_eq!(outbox.push(bytes(40), FrameClass::Other, 8), Pushed::Queued);
+        assert_eq!(outbox.push(bytes(60), FrameClass::Other, 7, 0), Pushed::Queued);
+        assert_eq!(outbox.push(bytes(40), FrameClass::Other, 8, 0), Pushed::Queued);
         assert_eq!(outbox.overflow(7 + GATEWAY_STALL_NS - 1), None);
         assert_eq!(outbox.overflow(7 + GATEWAY_STALL_NS), Some(Overflow::Stalled));
-        outbox.on_sent(1, 100);
+        outbox.on_sent(1, 100, |_| ());
         assert_eq!(outbox.overflow(7 + GATEWAY_STALL_NS), None, "a byte is progress");
-        assert_eq!(outbox.push(bytes(2), FrameClass::Other, 100), Pushed::Lost);
+        assert_eq!(outbox.push(bytes(2), FrameClass::Other, 100, 0), Pushed::Lost);
         assert_eq!(outbox.overflow(100), Some(Overflow::Full));
         drain(&mut outbox, 101);
         assert_eq!(outbox.overflow(101), Some(Overflow::Full), "a frame is lost: for ever");
         assert_eq!(outbox.counts().dropped, 1);
         let mut outbox = Outbox::new(MAX);
-        assert_eq!(outbox.push(bytes(60), FrameClass::Other, 0), Pushed::Queued);
+        assert_eq!(outbox.push(bytes(60), FrameClass::Other, 0, 0), Pushed::Queued);
         drain(&mut outbox, 1);
         assert_eq!(outbox.overflow(u64::MAX), None, "nothing waits");
+    }
+
+    #[test]
+    fn read_times_come_back_when_all_taken_bytes_are_sent() {
+        let mut outbox = Outbox::new(MAX);
+        for (read_wall_ns, size) in [(7, 4), (0, 5), (9, 6)] {
+            outbox.push(bytes(size), FrameClass::Other, 1, read_wall_ns);
+        }
+        let (mut into, mut written) = (Vec::new(), Vec::new());
+        outbox.take(&mut into, 5);
+        assert_eq!(into.len(), 9);
+        outbox.on_sent(8, 2, |read_wall_ns| written.push(read_wall_ns));
+        assert!(written.is_empty(), "a byte of them is left");
+        outbox.on_sent(1, 3, |read_wall_ns| written.push(read_wall_ns));
+        assert_eq!(written, [7], "no read has caused the second");
+        outbox.take(&mut into, 100);
+        outbox.on_sent(6, 4, |read_wall_ns| written.push(read_wall_ns));
+        assert_eq!(written, [7, 9]);
     }
 }

@@ -4,6 +4,7 @@
 //! Bounds:   with TLS `CIPHERTEXT_BYTES` received and one record to be sent; the caller bounds the time of each call.
 //!
 //! A dropped future loses nothing that was received. After a dropped write or handshake the stream must be closed.
+use super::direct_socket::DirectSocket;
 use crate::wire::tls::server::{Plaintext, ServerSession};
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use glommio::net::TcpStream;
@@ -31,6 +32,7 @@ pub enum HandshakeError {
 /// A connection to a local client, on the executor that accepted it.
 pub struct ClientStream {
     socket: TcpStream,
+    direct: Option<DirectSocket>,
     tls: Option<Box<TlsLayer>>,
 }
 
@@ -51,17 +53,26 @@ impl std::fmt::Debug for ClientStream {
 }
 
 impl ClientStream {
-    /// A plain stream, or one that begins with a TLS handshake.
+    /// A plain stream, perhaps with a second handle, or one that begins with a TLS handshake.
     ///
     /// # Errors
     /// The TLS configuration is unusable.
-    pub(super) fn new(socket: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Self> {
+    pub(super) fn new(
+        socket: TcpStream,
+        direct: Option<DirectSocket>,
+        tls: Option<&Arc<ServerConfig>>,
+    ) -> io::Result<Self> {
         let layer = |config| {
             let session = ServerSession::new(config).map_err(io::Error::other)?;
             let (received, output) = (Vec::new(), Vec::new());
             Ok::<_, io::Error>(Box::new(TlsLayer { session, received, taken: 0, output, sent: 0 }))
         };
-        Ok(Self { socket, tls: tls.map(layer).transpose()? })
+        Ok(Self { socket, direct, tls: tls.map(layer).transpose()? })
+    }
+
+    /// The handle for writes that do not wait; `None` if the stream is encrypted, or it was taken.
+    pub fn take_direct(&mut self) -> Option<DirectSocket> {
+        self.direct.take()
     }
 
     /// Address of the client.
@@ -89,7 +100,7 @@ impl ClientStream {
     /// # Errors
     /// [`HandshakeError`].
     pub async fn handshake(&mut self) -> Result<(), HandshakeError> {
-        let Self { socket, tls: Some(tls) } = self else { return Ok(()) };
+        let Self { socket, tls: Some(tls), .. } = self else { return Ok(()) };
         let mut is_first = true;
         while tls.session.is_handshaking() {
             if tls.receive(socket).await.unwrap_or(0) == 0 {

@@ -7,6 +7,7 @@
 //! glommio binds with `SO_REUSEPORT`, so that a second program on the same port is no error, and adopts a bound socket
 //! only by an unsafe call; hence the thread. It inherits the CPU mask of the thread that calls [`Listener::bind`]: bind
 //! before pinning.
+use super::direct_socket::DirectSocket;
 use crate::base::limits::{SERVE_ACCEPT_QUEUE, SERVE_STOP_POLL_NS};
 use glommio::net::TcpStream;
 use rustls::ServerConfig;
@@ -76,6 +77,7 @@ pub struct Listener {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     tls: Option<Arc<ServerConfig>>,
+    direct: bool,
 }
 
 impl std::fmt::Debug for Listener {
@@ -99,13 +101,20 @@ impl Listener {
             .name("accept".to_owned())
             .spawn(move || accept_all(&listener, &queue))
             .map_err(fail)?;
-        Ok(Self { address, socket, shared, thread: Some(thread), tls: None })
+        Ok(Self { address, socket, shared, thread: Some(thread), tls: None, direct: false })
     }
 
     /// Clients speak TLS, if there is a configuration.
     #[must_use]
     pub fn with_tls(mut self, tls: Option<Arc<ServerConfig>>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Plain clients have a handle for writes that do not wait, which is a second descriptor.
+    #[must_use]
+    pub const fn with_direct_writes(mut self) -> Self {
+        self.direct = true;
         self
     }
 
@@ -120,7 +129,10 @@ impl Listener {
     /// # Errors
     /// `accept` failed (it is retried), the thread has ended, or the socket cannot be configured.
     pub async fn accept(&self) -> io::Result<ClientStream> {
-        ClientStream::new(self.accept_plain().await?, self.tls.as_ref())
+        let socket = self.next_socket().await?;
+        let direct = self.direct && self.tls.is_none();
+        let direct = direct.then(|| DirectSocket::new(&socket)).transpose()?;
+        ClientStream::new(TcpStream::from(Socket::from(socket)), direct, self.tls.as_ref())
     }
 
     /// [`Listener::accept`] without TLS.
@@ -128,6 +140,10 @@ impl Listener {
     /// # Errors
     /// As [`Listener::accept`].
     pub async fn accept_plain(&self) -> io::Result<PlainStream> {
+        Ok(TcpStream::from(Socket::from(self.next_socket().await?)))
+    }
+
+    async fn next_socket(&self) -> io::Result<std::net::TcpStream> {
         let _guard = WakerGuard(&self.shared);
         let socket = poll_fn(|context| {
             let mut accepted = self.shared.lock();
@@ -147,7 +163,7 @@ impl Listener {
         .await?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(TcpStream::from(Socket::from(socket)))
+        Ok(socket)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod client_stream;
 pub mod clock;
 pub mod connection;
 pub mod dial;
+pub mod direct_socket;
 pub mod driver;
 pub mod executor;
 pub mod file;

@@ -4,6 +4,7 @@
 //! When full: the request is answered with 503 and counted. Repaired by the client's next request.
 use crate::base::id::{ConnectionId, TokenId};
 use crate::counter::report::EngineReport;
+use hdrhistogram::Histogram;
 
 /// What the serve core asks of the control core.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub enum ControlQuery {
         /// The book's token.
         token: TokenId,
     },
+    /// Values of [`Stage::ReadToWritten`](crate::counter::latency::Stage::ReadToWritten) since the last one; not
+    /// answered. If the ring is full, the next one has them too.
+    Latency(Box<Histogram<u64>>),
     /// Follow the market of a token that a client of the gateway has subscribed to.
     Follow {
         /// Given back in the answer.

@@ -5,6 +5,7 @@ use super::sessions::{RestLinks, Sessions};
 use crate::base::limits::THREAD_END_NS;
 use crate::gateway::hub::Settings;
 use crate::gateway::signature::Keys;
+use crate::io::clock::HostClock;
 use crate::io::executor::Executor;
 use crate::io::wake::Sleeper;
 use crate::link::replay_gate::ReplayGate;
@@ -48,7 +49,8 @@ impl ReplayServer {
                 shards: updates,
                 sleeper,
                 settings: Settings::default(),
-                spin: false,
+                spin_ns: 0,
+                clock: HostClock::new(),
                 keys,
                 replays: Some(Box::new(sessions)),
             };

@@ -12,6 +12,7 @@ use crate::capture::manifest::{self, Entry};
 use crate::gateway::Site;
 use crate::gateway::hub::Settings;
 use crate::gateway::signature::Keys;
+use crate::io::clock::HostClock;
 use crate::io::file::{self, Source};
 use crate::io::wake::{Sleeper, TaskWaker};
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
@@ -371,7 +372,8 @@ impl Replays for Sessions {
         let shards = vec![updates];
         let settings = Settings { waits: true, ..self.settings };
         let keys = Keys::default();
-        let links = GatewayLinks { shards, sleeper, settings, spin: false, keys, replays: None };
+        let (spin_ns, clock, replays) = (0, HostClock::new(), None);
+        let links = GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays };
         Ok(ReplayLinks { links, gate })
     }
 

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 const READ_BYTES: usize = 4096;
 
 pub(super) struct Client {
-    stream: ClientStream,
+    pub(super) stream: ClientStream,
     /// The peer address belongs to this host.
     is_local: bool,
     pub(super) input: Vec<u8>,

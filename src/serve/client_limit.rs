@@ -33,12 +33,12 @@ impl Bounds {
         Self { clients, reserved: (clients / 4).clamp(1, SERVE_RESERVED_MAX) }
     }
 
-    /// The same for the clients of a gateway, of which none is reserved.
+    /// The same for the clients of a gateway, which have two descriptors each and of which none is reserved.
     #[must_use]
     pub fn of_gateway(limit: Option<u64>) -> Self {
         let files = limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-        let half = files.saturating_sub(SERVE_FILES_ELSEWHERE) / 2;
-        Self { clients: half.clamp(SERVE_CLIENTS_MIN, GATEWAY_CLIENTS_MAX), reserved: 0 }
+        let quarter = files.saturating_sub(SERVE_FILES_ELSEWHERE) / 4;
+        Self { clients: quarter.clamp(SERVE_CLIENTS_MIN, GATEWAY_CLIENTS_MAX), reserved: 0 }
     }
 }
 

@@ -1,16 +1,19 @@
 //! The gateway's I/O: updates from the shards into the hub, and WebSocket clients.
 //!
-//! Runs on:  serve core: one task for the updates, one for each client. Owns: the hub, its ends of the links.
-//! Bounds:   `GATEWAY_UPDATES_PER_TURN` updates of a shard before the clients run; `GATEWAY_WRITE_BYTES` of one write.
+//! Runs on:  serve core: one task for the updates, which writes frames as far as sockets take them, and one for each
+//!           client, which reads, pings, and writes what a full socket has not taken and what is encrypted.
+//! Owns:     the hub, its ends of the links.
+//! Bounds:   `GATEWAY_UPDATES_PER_TURN` updates of a shard and `GATEWAY_CLIENTS_PER_TURN` writes before other tasks run;
+//!           `GATEWAY_WRITE_BYTES` of one write.
 use super::Server;
 use super::client::{Client, End};
 use super::event::{Bell, Event};
 use super::replays::{ReplayLinks, Replays, Steering};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
-    GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_PING_NS, GATEWAY_PINGS_MAX, GATEWAY_STALL_NS,
-    GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN, GATEWAY_WRITE_BYTES, REPLAY_QUIET_NS,
-    REPLAY_STALL_NS, SERVE_LINGER_NS,
+    GATEWAY_CLIENTS_PER_TURN, GATEWAY_MESSAGE_BYTES_MAX, GATEWAY_PING_NS, GATEWAY_PINGS_MAX,
+    GATEWAY_STALL_NS, GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN, GATEWAY_WRITE_BYTES,
+    REPLAY_QUIET_NS, REPLAY_STALL_NS, SERVE_LINGER_NS,
 };
 use crate::base::time::Now;
 use crate::gateway::hub::{ClientId, Hub, HubReport, Output, Settings};
@@ -18,6 +21,7 @@ use crate::gateway::rest::{self, Answer, Fetched, Plan, Request};
 use crate::gateway::signature::Keys;
 use crate::gateway::{Endpoint, Site};
 use crate::io::clock::HostClock;
+use crate::io::direct_socket::DirectSocket;
 use crate::io::driver::Doorbell;
 use crate::io::executor::{sleep, yield_now};
 use crate::io::wake::Sleeper;
@@ -25,8 +29,8 @@ use crate::link::shard_updates::{BookUpdate, UpdateRequest};
 use crate::ring::{Consumer, Producer};
 use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_frame};
 use futures_lite::future::or;
-use std::cell::RefCell;
-use std::collections::HashMap;
+use hdrhistogram::Histogram;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// The serve core's ends of the links for updates with one shard.
@@ -51,8 +55,10 @@ pub struct GatewayLinks {
     pub sleeper: Sleeper,
     /// How clients are treated.
     pub settings: Settings,
-    /// The serve core polls for updates instead of sleeping.
-    pub spin: bool,
+    /// How long the serve core polls after an update while there are clients, before it sleeps.
+    pub spin_ns: u64,
+    /// The clock of the shards.
+    pub clock: HostClock,
     /// Keys of clients that sign their requests.
     pub keys: Keys,
     /// Each WebSocket has a replay of its own.
@@ -72,10 +78,15 @@ pub(super) struct Gateway {
     hub: RefCell<Hub>,
     shards: RefCell<Vec<ShardUpdates>>,
     sleeper: Sleeper,
-    spin: bool,
+    spin_ns: u64,
     keys: Keys,
     clock: RefCell<HostClock>,
-    bells: RefCell<HashMap<ClientId, Rc<Bell>>>,
+    /// By [`ClientId::index`].
+    writers: RefCell<Vec<Option<Rc<ClientWriter>>>>,
+    /// Connected clients.
+    clients: Cell<usize>,
+    /// Frames of one write.
+    output: RefCell<Vec<u8>>,
     /// Requests wait in the hub, or clients have output.
     work: Bell,
     /// A client has subscribed, perhaps to a market that is not followed.
@@ -87,18 +98,19 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin, keys, replays } = links;
+        let GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
-        let clock = HostClock::new();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
         Self {
             hub: RefCell::new(hub),
             shards: RefCell::new(shards),
             sleeper,
-            spin,
+            spin_ns,
             keys,
             clock: RefCell::new(clock),
-            bells: RefCell::default(),
+            writers: RefCell::default(),
+            clients: Cell::new(0),
+            output: RefCell::default(),
             work: Bell::default(),
             follow: Bell::default(),
             replays,
@@ -140,6 +152,11 @@ impl Gateway {
         self.hub.borrow().report()
     }
 
+    /// Latencies of frames since the last call; `None` if there are none.
+    pub(super) fn take_latency(&self) -> Option<Box<Histogram<u64>>> {
+        self.hub.borrow_mut().take_latency().map(Box::new)
+    }
+
     /// What a REST request needs.
     pub(super) fn plan(&self, site: Site, request: &Request<'_>) -> Plan {
         rest::plan(site, request, self.hub.borrow().known())
@@ -173,7 +190,7 @@ impl Gateway {
     fn steer(&self, now: Now) {
         let Some(steering) = &self.steering else { return };
         let mut hub = self.hub.borrow_mut();
-        let quiet_ns = now.mono_ns.saturating_sub(steering.heard_ns.get());
+        let quiet_ns = now.mono_ns.saturating_sub(steering.received_ns.get());
         if steering.is_waiting() && quiet_ns >= REPLAY_QUIET_NS && hub.has_begun() {
             steering.begin();
         }
@@ -187,7 +204,7 @@ impl Gateway {
 
     /// Moves updates and requests until `stop`.
     pub(super) async fn pump(&self, stop: &Event) {
-        let mut timer_ns = 0;
+        let (mut timer_ns, mut worked_ns) = (0, 0);
         while !stop.is_set() {
             let now = self.now();
             let mut worked = self.take_updates(now);
@@ -198,18 +215,21 @@ impl Gateway {
                 self.clock.borrow_mut().align();
                 self.hub.borrow_mut().handle_timeout(now);
             }
-            self.ring_ready();
-            if worked || (self.spin && self.client_count() > 0) {
+            worked |= self.write_ready(now);
+            if worked {
+                worked_ns = now.mono_ns;
+            }
+            let is_polling = now.mono_ns.saturating_sub(worked_ns) < self.spin_ns;
+            if worked || (is_polling && self.clients.get() > 0) {
+                if !worked {
+                    self.poll_updates();
+                }
                 yield_now().await;
                 continue;
             }
             let wait = or(self.sleeper.wait(), self.work.wait());
             or(or(wait, sleep(GATEWAY_TIMER_NS)), stop.wait()).await;
         }
-    }
-
-    fn client_count(&self) -> usize {
-        self.bells.borrow().len()
     }
 
     fn take_updates(&self, now: Now) -> bool {
@@ -240,6 +260,17 @@ impl Gateway {
         any
     }
 
+    /// Looks for updates for a few microseconds, which is finer than yielding.
+    fn poll_updates(&self) {
+        let shards = self.shards.borrow();
+        for _ in 0..UPDATE_POLLS {
+            if shards.iter().any(|shard| !shard.updates.is_empty()) {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
     /// Sends requests to the shards, as far as they fit.
     fn send_requests(&self) -> bool {
         let (mut shards, mut hub) = (self.shards.borrow_mut(), self.hub.borrow_mut());
@@ -259,46 +290,116 @@ impl Gateway {
         any
     }
 
-    fn ring_ready(&self) {
-        let bells = self.bells.borrow();
-        let mut hub = self.hub.borrow_mut();
-        while let Some(id) = hub.poll_ready() {
-            if let Some(bell) = bells.get(&id) {
-                bell.ring();
+    /// Writes to clients with output; whether there were any.
+    fn write_ready(&self, now: Now) -> bool {
+        let (writers, clock) = (self.writers.borrow(), self.clock.borrow());
+        let (mut hub, mut output) = (self.hub.borrow_mut(), self.output.borrow_mut());
+        for done in 0..GATEWAY_CLIENTS_PER_TURN {
+            let Some(id) = hub.poll_ready() else { return done > 0 };
+            if let Some(Some(writer)) = writers.get(id.index()) {
+                writer.write(id, &mut hub, &mut output, (&clock, now));
             }
         }
+        true
     }
 
-    fn connect(&self, endpoint: Endpoint) -> (ClientId, Rc<Bell>) {
+    fn connect(
+        &self,
+        endpoint: Endpoint,
+        socket: Option<DirectSocket>,
+    ) -> (ClientId, Rc<ClientWriter>) {
         let now = self.now();
-        self.hear(now);
+        self.note_received(now);
         let id = self.hub.borrow_mut().connect(endpoint, now);
-        let bell = Rc::new(Bell::default());
-        bell.ring();
-        self.bells.borrow_mut().insert(id, Rc::clone(&bell));
+        // The time of a replay's client is not that of the clock, by which a direct write goes.
+        let socket = socket.filter(|_| self.steering.is_none());
+        let writer = Rc::new(ClientWriter::new(socket));
+        writer.bell.ring();
+        let mut writers = self.writers.borrow_mut();
+        if writers.len() <= id.index() {
+            writers.resize_with(id.index() + 1, || None);
+        }
+        writers[id.index()] = Some(Rc::clone(&writer));
+        self.clients.set(self.clients.get() + 1);
         self.work.ring();
         self.follow.ring();
-        (id, bell)
+        (id, writer)
     }
 
     fn disconnect(&self, id: ClientId) {
-        self.bells.borrow_mut().remove(&id);
+        self.writers.borrow_mut()[id.index()] = None;
+        self.clients.set(self.clients.get() - 1);
         let now = self.now();
         self.hub.borrow_mut().disconnect(id, now);
     }
 
-    fn hear(&self, now: Now) {
+    fn note_received(&self, now: Now) {
         if let Some(steering) = &self.steering {
-            steering.heard_ns.set(now.mono_ns);
+            steering.received_ns.set(now.mono_ns);
         }
     }
 
     fn on_text(&self, id: ClientId, text: &str) {
         let now = self.now();
-        self.hear(now);
+        self.note_received(now);
         self.hub.borrow_mut().on_text(id, text, now);
         self.work.ring();
         self.follow.ring();
+    }
+}
+
+/// The way to one client's socket: direct, or by its task.
+struct ClientWriter {
+    /// Wakes the task.
+    bell: Bell,
+    /// `None` if the stream is encrypted.
+    socket: Option<DirectSocket>,
+    /// The task writes, or has something to write: nobody else may.
+    is_busy: Cell<bool>,
+    /// Whole frames, or the end of them, that a direct write has left to the task.
+    rest: RefCell<Vec<u8>>,
+}
+
+impl ClientWriter {
+    /// Of a client whose task writes first.
+    fn new(socket: Option<DirectSocket>) -> Self {
+        Self { bell: Bell::default(), socket, is_busy: Cell::new(true), rest: RefCell::default() }
+    }
+
+    /// Writes frames as far as the socket takes them; leaves anything else to the task.
+    fn write(
+        &self,
+        id: ClientId,
+        hub: &mut Hub,
+        output: &mut Vec<u8>,
+        (clock, mut now): (&HostClock, Now),
+    ) {
+        let Some(socket) = self.socket.as_ref().filter(|_| !self.is_busy.get()) else {
+            return self.bell.ring();
+        };
+        for _ in 0..WRITES_PER_TURN {
+            output.clear();
+            match hub.take_output(id, output, GATEWAY_WRITE_BYTES, now) {
+                Output::Nothing => return,
+                Output::Frames => {}
+                Output::Close(..) => {
+                    self.is_busy.set(true);
+                    return self.bell.ring();
+                }
+            }
+            // The task's own write receives the error.
+            let written = socket.try_write(output).unwrap_or(0);
+            now = clock.now();
+            if written > 0 {
+                hub.on_sent(id, written, now);
+            }
+            if written < output.len() {
+                self.rest.borrow_mut().extend_from_slice(&output[written..]);
+                self.is_busy.set(true);
+                return self.bell.ring();
+            }
+        }
+        hub.set_ready(id);
     }
 }
 
@@ -306,7 +407,7 @@ impl Gateway {
 struct Connected<'a> {
     gateway: &'a Gateway,
     id: ClientId,
-    bell: Rc<Bell>,
+    writer: Rc<ClientWriter>,
 }
 
 impl Drop for Connected<'_> {
@@ -323,6 +424,8 @@ enum Turn {
     End,
 }
 
+/// Looks at the rings between two yields.
+const UPDATE_POLLS: usize = 64;
 /// Writes to a client before what it sends is read.
 const WRITES_PER_TURN: usize = 4;
 /// Body of a ping, as at Kalshi.
@@ -358,8 +461,8 @@ impl Client {
         if !self.send(accept(key).as_bytes(), server.timeouts.write_ns, end).await {
             return;
         }
-        let (id, bell) = gateway.connect(endpoint);
-        let connected = Connected { gateway, id, bell };
+        let (id, writer) = gateway.connect(endpoint, self.stream.take_direct());
+        let connected = Connected { gateway, id, writer };
         let mut socket = ServerSocket::new(GATEWAY_MESSAGE_BYTES_MAX);
         let mut output = Vec::new();
         let early = std::mem::take(&mut self.input);
@@ -375,7 +478,7 @@ impl Client {
             // A client that sends without pause must not starve the others.
             yield_now().await;
             let received = or(async { Turn::Received(self.read(&mut buffer).await) }, async {
-                connected.bell.wait().await;
+                connected.writer.bell.wait().await;
                 Turn::Output
             });
             let wait_ns = ping_ns.saturating_sub(gateway.now().mono_ns);
@@ -402,12 +505,13 @@ impl Client {
                     socket.ping(PING_BODY);
                     let ping = socket.take_output();
                     if unanswered > GATEWAY_PINGS_MAX
-                        || self.write_until(&ping, gateway.stall_ns(), end).await != Some(true)
+                        || self.write_own(&connected, &ping, end).await != Some(true)
                     {
                         return;
                     }
                 }
                 Turn::End => {
+                    connected.writer.is_busy.set(true);
                     let frame = close_frame(1001, "the engine is stopping");
                     let _ = self.write_within(&frame, SERVE_LINGER_NS).await;
                     return;
@@ -439,16 +543,42 @@ impl Client {
         bytes: &[u8],
         end: End<'_>,
     ) -> bool {
-        let Connected { gateway, id, .. } = client;
+        let Connected { gateway, id, writer } = client;
+        // What follows an answer to a close must not be sent.
+        writer.is_busy.set(true);
         let result = socket.handle_bytes(bytes, |message| match message {
             ClientMessage::Text(text) => gateway.on_text(*id, text),
             // Clients send commands as text.
             ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(..) => {}
         });
         let answers = socket.take_output();
-        let written = answers.is_empty()
-            || self.write_until(&answers, gateway.stall_ns(), end).await.unwrap_or(false);
+        let written =
+            answers.is_empty() || self.write_own(client, &answers, end).await.unwrap_or(false);
         written && result.is_ok()
+    }
+
+    /// Writes what a direct write has left, then `bytes`; false if that fails, `None` if it takes too long.
+    async fn write_own(
+        &mut self,
+        client: &Connected<'_>,
+        bytes: &[u8],
+        end: End<'_>,
+    ) -> Option<bool> {
+        let Connected { gateway, id, writer } = client;
+        writer.is_busy.set(true);
+        let rest = std::mem::take(&mut *writer.rest.borrow_mut());
+        if !rest.is_empty() {
+            match self.write_until(&rest, gateway.stall_ns(), end).await {
+                Some(true) => {}
+                other => return other,
+            }
+            let now = gateway.now();
+            gateway.hub.borrow_mut().on_sent(*id, rest.len(), now);
+        }
+        if bytes.is_empty() {
+            return Some(true);
+        }
+        self.write_until(bytes, gateway.stall_ns(), end).await
     }
 
     /// Writes what waits for the client; false when the connection has ended.
@@ -459,13 +589,24 @@ impl Client {
         output: &mut Vec<u8>,
         end: End<'_>,
     ) -> bool {
-        let Connected { gateway, id, bell } = client;
+        let Connected { gateway, id, writer } = client;
+        match self.write_own(client, &[], end).await {
+            Some(true) => {}
+            Some(false) => return false,
+            None => {
+                gateway.hub.borrow_mut().on_stalled(*id);
+                return false;
+            }
+        }
         for _ in 0..WRITES_PER_TURN {
             output.clear();
             let now = gateway.now();
             let next = gateway.hub.borrow_mut().take_output(*id, output, GATEWAY_WRITE_BYTES, now);
             match next {
-                Output::Nothing => return true,
+                Output::Nothing => {
+                    writer.is_busy.set(!socket.is_open());
+                    return true;
+                }
                 Output::Frames if !socket.is_open() => return true,
                 Output::Frames => {
                     match self.write_until(output, gateway.stall_ns(), end).await {
@@ -492,7 +633,7 @@ impl Client {
             }
         }
         // What the client sends is read first.
-        bell.ring();
+        writer.bell.ring();
         true
     }
 }

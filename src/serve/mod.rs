@@ -26,8 +26,8 @@ pub use crate::io::listen::{BindError, Listener};
 pub use query::{ServeLinks, Wake};
 
 use crate::base::limits::{
-    SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS,
-    SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
+    GATEWAY_LATENCY_NS, SERVE_ACCEPT_LOG_NS, SERVE_ANSWER_TIMEOUT_NS, SERVE_HEAD_TIMEOUT_NS,
+    SERVE_IDLE_NS, SERVE_STOP_POLL_NS, SERVE_TURNED_AWAY_MAX, SERVE_WRITE_TIMEOUT_NS,
 };
 use crate::base::time::MILLISECOND_NS;
 use crate::counter::report::ExchangeReport;
@@ -43,6 +43,7 @@ use event::Event;
 use exposition::ServeReport;
 use futures_lite::future::or;
 use gateway::Gateway;
+use hdrhistogram::Histogram;
 use query::Queries;
 use request::{BodyError, Head};
 use response::Response;
@@ -182,6 +183,7 @@ impl Server {
                 }
             });
             self.spawn(|server| async move { server.follow_tokens().await });
+            self.spawn(|server| async move { server.send_latencies().await });
         }
         for place in 0..self.doors.len() {
             self.spawn(|server| async move { server.accept(place).await });
@@ -209,6 +211,24 @@ impl Server {
             sleep(SERVE_STOP_POLL_NS).await;
         }
         self.stopping.set();
+    }
+
+    /// Sends the latencies of the gateway to the control core.
+    async fn send_latencies(&self) {
+        let Some(gateway) = &self.gateway else { return };
+        let mut unsent = None;
+        while !self.stopping.is_set() {
+            or(sleep(GATEWAY_LATENCY_NS), self.stopping.wait()).await;
+            let mut values: Option<Box<Histogram<u64>>> = unsent.take();
+            match (&mut values, gateway.take_latency()) {
+                (Some(values), Some(new)) => {
+                    values.add(new).expect("all histograms have the same bounds");
+                }
+                (None, new) => values = new,
+                (Some(_), None) => {}
+            }
+            unsent = values.and_then(|values| self.queries.send_latency(values).err());
+        }
     }
 
     /// Has the markets followed that clients of the gateway ask for.

@@ -18,6 +18,7 @@ use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::market::book::image::BookImage;
 use crate::ring::{Consumer, Producer};
 use futures_lite::future::or;
+use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -257,6 +258,18 @@ impl Queries {
         let images = &mut self.links.borrow_mut().images;
         if images.len() < SERVE_SHARD_DEPTH {
             images.push(image);
+        }
+    }
+
+    /// Sends latencies of the gateway; gives them back if there is no room.
+    pub(super) fn send_latency(
+        &self,
+        values: Box<Histogram<u64>>,
+    ) -> Result<(), Box<Histogram<u64>>> {
+        let mut links = self.links.borrow_mut();
+        match links.links.control_queries.try_send(ControlQuery::Latency(values)) {
+            Err(ControlQuery::Latency(values)) => Err(values),
+            _ => Ok(()),
         }
     }
 

@@ -119,13 +119,13 @@ pub(super) struct Steering {
     /// Updates taken so far.
     taken: Cell<u64>,
     /// When the client last sent something.
-    pub(super) heard_ns: Cell<u64>,
+    pub(super) received_ns: Cell<u64>,
 }
 
 impl Steering {
     pub(super) fn new(gate: Arc<ReplayGate>) -> Self {
         let (frozen_ns, skew_ns) = (Cell::new(None), Cell::new(0));
-        Self { gate, frozen_ns, skew_ns, taken: Cell::new(0), heard_ns: Cell::new(0) }
+        Self { gate, frozen_ns, skew_ns, taken: Cell::new(0), received_ns: Cell::new(0) }
     }
 
     /// The time of the client.

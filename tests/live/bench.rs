@@ -1,4 +1,4 @@
-//! `ringbook bench-live`, short: every step is there, everything arrives, every book is right.
+//! `ringbook bench-live` and `bench-gateway`, short: every step is there, everything arrives, every book is right.
 //!
 //! Runs on:  test threads.
 use crate::program::{POLL_INTERVAL, Program};
@@ -104,5 +104,68 @@ fn a_wrong_flag_is_one_line() {
         assert_eq!(status.code(), Some(2), "{flags:?}: {program}");
         assert!(lines.last().is_some_and(|line| line.contains(printed)), "{flags:?}: {lines:?}");
         assert_eq!(lines.len(), 1, "{flags:?}: {lines:?}");
+    }
+}
+
+/// `bench-gateway` with both protocols: each client receives every change, and the first one has the venue's books.
+fn check_gateway(protocol: &str) {
+    let mut command = Program::ringbook();
+    command.args(["bench-gateway", "--markets", "30", "--levels", "8", "--rates", "500", "--json"]);
+    command.args([
+        "--seconds",
+        "1",
+        "--warm-up",
+        "0",
+        "--clients",
+        "0,1,20",
+        "--tokens",
+        "0,60,30",
+    ]);
+    command.args(["--protocol", protocol]);
+    let mut program = Program::start(command);
+    let status = program.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0), "{program}");
+    program.assert_clean();
+    let lines = program.stdout();
+    let outcome: Value = serde_json::from_str(&lines[0]).unwrap();
+    let steps = outcome["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 3, "{outcome:#}");
+    for (step, (clients, tokens)) in steps.iter().zip([(0, 0), (1, 60), (20, 30)]) {
+        assert_eq!((number(step, "/clients"), number(step, "/tokens")), (clients, tokens));
+        assert_eq!(number(step, "/books/equal"), tokens, "{step:#}");
+        assert_eq!(number(step, "/books/different") + number(step, "/ended"), 0, "{step:#}");
+        let sent = number(step, "/engine/sent");
+        let written = number(step, "/read_to_written/count");
+        // Half of the markets for each of 20 clients; a change of both books may be two frames in the stream.
+        let least = if clients == 1 { sent } else { clients * sent / 4 };
+        assert!(written >= least, "{least}: {step:#}");
+    }
+}
+
+#[test]
+fn clients_of_the_market_channel_are_measured_and_have_the_venues_books() {
+    check_gateway("market");
+}
+
+#[test]
+fn clients_of_the_stream_are_measured_and_have_the_venues_books() {
+    check_gateway("stream");
+}
+
+#[test]
+fn wrong_flags_of_the_gateway_bench_are_one_line() {
+    for (flags, printed) in [
+        (&["--clients", "1,x"][..], "--clients 1,x: `x` is no number up to 4000"),
+        (&["--clients", "1,2", "--tokens", "1,2,3"], "one for each of --clients"),
+        (&["--clients", "1", "--tokens", "0"], "each client needs one or more"),
+        (&["--clients-core", "9999"], "--clients-core 9999: not usable here"),
+    ] {
+        let mut command = Program::ringbook();
+        command.arg("bench-gateway").args(flags);
+        let mut program = Program::start(command);
+        let status = program.wait(TIMEOUT);
+        let lines = program.stderr();
+        assert_eq!(status.code(), Some(2), "{flags:?}: {program}");
+        assert!(lines.last().is_some_and(|line| line.contains(printed)), "{flags:?}: {lines:?}");
     }
 }

@@ -168,7 +168,7 @@ fn control(
                     let result = if awaited { Err("it waits".to_owned()) } else { Ok(()) };
                     ControlAnswer::Ordered { ticket, result }
                 }
-                ControlQuery::Recycle { .. } => continue,
+                ControlQuery::Recycle { .. } | ControlQuery::Latency(_) => continue,
             };
             answers.try_send(answer).unwrap();
         }

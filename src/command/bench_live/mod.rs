@@ -3,7 +3,8 @@
 //! Runs on:  main thread; venue and engine have their own threads.
 //!
 //! Modules: `ladder` (rates and verdict), `probe` (latencies on the shards), `step` (one rate), `table` and `plot`
-//! (output).
+//! (output); `gateway` is `ringbook bench-gateway`.
+pub mod gateway;
 mod ladder;
 mod plot;
 mod probe;
@@ -14,7 +15,10 @@ use super::{Failure, demo, run::Session};
 use crate::base::limits;
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
-use crate::config::{Config, UsageError, bench_live::BenchLiveFlags};
+use crate::config::{
+    Config, UsageError,
+    bench_live::{BenchFlags, BenchLiveFlags},
+};
 use crate::engine::Engine;
 use crate::io::{
     clock::HostClock,
@@ -28,6 +32,7 @@ use ladder::Verdict;
 use log::{info, warn};
 use probe::Probe;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use step::{Length, Rig, Step};
 use table::{Books, Outcome, Setting};
@@ -50,12 +55,13 @@ const BACKLOG_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
     let rates = ladder::parse_rates(&flags.rates);
     let rates = rates.map_err(|why| UsageError(format!("--rates {}: {why}", flags.rates)))?;
-    let layout = layout(flags)?;
-    let venue_core = venue_core(flags, &layout)?;
-    let svg = flags.svg.as_deref().map(create).transpose()?;
-    let mut rig = start(flags, layout, venue_core, rates.len())?;
-    let setting = setting(flags, &rig, venue_core);
-    if !flags.json {
+    let bench = &flags.bench;
+    let layout = layout(bench)?;
+    let venue_core = venue_core(bench, &layout)?;
+    let svg = bench.svg.as_deref().map(create).transpose()?;
+    let mut rig = start(bench, layout, venue_core, rates.len(), |_| Ok(()))?;
+    let setting = setting(bench, &rig, venue_core);
+    if !bench.json {
         print(table::heading(&setting));
     }
     let steps = climb(flags, &rates, &mut rig)?;
@@ -65,16 +71,12 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
         Err(failure) => (None, Some(failure)),
     };
     let outcome = Outcome::new(setting, steps, books);
-    if let Some(mut file) = svg {
-        let text = plot::svg(&outcome);
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| Failure {
-            line: format!("--svg: cannot be written: {error}"),
-            code: 1,
-        })?;
+    if let Some(file) = svg {
+        write_plot(file, &plot::Plot::of_ladder(&outcome))?;
     }
     let code = rig.session.stop()?;
     rig.venue.stop();
-    if flags.json {
+    if bench.json {
         print_line(table::json(&outcome));
     } else {
         print(table::ending(&outcome));
@@ -89,7 +91,7 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
 }
 
 /// One shard unless requested, so that one core saturates.
-fn layout(flags: &BenchLiveFlags) -> Result<RequestedLayout, Failure> {
+fn layout(flags: &BenchFlags) -> Result<RequestedLayout, Failure> {
     let mut layout = crate::config::layout(&flags.layout)?;
     if layout.shards.is_none() && layout.shard_cores.is_empty() {
         layout.shards = Some(1);
@@ -98,7 +100,7 @@ fn layout(flags: &BenchLiveFlags) -> Result<RequestedLayout, Failure> {
 }
 
 /// The requested core, or the last one without a shard; those of control and serve core last.
-fn venue_core(flags: &BenchLiveFlags, layout: &RequestedLayout) -> Result<Option<u32>, Failure> {
+fn venue_core(flags: &BenchFlags, layout: &RequestedLayout) -> Result<Option<u32>, Failure> {
     let usable = usable_cores();
     if let Some(core) = flags.venue_core {
         if !usable.contains(&core) {
@@ -125,12 +127,18 @@ fn create(path: &std::path::Path) -> Result<std::fs::File, UsageError> {
     })
 }
 
-/// Starts venue and engine; returns when every book is live.
+fn write_plot(mut file: std::fs::File, plot: &plot::Plot) -> Result<(), Failure> {
+    std::io::Write::write_all(&mut file, plot.svg().as_bytes())
+        .map_err(|error| Failure { line: format!("--svg: cannot be written: {error}"), code: 1 })
+}
+
+/// Starts venue and engine, with settings that `prepare` changes; returns when every book is live.
 fn start(
-    flags: &BenchLiveFlags,
+    flags: &BenchFlags,
     layout: RequestedLayout,
     venue_core: Option<u32>,
     steps: usize,
+    prepare: impl FnOnce(&mut Config) -> Result<(), Failure>,
 ) -> Result<Rig, Failure> {
     let signals = super::run::listen()?;
     let clock = HostClock::new();
@@ -141,11 +149,21 @@ fn start(
     };
     let host = Host { clock: Box::new(clock.clone()), at_start: Box::new(at_start) };
     let venue = Venue::start_on(host, sim_config(flags)).map_err(explain)?;
-    let config = engine_config(flags, layout, &venue)?;
+    let mut config = engine_config(flags, layout, &venue)?;
+    prepare(&mut config)?;
     let mut probe = Probe::new(steps);
     let engine = Engine::start(&config, |_| probe.handler(clock.clone()));
     let session = Session::of(engine, &config)?;
-    let mut rig = Rig { venue, session, probe, clock, signals, warm_up_sent: 0, config };
+    let mut rig = Rig {
+        venue,
+        session,
+        probe,
+        clock,
+        signals,
+        warm_up_sent: 0,
+        config,
+        client_frames: Arc::default(),
+    };
     let tokens = u64::from(flags.markets) * 2;
     let timeout_ns = LIVE_TIMEOUT_NS + tokens * SECOND_NS / 1000;
     if !rig.wait_live(tokens, timeout_ns) {
@@ -179,7 +197,7 @@ impl Rig {
     }
 }
 
-fn sim_config(flags: &BenchLiveFlags) -> SimConfig {
+fn sim_config(flags: &BenchFlags) -> SimConfig {
     SimConfig {
         tls: !flags.plain,
         seed: flags.seed,
@@ -198,7 +216,7 @@ fn sim_config(flags: &BenchLiveFlags) -> SimConfig {
 }
 
 fn engine_config(
-    flags: &BenchLiveFlags,
+    flags: &BenchFlags,
     layout: RequestedLayout,
     venue: &Venue,
 ) -> Result<Config, Failure> {
@@ -235,7 +253,7 @@ fn tokens_per_connection(markets: usize, sockets: usize, shards: usize) -> Resul
     Ok(tokens)
 }
 
-fn setting(flags: &BenchLiveFlags, rig: &Rig, venue_core: Option<u32>) -> Setting {
+fn setting(flags: &BenchFlags, rig: &Rig, venue_core: Option<u32>) -> Setting {
     let topology = rig.session.topology();
     let report = rig.session.report.as_ref();
     Setting {
@@ -257,7 +275,7 @@ fn setting(flags: &BenchLiveFlags, rig: &Rig, venue_core: Option<u32>) -> Settin
 }
 
 fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Step>, Failure> {
-    let length = Length { seconds: flags.seconds, warm_up: flags.warm_up };
+    let length = Length { seconds: flags.bench.seconds, warm_up: flags.bench.warm_up };
     let mut steps = Vec::new();
     for (place, &rate) in rates.iter().enumerate() {
         if rig.signals.asked() {
@@ -265,7 +283,7 @@ fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Ste
         }
         let step = rig.measure(place as u8 + 1, rate, length)?;
         let verdict = step.verdict;
-        if !flags.json {
+        if !flags.bench.json {
             print(table::line(&step));
         }
         steps.push(step);

@@ -1,4 +1,4 @@
-//! Percentiles by rate on two logarithmic axes, as SVG.
+//! Percentiles on two logarithmic axes, as SVG.
 //!
 //! Runs on:  main thread (pure).
 //! Bounds:   900 x 500 units; it draws its own background.
@@ -28,26 +28,28 @@ text{font-family:system-ui,'DejaVu Sans',sans-serif;font-size:12px;fill:#3b4252}
 .limittext{fill:#c0392b}\
 .line{fill:none;stroke-width:2;stroke-linejoin:round}";
 
-/// A line: name, colour, dashes, value of a step.
-struct Curve {
-    name: &'static str,
-    colour: &'static str,
-    dashes: &'static str,
-    value_ns: fn(&Step) -> u64,
+/// One line of a plot.
+pub(super) struct Curve {
+    pub name: &'static str,
+    pub colour: &'static str,
+    pub dashes: &'static str,
+    /// Values in nanoseconds, one for each place of the plot.
+    pub values_ns: Vec<u64>,
 }
 
-const CURVES: [Curve; 5] = [
-    Curve { name: "max", colour: "#8e5ea2", dashes: "", value_ns: |step| step.latency.max_ns },
-    Curve { name: "p99.9", colour: "#d1603d", dashes: "", value_ns: |step| step.latency.p999_ns },
-    Curve { name: "p99", colour: "#c99a1b", dashes: "", value_ns: |step| step.latency.p99_ns },
-    Curve { name: "p50", colour: "#2a7f62", dashes: "", value_ns: |step| step.latency.p50_ns },
-    Curve {
-        name: "venue late, p99",
-        colour: "#5b7db1",
-        dashes: "2 4",
-        value_ns: |step| step.venue_late.p99_ns,
-    },
-];
+/// What a plot shows.
+pub(super) struct Plot {
+    pub title: &'static str,
+    /// Machine and layout.
+    pub lines: [String; 2],
+    /// Name of the horizontal axis.
+    pub axis: &'static str,
+    /// Places on it, rising.
+    pub places: Vec<f64>,
+    pub curves: Vec<Curve>,
+    /// The first place that was not kept up with, and why.
+    pub limit: Option<(f64, String)>,
+}
 
 /// A logarithmic axis.
 struct Axis {
@@ -76,46 +78,111 @@ impl Axis {
     }
 }
 
-/// Plot of a run; a text if it has no step.
-pub(super) fn svg(outcome: &Outcome) -> String {
-    let mut out = String::new();
-    let _ = write!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
-         viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-label=\"latency percentiles by rate\"><style>{STYLE}</style>\
-         <rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"8\" fill=\"#fbfcfe\" \
-         stroke=\"#cfd5df\"/>",
-        WIDTH - 1.0,
-        HEIGHT - 1.0
-    );
-    text(&mut out, (24.0, 30.0), "title", "start", "From the venue's intended send to the book");
-    let [machine, layout] = outcome.setting.lines();
-    text(&mut out, (24.0, 50.0), "small", "start", &layout);
-    text(&mut out, (24.0, HEIGHT - 12.0), "small", "start", &machine);
-    let steps: Vec<&Step> = outcome.steps.iter().filter(|step| step.latency.count > 0).collect();
-    if steps.is_empty() {
-        text(&mut out, (WIDTH / 2.0, HEIGHT / 2.0), "", "middle", "nothing was measured");
-    } else {
-        let (rates, times) = axes(&steps);
-        grid(&mut out, &rates, &times);
-        curves(&mut out, &steps, &rates, &times);
-        limit(&mut out, &steps, &rates);
+impl Plot {
+    /// Percentiles by rate.
+    pub(super) fn of_ladder(outcome: &Outcome) -> Self {
+        let steps: Vec<&Step> = outcome.steps.iter().filter(|s| s.latency.count > 0).collect();
+        let curve = |name, colour, dashes, value_ns: fn(&Step) -> u64| Curve {
+            name,
+            colour,
+            dashes,
+            values_ns: steps.iter().map(|step| value_ns(step)).collect(),
+        };
+        let late = steps.iter().find(|step| step.verdict != Verdict::KeptUp);
+        Self {
+            title: "From the venue's intended send to the book",
+            lines: outcome.setting.lines(),
+            axis: "level changes a second",
+            places: steps.iter().map(|step| step.rate as f64).collect(),
+            curves: vec![
+                curve("max", "#8e5ea2", "", |step| step.latency.max_ns),
+                curve("p99.9", "#d1603d", "", |step| step.latency.p999_ns),
+                curve("p99", "#c99a1b", "", |step| step.latency.p99_ns),
+                curve("p50", "#2a7f62", "", |step| step.latency.p50_ns),
+                curve("venue late, p99", "#5b7db1", "2 4", |step| step.venue_late.p99_ns),
+            ],
+            limit: late.map(|step| (step.rate as f64, step.verdict.text().to_owned())),
+        }
     }
-    out.push_str("</svg>\n");
-    out
-}
 
-fn axes(steps: &[&Step]) -> (Axis, Axis) {
-    let lowest_rate = steps.iter().map(|step| step.rate).min().unwrap_or(1) as f64;
-    let highest_rate = steps.iter().map(|step| step.rate).max().unwrap_or(1) as f64;
-    let values = || CURVES.iter().flat_map(|c| steps.iter().map(|s| (c.value_ns)(s).max(1) as f64));
-    let lowest = values().fold(f64::INFINITY, f64::min);
-    let highest = values().fold(1.0, f64::max);
-    // Whole thirds of a decade, so that a line never runs on the frame.
-    let rates = Axis { from: lowest_rate / 1.25, to: highest_rate * 1.25, place: (LEFT, RIGHT) };
-    let times = Axis { from: below(lowest), to: above(highest), place: (BOTTOM, TOP) };
-    (rates, times)
+    /// As SVG; a text if there is no place.
+    pub(super) fn svg(&self) -> String {
+        let mut out = String::new();
+        let _ = write!(
+            out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
+             viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
+             aria-label=\"latency percentiles\"><style>{STYLE}</style>\
+             <rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"8\" fill=\"#fbfcfe\" \
+             stroke=\"#cfd5df\"/>",
+            WIDTH - 1.0,
+            HEIGHT - 1.0
+        );
+        text(&mut out, (24.0, 30.0), "title", "start", self.title);
+        let [machine, layout] = &self.lines;
+        text(&mut out, (24.0, 50.0), "small", "start", layout);
+        text(&mut out, (24.0, HEIGHT - 12.0), "small", "start", machine);
+        if self.places.is_empty() {
+            text(&mut out, (WIDTH / 2.0, HEIGHT / 2.0), "", "middle", "nothing was measured");
+        } else {
+            let (across, times) = self.axes();
+            grid(&mut out, &across, &times, self.axis);
+            self.draw_curves(&mut out, &across, &times);
+            if let Some((place, why)) = &self.limit {
+                limit(&mut out, across.at(*place), &format!("{}: {why}", round_count(*place)));
+            }
+        }
+        out.push_str("</svg>\n");
+        out
+    }
+
+    fn axes(&self) -> (Axis, Axis) {
+        let lowest_place = self.places.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest_place = self.places.iter().copied().fold(1.0, f64::max);
+        let values =
+            || self.curves.iter().flat_map(|c| c.values_ns.iter().map(|&ns| ns.max(1) as f64));
+        let lowest = values().fold(f64::INFINITY, f64::min);
+        let highest = values().fold(1.0, f64::max);
+        // Whole thirds of a decade, so that a line never runs on the frame.
+        let (from, to) = (lowest_place / 1.25, highest_place * 1.25);
+        let across = Axis { from, to, place: (LEFT, RIGHT) };
+        let times = Axis { from: below(lowest), to: above(highest), place: (BOTTOM, TOP) };
+        (across, times)
+    }
+
+    fn draw_curves(&self, out: &mut String, across: &Axis, times: &Axis) {
+        let mut ends: Vec<(f64, &Curve)> = Vec::new();
+        for curve in &self.curves {
+            let place =
+                |(&place, &ns): (&f64, &u64)| (across.at(place), times.at(ns.max(1) as f64));
+            let places: Vec<(f64, f64)> =
+                self.places.iter().zip(&curve.values_ns).map(place).collect();
+            let points: Vec<String> =
+                places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            let dashes = match curve.dashes {
+                "" => String::new(),
+                dashes => format!(" stroke-dasharray=\"{dashes}\""),
+            };
+            let _ = write!(
+                out,
+                "<polyline class=\"line\" points=\"{}\" stroke=\"{}\"{dashes}/>",
+                points.join(" "),
+                curve.colour
+            );
+            for (((x, y), ns), at) in places.iter().zip(&curve.values_ns).zip(&self.places) {
+                let _ = write!(
+                    out,
+                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{}\"><title>{} at {at:.0}: \
+                     {}</title></circle>",
+                    curve.colour,
+                    curve.name,
+                    duration(*ns)
+                );
+            }
+            ends.extend(places.last().map(|&(_, y)| (y, curve)));
+        }
+        legend(out, ends);
+    }
 }
 
 /// Next lower 1, 2 or 5 times a power of ten.
@@ -132,7 +199,7 @@ fn above(value: f64) -> f64 {
     fitting.map_or(power * 10.0, |digit| digit * power)
 }
 
-fn grid(out: &mut String, rates: &Axis, times: &Axis) {
+fn grid(out: &mut String, across: &Axis, times: &Axis, name: &str) {
     for (value, labelled) in times.ticks(2.5) {
         let y = times.at(value);
         line(out, "grid", (LEFT, y), (RIGHT, y));
@@ -140,8 +207,8 @@ fn grid(out: &mut String, rates: &Axis, times: &Axis) {
             text(out, (LEFT - 8.0, y + 4.0), "", "end", &round_duration(value));
         }
     }
-    for (value, labelled) in rates.ticks(4.5) {
-        let x = rates.at(value);
+    for (value, labelled) in across.ticks(4.5) {
+        let x = across.at(value);
         line(out, "grid", (x, TOP), (x, BOTTOM));
         if labelled {
             text(out, (x, BOTTOM + 18.0), "", "middle", &round_count(value));
@@ -150,39 +217,7 @@ fn grid(out: &mut String, rates: &Axis, times: &Axis) {
     line(out, "axis", (LEFT, BOTTOM), (RIGHT, BOTTOM));
     line(out, "axis", (LEFT, TOP), (LEFT, BOTTOM));
     let middle = LEFT.midpoint(RIGHT);
-    text(out, (middle, BOTTOM + 36.0), "small", "middle", "level changes a second");
-}
-
-fn curves(out: &mut String, steps: &[&Step], rates: &Axis, times: &Axis) {
-    let mut ends: Vec<(f64, &Curve)> = Vec::new();
-    for curve in &CURVES {
-        let place = |step: &&Step| {
-            (rates.at(step.rate as f64), times.at((curve.value_ns)(step).max(1) as f64))
-        };
-        let places: Vec<(f64, f64)> = steps.iter().map(place).collect();
-        let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        let dashes = match curve.dashes {
-            "" => String::new(),
-            dashes => format!(" stroke-dasharray=\"{dashes}\""),
-        };
-        let _ = write!(
-            out,
-            "<polyline class=\"line\" points=\"{}\" stroke=\"{}\"{dashes}/>",
-            points.join(" "),
-            curve.colour
-        );
-        for ((x, y), step) in places.iter().zip(steps) {
-            let value = duration((curve.value_ns)(step));
-            let _ = write!(
-                out,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{}\"><title>{} at {}: \
-                 {value}</title></circle>",
-                curve.colour, curve.name, step.rate
-            );
-        }
-        ends.extend(places.last().map(|&(_, y)| (y, curve)));
-    }
-    legend(out, ends);
+    text(out, (middle, BOTTOM + 36.0), "small", "middle", name);
 }
 
 /// Names at the right ends of the lines, moved apart.
@@ -209,13 +244,10 @@ fn legend(out: &mut String, mut ends: Vec<(f64, &Curve)>) {
     }
 }
 
-/// Mark of the first rate not kept up with.
-fn limit(out: &mut String, steps: &[&Step], rates: &Axis) {
-    let Some(step) = steps.iter().find(|step| step.verdict != Verdict::KeptUp) else { return };
-    let x = rates.at(step.rate as f64);
+/// Mark of the first place that was not kept up with.
+fn limit(out: &mut String, x: f64, label: &str) {
     line(out, "limit", (x, TOP - 6.0), (x, BOTTOM));
-    let label = format!("{}: {}", round_count(step.rate as f64), step.verdict.text());
-    text(out, (x, TOP - 10.0), "limittext", "end", &label);
+    text(out, (x, TOP - 10.0), "limittext", "end", label);
 }
 
 fn line(out: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {

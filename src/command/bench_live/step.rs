@@ -1,6 +1,7 @@
 //! Measures one rate.
 //!
 //! Runs on:  main thread; polls clocks and counters every few milliseconds.
+use super::gateway;
 use super::ladder::{Evidence, Verdict, verdict};
 use super::probe::Probe;
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
@@ -11,6 +12,8 @@ use crate::io::clock::HostClock;
 use crate::io::threads::{ThreadTime, thread_times};
 use crate::sim::{GivenUp, Pace, PaceReport, Venue};
 use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
@@ -56,6 +59,14 @@ pub(super) struct Step {
     pub shard_cpu: Vec<f64>,
     /// CPU share of the control core.
     pub control_cpu: f64,
+    /// CPU share of the serve core.
+    pub serve_cpu: f64,
+    /// CPU share of the gateway clients' thread.
+    #[serde(skip)]
+    pub clients_cpu: f64,
+    /// Frames that gateway clients received within the step.
+    #[serde(skip)]
+    pub client_frames: u64,
     /// CPU share of the venue, which polls.
     pub venue_cpu: f64,
     /// Reconnects during the step.
@@ -80,6 +91,8 @@ pub(super) struct Rig {
     pub warm_up_sent: u64,
     /// Settings of the engine.
     pub config: Config,
+    /// Frames that gateway clients have received.
+    pub client_frames: Arc<AtomicU64>,
 }
 
 /// Duration of a step.
@@ -114,8 +127,10 @@ impl Rig {
         let report = self.venue.pace(pace).map_err(super::explain)?;
         self.rest_until(pace.measured_from_ns());
         let before = (self.clock.mono_ns(), thread_times());
+        let frames = self.client_frames.load(Ordering::Relaxed);
         self.rest_until(pace.end_ns());
         let after = (self.clock.mono_ns(), thread_times());
+        let frames = self.client_frames.load(Ordering::Relaxed) - frames;
         let report = self.await_report(&report)?;
         self.warm_up_sent += report.warm_up_messages;
         self.drain(number, report.messages);
@@ -153,6 +168,9 @@ impl Rig {
             read_to_applied,
             shard_cpu: shards.map(|shard| cpu(&format!("shard-{shard}"))).collect(),
             control_cpu: cpu("control"),
+            serve_cpu: cpu("serve"),
+            clients_cpu: cpu(gateway::THREAD),
+            client_frames: frames,
             venue_cpu: cpu("venue-sim"),
             reconnects: self.reconnects().saturating_sub(reconnects),
             verdict: verdict(&evidence),

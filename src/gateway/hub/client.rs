@@ -200,10 +200,13 @@ impl super::Hub {
         }
     }
 
-    /// So many bytes of frames were sent to the client.
+    /// So many bytes of frames were sent to the client; `now` is after the write.
     pub fn on_sent(&mut self, id: super::ClientId, bytes: usize, now: Now) {
         if let Some(client) = &mut self.clients[id.0 as usize] {
-            client.outbox.on_sent(bytes, now.mono_ns);
+            let latency = &mut self.latency;
+            client.outbox.on_sent(bytes, now.mono_ns, |read_wall_ns| {
+                latency.saturating_record(now.wall_ns.saturating_sub(read_wall_ns).max(1));
+            });
         }
     }
 }

@@ -66,6 +66,7 @@ impl Hub {
         };
         let Some(replica) = &mut book.replica else { return };
         replica.read_wall_ns = read_wall_ns;
+        self.read_wall_ns = read_wall_ns;
         replica.version = version.max(replica.version);
         match what {
             BookUpdateKind::Change(change) => {
@@ -112,7 +113,7 @@ impl Hub {
     /// A market has come to another stage: all clients that want markets get it, whatever books they have.
     fn on_market(&mut self, shard: usize, event: &MarketEvent, now: Now) {
         let Self { clients, ready, counts, text, bodies, frames, backlog, .. } = self;
-        let mut queue = Queue { ready, counts, now };
+        let mut queue = Queue { ready, counts, now, read_wall_ns: 0 };
         let now_ms = now.wall_ns / MILLISECOND_NS;
         let (mut market_frame, mut stream_frame) = (Lazy::default(), None);
         bodies.begin();
@@ -228,8 +229,8 @@ impl Hub {
         message: &[(SubscriptionKey, LevelChange, Quantity)],
         now: Now,
     ) {
-        let Self { books, clients, ready, counts, text, messages, .. } = self;
-        let mut queue = Queue { ready, counts, now };
+        let Self { books, clients, ready, counts, text, messages, read_wall_ns, .. } = self;
+        let mut queue = Queue { ready, counts, now, read_wall_ns: *read_wall_ns };
         let mut shared = Lazy::default();
         for &(key, ..) in message {
             let Some(book) = books.get(&key) else { continue };
@@ -264,7 +265,8 @@ impl Hub {
         let Some(book) = books.get_mut(&key) else { return };
         let Some(replica) = &book.replica else { return };
         let outcome = if book.is_streamed { catalog.outcome(&book.token) } else { None };
-        let mut queue = Queue { ready, counts, now };
+        let read_wall_ns = if event.is_read() { self.read_wall_ns } else { 0 };
+        let mut queue = Queue { ready, counts, now, read_wall_ns };
         let mut stream_frame = None;
         if book.is_streamed {
             let sequence = backlog.next_sequence();
@@ -314,7 +316,7 @@ impl Hub {
         let Self { books, clients, ready, counts, text, settings, .. } = self;
         let Some(client) = &mut clients[id.0 as usize] else { return };
         let Some(dump) = client.dump.take() else { return };
-        let mut queue = Queue { ready, counts, now };
+        let mut queue = Queue { ready, counts, now, read_wall_ns: 0 };
         let live: Vec<(SubscriptionKey, &Replica)> = dump
             .order
             .iter()
@@ -350,7 +352,7 @@ impl Hub {
             self;
         let messages = &mut self.tardis;
         let Some(client) = &mut clients[id.0 as usize] else { return };
-        let mut queue = Queue { ready, counts, now };
+        let mut queue = Queue { ready, counts, now, read_wall_ns: 0 };
         let mut requests = Vec::new();
         while let Some(marked) = client.outbox.take_marked() {
             let key = marked.key;
@@ -422,7 +424,7 @@ impl Hub {
     pub(super) fn send_due_tops(&mut self, id: ClientId, now: Now) {
         let Self { books, clients, ready, counts, text, backlog, catalog, .. } = self;
         let Some(client) = &mut clients[id.0 as usize] else { return };
-        let mut queue = Queue { ready, counts, now };
+        let mut queue = Queue { ready, counts, now, read_wall_ns: 0 };
         while let Protocol::Stream(_, tops) = &mut client.protocol
             && let Some(key) = tops.take_due(now.mono_ns)
         {

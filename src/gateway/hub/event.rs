@@ -50,6 +50,11 @@ impl Event<'_> {
         }
     }
 
+    /// Whether a read has caused it, so that its latency is known. An image or a state may come without one.
+    pub(super) const fn is_read(self) -> bool {
+        matches!(self, Self::Changes(_) | Self::Trade(_) | Self::TickSize { .. })
+    }
+
     pub(super) const fn class(self, key: SubscriptionKey) -> FrameClass {
         match self {
             Self::Image { .. } => FrameClass::Image(key),
@@ -65,6 +70,8 @@ pub(super) struct Queue<'a> {
     pub(super) ready: &'a mut VecDeque<ClientId>,
     pub(super) counts: &'a mut HubCounts,
     pub(super) now: Now,
+    /// When the shard read what is sent, nanoseconds since the Unix epoch; 0 if no read caused it.
+    pub(super) read_wall_ns: u64,
 }
 
 impl Queue<'_> {
@@ -78,7 +85,8 @@ impl Queue<'_> {
         if client.closing.is_some() {
             return Pushed::LeftOut;
         }
-        let pushed = client.outbox.push(Rc::clone(frame), class, self.now.mono_ns);
+        let (queued_ns, read_wall_ns) = (self.now.mono_ns, self.read_wall_ns);
+        let pushed = client.outbox.push(Rc::clone(frame), class, queued_ns, read_wall_ns);
         self.counts.frames += u64::from(pushed == Pushed::Queued);
         self.announce(id, client);
         pushed
@@ -177,7 +185,6 @@ impl Context<'_> {
         let Protocol::Market(session) = &client.protocol else { return };
         let (wants_state, custom) = (session.wants_state(), session.custom());
         let is_live = replica.state == BookState::Live;
-        let had_image = client.takes_changes(key);
         match self.event {
             Event::Image { .. } => {
                 let is_dumped = client.dump.as_ref().is_some_and(|dump| dump.keys.contains(&key));
@@ -189,6 +196,7 @@ impl Context<'_> {
                 client.books.insert(key, true);
             }
             Event::State | Event::Closed => {
+                let had_image = client.takes_changes(key);
                 if wants_state && (had_image || !is_live) {
                     let frame = other.get(text, |text| market::state(text, replica));
                     queue.push(id, client, frame, FrameClass::Other);
@@ -222,7 +230,7 @@ impl Context<'_> {
                 };
                 queue.push(id, client, main.get(text, write), FrameClass::Other);
             }
-            Event::Changes(_) if self.is_new_top && custom && had_image => {
+            Event::Changes(_) if self.is_new_top && custom && client.takes_changes(key) => {
                 let timestamp_ms = replica.facts.timestamp_ms;
                 let write = |text: &mut String| market::best_bid_ask(text, replica, timestamp_ms);
                 queue.push(id, client, main.get(text, write), FrameClass::Change(key));

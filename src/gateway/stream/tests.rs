@@ -421,7 +421,7 @@ impl World {
     }
 
     fn push(&mut self, event: &BacklogEvent, sequence: u64) {
-        if self.outbox.push(event.frame.clone(), event.class(), 0) == Pushed::Marked {
+        if self.outbox.push(event.frame.clone(), event.class(), 0, 0) == Pushed::Marked {
             self.push_notice(event.key.unwrap(), sequence - 1, Behind::SlowClient);
         }
     }
@@ -431,7 +431,7 @@ impl World {
         let mut text = String::new();
         encode::behind(&mut text, &EventHead::from_replica(replica, sequence, None), why, 1);
         text.push('\n');
-        self.outbox.push(text.into_bytes().into(), FrameClass::Other, 0);
+        self.outbox.push(text.into_bytes().into(), FrameClass::Other, 0, 0);
     }
 
     fn read(&mut self, bytes: usize) {
@@ -443,7 +443,7 @@ impl World {
                 self.client.on_event(std::str::from_utf8(line).unwrap());
             }
         }
-        self.outbox.on_sent(end, 0);
+        self.outbox.on_sent(end, 0, |_| ());
         self.send_marked();
     }
 
@@ -495,7 +495,7 @@ impl World {
             let sequence = self.backlog.last_sequence();
             encode::state(&mut text, &EventHead::from_replica(replica, sequence, None));
             text.push('\n');
-            self.outbox.push(text.into_bytes().into(), FrameClass::State(key), 0);
+            self.outbox.push(text.into_bytes().into(), FrameClass::State(key), 0, 0);
         }
         assert_eq!(self.outbox.overflow(0), None);
         self.send_marked();

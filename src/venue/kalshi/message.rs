@@ -245,15 +245,16 @@ impl Fields<'_> {
         !self.has_any(&SIDES) && self.unknown_list
     }
 
-    /// Whether a message of an unknown type may change a book: it has levels or a difference, names itself a message of
-    /// the channel, or does not say what it is.
+    /// Whether a message of an unknown type may change a book: it is numbered or names a market, and has levels or a
+    /// difference, names itself a message of the channel, or does not say what it is.
     pub(super) fn may_change_a_book(&self) -> bool {
         let is_of_channel =
             |kind: &str| kind.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("orderbook"));
         let is_message = self.ticker.is_some() || self.seq.is_some();
-        self.kind.map_or(is_message, is_of_channel)
-            || self.has_any(&SIDES)
-            || self.has_any(&[Key::DeltaFp, Key::Delta])
+        is_message
+            && (self.kind.is_none_or(is_of_channel)
+                || self.has_any(&SIDES)
+                || self.has_any(&[Key::DeltaFp, Key::Delta]))
     }
 
     fn has_any(&self, keys: &[Key]) -> bool {
