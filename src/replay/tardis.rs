@@ -7,14 +7,17 @@ use super::run::run_with;
 use super::sessions::{Recorded, Running, Sessions, log};
 use super::{Plan, ReplayError};
 use crate::base::id::{TokenId, TradeId};
-use crate::base::limits::{DECODE_STACK_BYTES, TARDIS_PART_BYTES, TARDIS_PARTS_DEPTH};
+use crate::base::limits::{
+    CAPTURE_DISORDER_NS, DECODE_STACK_BYTES, TARDIS_PART_BYTES, TARDIS_PARTS_DEPTH,
+};
+use crate::gateway::tardis::options::Options;
 use crate::gateway::tardis::raw::{Form, RawOptions};
 use crate::gateway::tardis::{Messages, Session};
 use crate::gateway::{Replica, StalePolicy};
 use crate::io::executor::no_thread;
 use crate::io::wake::TaskWaker;
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
-use crate::market::book::BookState;
+use crate::market::book::{Book, BookState};
 use crate::market::event::Trade;
 use crate::serve::parts::{self, Part};
 use crate::serve::replays::{NoReplay, Reading};
@@ -58,7 +61,7 @@ pub(super) fn start(
                 read_raw(&recorded, &options, (form, gzip), output)
             }
             Reading::Normalized { options, .. } => {
-                read_normalized(&plan, (range.start, clear), Session::new(options), output)
+                read_normalized(&plan, (range.start, clear), options, output)
             }
         };
         let result = result.map_err(|error| {
@@ -92,8 +95,7 @@ impl Output {
     }
 
     fn push(&mut self, at_ns: u64, message: &[u8]) {
-        self.part.bytes.extend_from_slice(message);
-        self.part.ends.push((at_ns, self.part.bytes.len()));
+        self.part.push(at_ns, message);
         if self.part.bytes.len() >= TARDIS_PART_BYTES {
             self.flush();
         }
@@ -176,24 +178,16 @@ fn read_raw(
 /// Books of the range as normalized messages, beginning with the books as of its beginning.
 fn read_normalized(
     plan: &Plan,
-    (from_ns, clear): (u64, bool),
-    session: Session,
+    settings: (u64, bool),
+    options: Options,
     output: Output,
 ) -> (Output, Result<(), ReplayError>) {
     let stop = Arc::clone(&output.stop);
-    let normalizer = Normalizer {
-        session,
-        output,
-        from_ns,
-        clear,
-        has_begun: false,
-        books: BTreeMap::default(),
-        messages: Messages::default(),
-    };
+    let normalizer = Normalizer::new(options, output, settings);
     let shared = Shared(Arc::new(Mutex::new(normalizer)));
     let result = run_with(plan, &stop, &shared).map(|_| ());
     let mut normalizer = shared.lock();
-    normalizer.begin();
+    normalizer.open();
     let Output { sender, waker, part, stop } = &mut normalizer.output;
     let (sender, waker) = (sender.clone(), waker.clone());
     let output = Output { sender, waker, part: std::mem::take(part), stop: Arc::clone(stop) };
@@ -217,36 +211,89 @@ struct Normalizer {
     from_ns: u64,
     /// A stale book is sent empty.
     clear: bool,
-    /// Messages are written; before, books are prepared.
-    has_begun: bool,
-    /// By token, and whether the client has the book.
-    books: BTreeMap<TokenId, (Replica, bool)>,
+    /// What is written at the beginning of the range; `None` once it is.
+    opening: Option<Opening>,
+    books: BTreeMap<TokenId, RecordedBook>,
     messages: Messages,
 }
 
-impl Normalizer {
-    /// Writes the books as of the beginning of the range.
-    fn begin(&mut self) {
-        if std::mem::replace(&mut self.has_begun, true) {
-            return;
-        }
-        for (replica, is_shown) in self.books.values_mut() {
-            if replica.state != BookState::Live {
-                continue;
-            }
-            *is_shown = true;
-            let read_wall_ns = std::mem::replace(&mut replica.read_wall_ns, self.from_ns);
-            self.session.on_image(replica, true, &mut self.messages);
-            replica.read_wall_ns = read_wall_ns;
-        }
-        self.flush(self.from_ns);
+/// The beginning of a range. Records of different shards are not in the order of time, so a book's beginning is before
+/// its own first record of the range, and the other books' may be read later.
+#[derive(Debug, Default)]
+struct Opening {
+    /// Books as of the beginning.
+    images: parts::Messages,
+    /// What follows them.
+    behind: parts::Messages,
+}
+
+/// A book, and what the client has of it.
+#[derive(Debug)]
+struct RecordedBook {
+    replica: Replica,
+    /// It is as of the beginning of the range, or later.
+    has_begun: bool,
+    /// The client has it.
+    is_shown: bool,
+}
+
+impl RecordedBook {
+    fn new(view: &BookView<'_>) -> Self {
+        let replica = Replica {
+            venue: view.venue,
+            market: *view.market,
+            token: *view.token,
+            state: BookState::AwaitingSnapshot,
+            facts: *view.facts,
+            book: Book::default(),
+            version: 0,
+            read_wall_ns: view.read_wall_ns,
+        };
+        Self { replica, has_begun: false, is_shown: false }
     }
 
-    fn flush(&mut self, at_ns: u64) {
-        for (_, text) in self.messages.iter() {
-            self.output.push(at_ns, text.as_bytes());
+    /// Writes it as of the beginning of the range.
+    fn begin(&mut self, from_ns: u64, session: &mut Session, messages: &mut Messages) {
+        self.has_begun = true;
+        self.is_shown = self.replica.state == BookState::Live;
+        if self.is_shown {
+            let read_wall_ns = std::mem::replace(&mut self.replica.read_wall_ns, from_ns);
+            session.on_image(&self.replica, true, messages);
+            self.replica.read_wall_ns = read_wall_ns;
         }
-        self.messages.clear();
+    }
+
+    /// Writes the whole book.
+    fn show(&mut self, session: &mut Session, messages: &mut Messages) {
+        session.on_image(&self.replica, !self.is_shown, messages);
+        self.is_shown = true;
+    }
+}
+
+impl Normalizer {
+    fn new(options: Options, output: Output, (from_ns, clear): (u64, bool)) -> Self {
+        Self {
+            session: Session::new(options),
+            output,
+            from_ns,
+            clear,
+            opening: Some(Opening::default()),
+            books: BTreeMap::default(),
+            messages: Messages::default(),
+        }
+    }
+
+    /// Writes the beginning of the range.
+    fn open(&mut self) {
+        let Some(mut opening) = self.opening.take() else { return };
+        let Self { session, output, from_ns, books, messages, .. } = self;
+        for book in books.values_mut().filter(|book| !book.has_begun) {
+            book.begin(*from_ns, session, messages);
+        }
+        drain(messages, |message| opening.images.push(*from_ns, message));
+        for part in [&opening.images, &opening.behind] {
+            part.iter().for_each(|(at_ns, message)| output.push(at_ns, message));
+        }
     }
 
     /// Applies an event to the copy of its book, and writes what follows of it.
@@ -254,38 +301,38 @@ impl Normalizer {
         &mut self,
         view: &BookView<'_>,
         apply: impl FnOnce(&mut Replica),
-        write: impl FnOnce(&mut Session, &Replica, &mut bool, &mut Messages),
+        write: impl FnOnce(&mut Session, &mut RecordedBook, &mut Messages),
     ) {
-        if view.read_wall_ns >= self.from_ns {
-            self.begin();
+        let book = self.books.entry(*view.token).or_insert_with(|| RecordedBook::new(view));
+        // The end of a book has no time.
+        let at_ns = view.read_wall_ns.max(book.replica.read_wall_ns);
+        let Self { session, output, from_ns, opening, messages, .. } = self;
+        if at_ns >= *from_ns && !book.has_begun {
+            book.begin(*from_ns, session, messages);
+            drain(messages, |message| match opening {
+                Some(opening) => opening.images.push(*from_ns, message),
+                None => output.push(*from_ns, message),
+            });
         }
-        let (replica, is_shown) = self.books.entry(*view.token).or_insert_with(|| {
-            let replica = Replica {
-                venue: view.venue,
-                market: *view.market,
-                token: *view.token,
-                state: BookState::AwaitingSnapshot,
-                facts: *view.facts,
-                book: crate::market::book::Book::default(),
-                version: 0,
-                read_wall_ns: view.read_wall_ns,
-            };
-            (replica, false)
-        });
-        apply(replica);
-        (replica.state, replica.facts) = (view.state, *view.facts);
-        replica.read_wall_ns = view.read_wall_ns;
-        if self.has_begun {
-            write(&mut self.session, replica, is_shown, &mut self.messages);
-            self.flush(view.read_wall_ns);
+        apply(&mut book.replica);
+        (book.replica.state, book.replica.facts) = (view.state, *view.facts);
+        book.replica.read_wall_ns = at_ns;
+        if book.has_begun {
+            write(session, book, messages);
+            drain(messages, |message| match opening {
+                Some(opening) => opening.behind.push(at_ns, message),
+                None => output.push(at_ns, message),
+            });
+        }
+        if at_ns >= self.from_ns.saturating_add(CAPTURE_DISORDER_NS) {
+            self.open();
         }
     }
 }
 
-/// Writes the whole book of a client that does not have it.
-fn show(session: &mut Session, replica: &Replica, is_shown: &mut bool, out: &mut Messages) {
-    session.on_image(replica, !*is_shown, out);
-    *is_shown = true;
+fn drain(messages: &mut Messages, write: impl FnMut(&[u8])) {
+    messages.iter().map(|(_, text)| text.as_bytes()).for_each(write);
+    messages.clear();
 }
 
 impl Handler for Shared {
@@ -293,9 +340,9 @@ impl Handler for Shared {
 
     fn on_snapshot(&mut self, view: &BookView<'_>) {
         let copy = |replica: &mut Replica| replica.book = view.book.clone();
-        self.lock().on_event(view, copy, |session, replica, is_shown, out| {
-            if replica.state == BookState::Live {
-                show(session, replica, is_shown, out);
+        self.lock().on_event(view, copy, |session, book, out| {
+            if book.replica.state == BookState::Live {
+                book.show(session, out);
             }
         });
     }
@@ -312,10 +359,12 @@ impl Handler for Shared {
         };
         // The shard has applied it to an equal book.
         let apply = |replica: &mut Replica| _ = replica.book.set(change.side, change.level);
-        self.lock().on_event(view, apply, |session, replica, is_shown, out| {
-            match (replica.state, *is_shown) {
-                (BookState::Live, true) => session.on_changes(replica, [&level].into_iter(), out),
-                (BookState::Live, false) => show(session, replica, is_shown, out),
+        self.lock().on_event(view, apply, |session, book, out| {
+            match (book.replica.state, book.is_shown) {
+                (BookState::Live, true) => {
+                    session.on_changes(&book.replica, [&level].into_iter(), out);
+                }
+                (BookState::Live, false) => book.show(session, out),
                 _ => {}
             }
         });
@@ -330,28 +379,25 @@ impl Handler for Shared {
             fee_rate_bps: trade.fee_rate_bps,
             id: TradeId::new(trade.transaction_hash),
         };
-        self.lock().on_event(
-            view,
-            |_| {},
-            |session, replica, _, out| {
-                session.on_trade(replica, &trade, out);
-            },
-        );
+        let write = |session: &mut Session, book: &mut RecordedBook, out: &mut Messages| {
+            session.on_trade(&book.replica, &trade, out);
+        };
+        self.lock().on_event(view, |_| {}, write);
     }
 
     fn on_status(&mut self, view: &BookView<'_>, _: BookState) {
         let mut normalizer = self.lock();
         let clear = normalizer.clear;
-        normalizer.on_event(
-            view,
-            |_| {},
-            |session, replica, is_shown, out| {
-                if replica.state != BookState::Live && std::mem::take(is_shown) {
-                    let name = replica.state.name();
-                    let reason = name.split_once(':').map_or(name, |(_, reason)| reason);
-                    session.on_stale(replica, reason, clear, out);
-                }
-            },
-        );
+        let write = |session: &mut Session, book: &mut RecordedBook, out: &mut Messages| {
+            if book.replica.state != BookState::Live && std::mem::take(&mut book.is_shown) {
+                let name = book.replica.state.name();
+                let reason = name.split_once(':').map_or(name, |(_, reason)| reason);
+                session.on_stale(&book.replica, reason, clear, out);
+            }
+        };
+        normalizer.on_event(view, |_| {}, write);
     }
 }
+
+#[cfg(test)]
+mod tests;

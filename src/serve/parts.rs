@@ -12,6 +12,24 @@ pub struct Messages {
     pub ends: Vec<(u64, usize)>,
 }
 
+impl Messages {
+    /// Adds a message.
+    pub fn push(&mut self, at_ns: u64, message: &[u8]) {
+        self.bytes.extend_from_slice(message);
+        self.ends.push((at_ns, self.bytes.len()));
+    }
+
+    /// The messages with their times.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&(at_ns, end)| {
+            let message = &self.bytes[begin..end];
+            begin = end;
+            (at_ns, message)
+        })
+    }
+}
+
 /// A part of what a source sends.
 #[derive(Debug)]
 pub enum Part {
@@ -146,8 +164,7 @@ mod tests {
     fn part(messages: &[(u64, &str)]) -> Part {
         let mut part = Messages::default();
         for (at_ns, text) in messages {
-            part.bytes.extend_from_slice(text.as_bytes());
-            part.ends.push((*at_ns, part.bytes.len()));
+            part.push(*at_ns, text.as_bytes());
         }
         Part::Messages(part)
     }

@@ -17,6 +17,12 @@ fn text(ns: u64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap().to_string()
 }
 
+/// When a message was received, microseconds since the Unix epoch.
+fn received_us(message: &Value) -> u64 {
+    let at: jiff::Timestamp = message["localTimestamp"].as_str().unwrap().parse().unwrap();
+    at.as_microsecond() as u64
+}
+
 /// The body of a response in chunks.
 fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -63,8 +69,7 @@ fn lines(body: &str) -> Vec<Value> {
 fn normalized_replays_have_the_books_of_the_replay() {
     let folder = tempfile::tempdir().unwrap();
     let capture = capture(folder.path());
-    let middle = middle(&capture);
-    let (last, half) = (truth(&capture, &[]), truth(&capture, &["--to", &middle.to_string()]));
+    let last = truth(&capture, &[]);
     let gateway = Replayed::start(&capture, &["--gateway-stale", "hold"]);
     let fetch = |from: &str, to: &str, types: &[&str]| {
         let options = escaped(&options(from, to, types).to_string());
@@ -75,7 +80,6 @@ fn normalized_replays_have_the_books_of_the_replay() {
         lines.iter().for_each(|line| books.on_message(line));
         (books, lines)
     };
-    let middle = text(middle);
     let (whole, all) = fetch(ALL[0], ALL[1], &["book_change", "trade", "book_snapshot_3_1s"]);
     assert_eq!(whole.books, last);
     assert!(whole.count("trade") > 0 && whole.count("book_snapshot") > 40);
@@ -84,25 +88,32 @@ fn normalized_replays_have_the_books_of_the_replay() {
         of_token.map(|message| message["localTimestamp"].as_str().unwrap()).collect()
     };
     assert!(last.keys().all(|token| times_of(token).is_sorted()), "the order of receipt");
-    let (first, _) = fetch(ALL[0], &middle, &["book_change"]);
-    assert_eq!(first.books, half);
-    // The books as of the beginning come first.
-    let (second, messages) = fetch(&middle, ALL[1], &["book_change"]);
-    assert_eq!(second.books, last);
-    // Those that were live then: the middle may be where the connections were cut.
-    let mut beginning = Books::default();
-    let begin = &messages[0]["localTimestamp"];
-    let first = messages.iter().take_while(|message| message["localTimestamp"] == *begin);
-    first.for_each(|message| beginning.on_message(message));
-    assert!(!beginning.books.is_empty());
-    for (token, book) in &beginning.books {
-        assert_eq!(half.get(token), Some(book), "{token}");
+    // When every book is live, and where the connections may be cut.
+    let is_change = |message: &&Value| message["isSnapshot"] == false;
+    let live_us = received_us(all.iter().filter(is_change).nth(300).unwrap());
+    let middle_us = middle(&capture) / 1_000;
+    for (at_us, are_live) in [(live_us, true), (middle_us, false)] {
+        let at_ns = at_us * 1_000;
+        let (half, at) = (truth(&capture, &["--to", &at_ns.to_string()]), text(at_ns));
+        let (first, _) = fetch(ALL[0], &at, &["book_change"]);
+        assert_eq!(first.books, half);
+        // The books as of the beginning come first.
+        let (second, messages) = fetch(&at, ALL[1], &["book_change"]);
+        assert_eq!(second.books, last);
+        let mut beginning = Books::default();
+        let begin = messages.iter().take_while(|message| received_us(message) == at_us);
+        let begin = begin.filter(|message| message["isSnapshot"] == true);
+        begin.for_each(|message| beginning.on_message(message));
+        assert!(!are_live || beginning.books.len() == last.len());
+        for (token, book) in &beginning.books {
+            assert_eq!(half.get(token), Some(book), "{token}");
+        }
     }
     // The same over a WebSocket, with one symbol in a second entry.
     let token = last.keys().next().unwrap();
     let mut one = options(ALL[0], ALL[1], &["trade_bar_1ticks"]);
     one["symbols"] = json!([token]);
-    let both = json!([options(&middle, ALL[1], &["book_change"]), one]);
+    let both = json!([options(&text(middle_us * 1_000), ALL[1], &["book_change"]), one]);
     let mut follower = Follower::connect(gateway.address, "/ws-replay-normalized", &both);
     follower.read_until("an end", |follower| follower.closed.is_some());
     let (code, reason) = follower.closed.unwrap();
