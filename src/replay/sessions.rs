@@ -66,10 +66,10 @@ impl Recorded {
         Ok((Self { recording, first_ns, last_ns, starts }, missing))
     }
 
-    /// The interface that its clients use; `None` for a venue without one.
+    /// The interfaces that its clients use, and their ports after the first; none for a venue without one.
     #[must_use]
-    pub fn site(&self) -> Option<(Site, u16)> {
-        Site::of(&self.recording.feed.venue()).first().copied()
+    pub fn sites(&self) -> &'static [(Site, u16)] {
+        Site::of(&self.recording.feed.venue())
     }
 
     /// Name of the venue.
@@ -347,7 +347,7 @@ impl Drop for Ending {
 impl Replays for Sessions {
     fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, NoReplay> {
         let refuse = |status, line| NoReplay { status, line };
-        let is_of_site = |recorded: &&Recorded| recorded.site().is_some_and(|(of, _)| of == site);
+        let is_of_site = |recorded: &&Recorded| recorded.venue() == site.venue();
         let Some(recorded) = self.recorded.iter().find(is_of_site) else {
             return Err(refuse(404, "the capture has no such venue".to_owned()));
         };
