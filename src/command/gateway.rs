@@ -52,7 +52,8 @@ fn bind(
     let mut listeners: Vec<(Listener, Site)> = Vec::new();
     for known in recorded {
         for &(site, offset) in known.sites() {
-            let span = if site.has_stream() { format!("; {}", known.span()) } else { String::new() };
+            let span =
+                if site.has_stream() { format!("; {}", known.span()) } else { String::new() };
             if by_name && let Some((listener, _)) = listeners.first() {
                 info!("gateway: {} at {} too{span}", site.name(), listener.address());
                 continue;
