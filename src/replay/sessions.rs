@@ -4,7 +4,7 @@
 use super::expected;
 use super::feed::{FeedLinks, feed};
 use super::plan::{Plan, Speed, parse_time};
-use super::records::{Content, Recording};
+use super::records::{Content, RawRecord, Recording};
 use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_UPDATES_DEPTH, UPDATE_REQUESTS_DEPTH};
 use crate::base::time::SECOND_NS;
 use crate::capture::index;
@@ -30,6 +30,8 @@ use std::sync::{Arc, Mutex};
 
 /// An engine's first records are older than its line in the manifest.
 const START_MARGIN_NS: u64 = 10 * SECOND_NS;
+/// An engine that stops closes its connections within this time.
+const STOP_NS: u64 = SECOND_NS;
 /// Fault lines that are logged; a line is logged once.
 const LINES_MAX: usize = 100;
 
@@ -58,20 +60,19 @@ impl Recorded {
         }
         let plan = Plan::new(recording.files.clone(), 1, 1, Speed::Max, None)?;
         let missing = expected::missing(&plan.of(recording.feed)).failures;
-        let last_block = recording.files.last().and_then(last_block);
+        let last_ns = recording.files.last().and_then(last_time);
         let first_ns = recording.files.first().and_then(first_time).or_else(|| {
             let mut records = recording.records(0..u64::MAX, Arc::default());
             records.next_record().ok().flatten().map(|record| record.receive_ns)
         });
-        let last_ns = last_block.map(|block| block.to);
         let starts = starts(&recording.files);
         Ok((Self { recording, first_ns, last_ns, starts }, missing))
     }
 
-    /// The interface that its clients use; `None` for a venue without one.
+    /// The interfaces that its clients use, and their ports after the first; none for a venue without one.
     #[must_use]
-    pub fn site(&self) -> Option<(Site, u16)> {
-        Site::of(&self.recording.feed.venue()).first().copied()
+    pub fn sites(&self) -> &'static [(Site, u16)] {
+        Site::of(&self.recording.feed.venue())
     }
 
     /// Name of the venue.
@@ -86,7 +87,7 @@ impl Recorded {
         match (self.first_ns, self.last_ns) {
             (Some(first_ns), Some(last_ns)) => format!("{} to {}", text(first_ns), text(last_ns)),
             (Some(first_ns), None) => format!("what was received from {} on", text(first_ns)),
-            _ => "lines without receive times".to_owned(),
+            _ => "lines without receive times, for speed=max only".to_owned(),
         }
     }
 
@@ -103,14 +104,31 @@ impl Recorded {
         Ok(plan.between(self.reads(range)).of(self.recording.feed))
     }
 
-    /// Receive time of the last message; what an engine records after it is its own end, when no book is live.
+    /// Receive time of the last message before the engine that recorded it began to stop: then it closes its
+    /// connections, one after the other, and their books are stale. `None` where that is not known without reading
+    /// everything.
     fn last_message_ns(&self) -> Option<u64> {
-        let block = self.recording.files.last().and_then(last_block)?;
-        let mut records = self.recording.records(block.from..u64::MAX, Arc::default());
-        let mut last_ns = None;
-        while let Ok(Some(record)) = records.next_record() {
-            if matches!(record.content, Content::Text(_)) {
-                last_ns = last_ns.max(Some(record.receive_ns));
+        // Times of the last message and of ends after it.
+        let (mut last_ns, mut ends) = (None, Vec::new());
+        for source in self.recording.files.iter().rev() {
+            let recording = Recording { feed: self.recording.feed, files: vec![source.clone()] };
+            for block in blocks(source).iter().rev() {
+                let range = block.from..block.to.saturating_add(1);
+                let mut records = recording.records(range, Arc::default());
+                while let Ok(Some(RawRecord { receive_ns, content, .. })) = records.next_record() {
+                    match content {
+                        Content::Text(_) => last_ns = last_ns.max(Some(receive_ns)),
+                        Content::Ended => ends.push(receive_ns),
+                        Content::Opened | Content::Lost => {}
+                    }
+                }
+                let Some(last_ns) = last_ns else { continue };
+                let stop_ns = ends.iter().max().map_or(u64::MAX, |at| at.saturating_sub(STOP_NS));
+                if block.from > stop_ns {
+                    continue;
+                }
+                let first_end = ends.iter().copied().filter(|&at| at > stop_ns).min();
+                return Some(first_end.map_or(last_ns, |end_ns| last_ns.min(end_ns - 1)));
             }
         }
         last_ns
@@ -118,12 +136,16 @@ impl Recorded {
 }
 
 fn first_time(source: &Source) -> Option<u64> {
-    let blocks = index::read(&file::read_index(source)?);
-    blocks.iter().map(|block| block.from).min()
+    blocks(source).iter().map(|block| block.from).min()
 }
 
-fn last_block(source: &Source) -> Option<index::Block> {
-    index::read(&file::read_index(source)?).last().copied()
+fn last_time(source: &Source) -> Option<u64> {
+    blocks(source).iter().map(|block| block.to).max()
+}
+
+/// Of its index; none without one.
+fn blocks(source: &Source) -> Vec<index::Block> {
+    index::read(&file::read_index(source).unwrap_or_default())
 }
 
 /// When engines began to record into the folder of these files, if that is one folder.
@@ -210,6 +232,11 @@ impl Sessions {
         let to_ns = time("to", &asked.to, self.defaults.to_ns)?.unwrap_or(u64::MAX);
         let speed = asked.speed.as_deref().map_or(Ok(self.defaults.speed), parse_speed);
         let speed = speed.map_err(|why| format!("speed=: {why}"))?;
+        let is_timed = recorded.first_ns.is_some() || recorded.last_ns.is_some();
+        if !is_timed && (speed != Speed::Max || (from_ns, to_ns) != (0, u64::MAX)) {
+            let lines = "the lines of the recording have no receive times";
+            return Err(format!("{lines}: use speed=max (--speed max), and neither from= nor to="));
+        }
         if from_ns >= to_ns {
             return Err("from= must be before to=".to_owned());
         }
@@ -357,7 +384,7 @@ impl Drop for Ending {
 impl Replays for Sessions {
     fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, NoReplay> {
         let refuse = |status, line| NoReplay { status, line };
-        let is_of_site = |recorded: &&Recorded| recorded.site().is_some_and(|(of, _)| of == site);
+        let is_of_site = |recorded: &&Recorded| recorded.venue() == site.venue();
         let Some(recorded) = self.recorded.iter().find(is_of_site) else {
             return Err(refuse(404, "the capture has no such venue".to_owned()));
         };
