@@ -290,11 +290,13 @@ impl VenueKeys {
             b"market" => self.market = true,
             b"type" => {
                 self.typed = true;
-                let starts = |text: &str| value.get(..text.len()).is_some_and(|start| {
-                    start.eq_ignore_ascii_case(text.as_bytes())
-                });
-                self.known_type |= FRAME_TYPES.iter().any(|name| value == name.as_bytes())
-                    || starts(BOOK_TYPES);
+                let starts = |text: &str| {
+                    value
+                        .get(..text.len())
+                        .is_some_and(|start| start.eq_ignore_ascii_case(text.as_bytes()))
+                };
+                self.known_type |=
+                    FRAME_TYPES.iter().any(|name| value == name.as_bytes()) || starts(BOOK_TYPES);
             }
             b"msg" => self.message = true,
             b"sid" | b"seq" | b"id" => {

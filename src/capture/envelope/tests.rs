@@ -126,7 +126,8 @@ fn venue_frames_and_other_texts_are_no_envelopes() {
 /// The decoder decides what a message without a known `type` may have changed: it needs `sid`, `seq` and `msg`.
 #[test]
 fn a_message_without_a_known_type_is_no_envelope_of_its_content() {
-    let delta = r#"{"market_ticker":"X-A","price_dollars":"0.5000","delta_fp":"3.00","side":"yes"}"#;
+    let delta =
+        r#"{"market_ticker":"X-A","price_dollars":"0.5000","delta_fp":"3.00","side":"yes"}"#;
     for content in [delta, &format!("[{delta}]"), "[]", "{}", r#""x""#, "7", "null", r#"{"a":1}"#] {
         for before in [
             r#""sid":1,"seq":7"#,
