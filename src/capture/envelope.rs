@@ -9,8 +9,9 @@
 //! | `[TIME,FRAME]` | the second value |
 //! | `"FRAME"` | the content of the JSON string |
 //!
-//! A venue's message may itself have its content under such a key, whatever its `type`: a value under `msg`, or beside a
-//! `sid` or a venue's `type`, is a frame only if it has the keys of one.
+//! A venue's message may itself have its content under such a key, whatever its `type`: a value beside a venue's `type`,
+//! or with two of three signs (`sid` or `seq` beside it, the key `msg`, a `market_ticker` in it), is a frame only if it
+//! has the keys of one.
 //!
 //! The receive time is beside the frame under a key of `RECEIVE_TIMES`, or else of `TIMES`; its unit is a suffix of the
 //! key or follows from its magnitude. Case, `_` and `-` in keys are ignored.
@@ -249,13 +250,13 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
         return None;
     }
     if let Some((rank, frame)) = frame {
-        let is_content = own.has_content_in(FRAMES[rank])
-            && !(is_venue_frame(frame, DEPTH_MAX) || is_empty_list(frame) && !own.numbered);
+        let is_content =
+            own.may_have_content_in(FRAMES[rank], frame) && !is_venue_frame(frame, DEPTH_MAX);
         return if is_content { None } else { Some((facts, Content::Frame(frame_of(frame)?))) };
     }
     if let Some((name, frame)) = text_frame
         && !own.event
-        && !(name == "msg" && own.numbered)
+        && !(name == "msg" && own.sequenced)
         && (name.starts_with("raw") || name == "msg" || facts.receive_ns.is_some())
     {
         return Some((facts, Content::Frame(Cow::Owned(unquoted(frame)?))));
@@ -277,8 +278,8 @@ struct VenueKeys {
     message: bool,
     /// `sid`, `seq` or `id`.
     numbered: bool,
-    /// `sid`.
-    subscribed: bool,
+    /// `sid` or `seq`.
+    sequenced: bool,
 }
 
 impl VenueKeys {
@@ -299,18 +300,17 @@ impl VenueKeys {
                     FRAME_TYPES.iter().any(|name| value == name.as_bytes()) || starts(BOOK_TYPES);
             }
             b"msg" => self.message = true,
-            b"sid" | b"seq" | b"id" => {
-                self.numbered = true;
-                self.subscribed |= key == b"sid";
-            }
+            b"sid" | b"seq" => (self.numbered, self.sequenced) = (true, true),
+            b"id" => self.numbered = true,
             _ => {}
         }
         false
     }
 
     /// Whether a value under `key` that is no venue frame is the content of this one, whatever its `type`.
-    fn has_content_in(self, key: &str) -> bool {
-        key == "msg" || self.subscribed || self.known_type
+    fn may_have_content_in(self, key: &str, value: &str) -> bool {
+        let signs = [self.sequenced, key == "msg", value.contains("market_ticker")];
+        self.known_type || signs.into_iter().filter(|sign| *sign).count() >= 2
     }
 
     /// Whether the keys are those of a venue frame. Venue frames, like some envelopes, may have their content in `msg`.
@@ -418,17 +418,13 @@ fn is_venue_frame(value: &str, depth: usize) -> bool {
             || matches!(key, b"event_type" | b"market" | b"asset_id")
             || (key == b"msg" && is_container(std::str::from_utf8(value).unwrap_or_default()))
             || (own.typed && (own.message || own.numbered))
+            || (own.message && own.sequenced)
             || (FRAMES.contains(&plain(key, &mut name)) && within(value))
         {
             return true;
         }
     }
     false
-}
-
-fn is_empty_list(value: &str) -> bool {
-    let inside = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 fn frame_of(value: &str) -> Option<Cow<'_, str>> {

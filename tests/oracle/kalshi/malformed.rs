@@ -179,6 +179,40 @@ fn engine_doubts_the_book_of_a_broken_kalshi_message() {
     check(&|_, _| Vec::new());
 }
 
+/// As received, and in the envelopes of other tools: its content is not taken for the message.
+#[test]
+fn engine_doubts_the_book_of_a_bare_kalshi_message_without_a_known_type() {
+    if !engine::reads_kalshi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place { ticker: "KXRAIN-A".to_owned(), stream: (1, 1), next: 1 };
+    let snapshot = place.snapshot();
+    place.next = 2;
+    let good = [("delta, good".to_owned(), place.delta())];
+    let broken = faults(&place).into_iter().filter(|(name, _)| name.contains("type"));
+    let mut failures = Vec::new();
+    for (name, text) in good.into_iter().chain(broken) {
+        for form in ["bare", "msg", "data", "quoted"] {
+            let line = |frame: &String| match form {
+                "bare" => frame.clone().into_bytes(),
+                "quoted" => {
+                    format!(r#"{{"recv_ns":5,"raw":{}}}"#, Value::from(&**frame)).into_bytes()
+                }
+                key => format!(r#"{{"recv_ns":5,"{key}":{frame}}}"#).into_bytes(),
+            };
+            let file = pack(folder.path(), "bare", "", &[line(&snapshot), line(&text)]);
+            let run = engine::attempt(&file, "1").unwrap();
+            let state = run.books.iter().find(|b| b.token == place.ticker).map(|b| &*b.state);
+            let wanted = if name == "delta, good" { "live" } else { "stale:" };
+            if !state.is_some_and(|state| state.starts_with(wanted)) {
+                failures.push(format!("{name} as {form}: {state:?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
 /// Whether its number was read or not, the snapshots after a broken message are taken.
 #[test]
 fn engine_recovers_from_a_broken_kalshi_message_by_snapshots() {
