@@ -2,10 +2,10 @@
 //!
 //! Runs on:  main thread; the server and the replays have their own threads.
 use super::Failure;
-use crate::config::{UsageError, replay_gateway::GatewayArgs};
+use crate::config::{UsageError, gateway::GatewayAccess, replay_gateway::GatewayArgs};
 use crate::replay::server::ReplayServer;
 use crate::replay::sessions::{Recorded, Sessions};
-use crate::serve::Site;
+use crate::serve::{Listener, Site};
 use log::{info, warn};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,26 +29,7 @@ pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     }
     let venues: Vec<String> = recorded.iter().map(Recorded::venue).collect();
     let access = args.access(venues.iter().map(String::as_str))?;
-    // Clients name the venue's host, so one port is enough.
-    let by_name = access.impersonates.is_some();
-    let mut listeners: Vec<(crate::serve::Listener, Site)> = Vec::new();
-    for known in &recorded {
-        let Some((site, offset)) = known.site() else { continue };
-        if by_name && let Some((listener, _)) = listeners.first() {
-            info!("gateway: {} at {} too; {}", known.venue(), listener.address(), known.span());
-            continue;
-        }
-        let mut address = args.listen;
-        if address.port() != 0 && !by_name {
-            address.set_port(address.port().saturating_add(offset));
-        }
-        let listener = crate::serve::bind(address).map_err(|error| {
-            fail(format!("cannot serve the gateway: {error}; set another address (--listen)"))
-        })?;
-        let (venue, span) = (known.venue(), known.span());
-        info!("gateway: {venue} at {}, /v1/stream too; {span}", listener.address());
-        listeners.push((listener.with_tls(access.tls()), Site::Gateway(site)));
-    }
+    let listeners = bind(args, &access, &recorded).map_err(fail)?;
     if let Some((listener, _)) = listeners.first() {
         access.advice(listener.address()).iter().for_each(|line| info!("{line}"));
     }
@@ -59,4 +40,38 @@ pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     }
     server.stop().map_err(fail)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Listeners for the interfaces of the recorded venues; one for all where clients name the venue's host.
+fn bind(
+    args: &GatewayArgs,
+    access: &GatewayAccess,
+    recorded: &[Recorded],
+) -> Result<Vec<(Listener, Site)>, String> {
+    let by_name = access.impersonates.is_some();
+    let mut listeners: Vec<(Listener, Site)> = Vec::new();
+    for known in recorded {
+        for &(site, offset) in known.sites() {
+            let span =
+                if site.has_stream() { format!("; {}", known.span()) } else { String::new() };
+            if by_name && let Some((listener, _)) = listeners.first() {
+                info!("gateway: {} at {} too{span}", site.name(), listener.address());
+                continue;
+            }
+            let mut address = args.listen;
+            if address.port() != 0 && !by_name {
+                let port = address.port().checked_add(offset).ok_or_else(|| {
+                    format!("--listen {}: port {} + {offset} is none", args.listen, address.port())
+                })?;
+                address.set_port(port);
+            }
+            let listener = crate::serve::bind(address).map_err(|error| {
+                format!("cannot serve the gateway: {error}; set another address (--listen)")
+            })?;
+            let stream = if site.has_stream() { ", /v1/stream too" } else { "" };
+            info!("gateway: {} at {}{stream}{span}", site.name(), listener.address());
+            listeners.push((listener.with_tls(access.tls()), Site::Gateway(site)));
+        }
+    }
+    Ok(listeners)
 }

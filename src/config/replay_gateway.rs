@@ -7,13 +7,13 @@ use super::{SettingError, UsageError};
 use crate::base::limits::{GATEWAY_REPLAYS, GATEWAY_REPLAYS_MAX};
 use crate::gateway::StalePolicy;
 use crate::gateway::hub::Settings;
-use crate::io::file;
+use crate::io::file::{self, Source, segments};
 use crate::replay::plan::Speed;
 use crate::replay::sessions::{Defaults, parse_speed};
 use crate::replay::{Recording, venue_of};
 use crate::venue::Feed;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Serve recorded days in the venues' own protocols: each WebSocket has a replay of its own.
 ///
@@ -23,12 +23,13 @@ use std::path::PathBuf;
 /// Exit code: 0; 1 when a file cannot be read or the address cannot be used; 2 for wrong flags.
 #[derive(Clone, Debug, clap::Args)]
 pub struct GatewayArgs {
-    /// Captures of `ringbook run --capture DIR`, or recordings as `ringbook replay` reads them; files or folders, of
-    /// one venue or of both
+    /// Captures of `ringbook run --capture DIR`, or recordings as `ringbook replay` reads them; files, folders, or a
+    /// folder of such folders, of one venue or of both
     #[arg(value_name = "CAPTURE", required = true)]
     pub captures: Vec<PathBuf>,
 
-    /// Where to listen: Polymarket on this port, Kalshi on the second port after it; port 0 is a free one for each
+    /// Where to listen: Polymarket on this port, its catalog (Gamma) on the next, Kalshi on the second after it; port 0
+    /// is a free one for each
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400")]
     pub listen: SocketAddr,
 
@@ -98,26 +99,50 @@ impl GatewayArgs {
         Ok(access)
     }
 
-    /// The recordings, one for each venue.
+    /// The recordings, one for each venue. Runs of both venues may have recorded into one folder.
     ///
     /// # Errors
     /// A file cannot be read, or its venue is not recognized; exit code 1.
     pub fn recordings(&self) -> Result<Vec<Recording>, String> {
         let mut recordings: Vec<Recording> = Vec::new();
         for path in &self.captures {
-            let mut files = files(std::slice::from_ref(path))?;
-            for source in &files {
-                file::look(source)?;
-            }
-            let feed = self.venue.or_else(|| venue_of(&files)).ok_or_else(|| {
+            let files = files(&within(path)?)?;
+            let venues = self.venues(&files)?;
+            // A file without a message of a venue goes with the one before it.
+            let mut feed = venues.iter().copied().flatten().next().ok_or_else(|| {
                 let path = path.display();
                 format!("{path}: no message of a venue is recognized: name the venue by --venue")
             })?;
-            match recordings.iter_mut().find(|known| known.feed == feed) {
-                Some(known) => known.files.append(&mut files),
-                None => recordings.push(Recording { feed, files }),
+            for (source, venue) in files.into_iter().zip(venues) {
+                feed = venue.unwrap_or(feed);
+                match recordings.iter_mut().find(|known| known.feed == feed) {
+                    Some(known) => known.files.push(source),
+                    None => recordings.push(Recording { feed, files: vec![source] }),
+                }
             }
         }
         Ok(recordings)
     }
+
+    /// The venue of each file, where it is recognized.
+    fn venues(&self, files: &[Source]) -> Result<Vec<Option<Feed>>, String> {
+        let venue = |source: &Source| {
+            file::look(source)?;
+            Ok(self.venue.or_else(|| venue_of(std::slice::from_ref(source))))
+        };
+        files.iter().map(venue).collect()
+    }
+}
+
+/// The captures in a folder that is none itself; else the path.
+fn within(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut captures = Vec::new();
+    if path.is_dir() && segments(path)?.is_empty() {
+        for folder in file::folders(path)? {
+            if !segments(&folder)?.is_empty() {
+                captures.push(folder);
+            }
+        }
+    }
+    Ok(if captures.is_empty() { vec![path.to_owned()] } else { captures })
 }

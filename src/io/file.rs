@@ -165,6 +165,19 @@ pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
+/// Folders in a folder, by name.
+///
+/// # Errors
+/// The folder cannot be listed; as text: *report and exit*.
+pub fn folders(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+    found.sort();
+    Ok(found)
+}
+
 /// Reads a small file named by the user: a regular file of at most `bytes_max` bytes. Endless files (a pipe,
 /// `/dev/zero`) are refused unread.
 ///

@@ -1,10 +1,12 @@
 //! Compares the files of a capture with its manifest and indices.
 //!
 //! Runs on:  the starting thread, before reading.
+use super::detect::venue_of;
 use super::plan::Plan;
 use crate::capture::manifest::Entry;
 use crate::capture::{index, manifest};
 use crate::io::file::{self, Source};
+use crate::venue::Feed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ pub(super) struct Missing {
 }
 
 /// Compares the files of a plan with the manifests and indices in their folders. A missing segment counts if
-/// all others of its folder are read.
+/// all others of its folder are read, but for those of another venue.
 pub(super) fn missing(plan: &Plan) -> Missing {
     let mut folders: BTreeMap<PathBuf, Vec<(usize, String)>> = BTreeMap::new();
     for (number, source) in plan.files().iter().enumerate() {
@@ -36,12 +38,16 @@ pub(super) fn missing(plan: &Plan) -> Missing {
         }
     }
     let mut missing = Missing::default();
+    let is_another = |feed: Feed| feed != plan.feed();
     for (folder, files) in folders {
         let known = Known::of(&folder);
         for (number, name) in &files {
             missing.on_file(plan, *number, name, &known);
         }
-        let given = |name: &String| files.iter().any(|(_, file)| file == name);
+        let given = |name: &String| {
+            let is_other = || venue_of(&[Source::Path(folder.join(name))]).is_some_and(is_another);
+            files.iter().any(|(_, file)| file == name) || is_other()
+        };
         if !known.present.iter().all(given) {
             continue;
         }

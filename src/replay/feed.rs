@@ -10,17 +10,18 @@ use super::progress::Progress;
 use super::reader::{Reader, Start};
 use super::worker::Worker;
 use crate::base::id::{MarketId, ShardId};
-use crate::base::limits::{DECODE_STACK_BYTES, UPDATE_IMAGES_PER_STEP};
+use crate::base::limits::{DECODE_STACK_BYTES, GATEWAY_MARKETS_MAX, UPDATE_IMAGES_PER_STEP};
 use crate::io::wake::TaskWaker;
 use crate::io::{clock::HostClock, executor::no_thread};
 use crate::link::replay_gate::ReplayGate;
 use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::link::shard_updates::{BookUpdate, UpdateLink, UpdateRequest};
-use crate::market::book::image::BookImage;
-use crate::market::info::{MarketEvent, MarketInfo, MarketStage, Outcome};
+use crate::market::book::image::{BookFacts, BookImage};
+use crate::market::info::{MarketEvent, MarketInfo, MarketStage, MarketUpdate, Outcome};
 use crate::ring::{Consumer, Gauge, Producer};
 use crate::shard::books::{Books, OpenBook};
 use crate::shard::publish::Handler;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Fewer bytes of a frame than this one cause no more than one update: the shortest change has 40.
@@ -47,13 +48,16 @@ pub(super) struct UpdateFeed {
     waker: TaskWaker,
     queries: Option<(Consumer<BookQuery>, Producer<BookAnswer>)>,
     gate: Arc<ReplayGate>,
+    /// What the stream has announced of markets; the recording has nothing else of their names.
+    announced: HashMap<MarketId, MarketInfo>,
 }
 
 impl UpdateFeed {
     fn new(links: FeedLinks) -> Self {
         let FeedLinks { updates: UpdateLink { requests, updates, waker }, queries, gate } = links;
         let gauge = updates.gauge();
-        Self { requests, sender: Some(updates), gauge, waker, queries, gate }
+        let announced = HashMap::new();
+        Self { requests, sender: Some(updates), gauge, waker, queries, gate, announced }
     }
 
     pub(super) fn attach<H>(&mut self, books: &mut Books<H>) {
@@ -78,6 +82,18 @@ impl UpdateFeed {
     pub(super) fn serve_begun<H>(&mut self, books: &mut Books<H>) {
         if self.gate.has_begun() {
             self.serve(books);
+        }
+    }
+
+    /// Keeps what is asked for over REST.
+    pub(super) fn on_market_updates(&mut self, updates: &mut Vec<MarketUpdate>) {
+        for update in updates.drain(..) {
+            if let MarketUpdate::Announced(info) = update
+                && self.queries.is_some()
+                && self.announced.len() < GATEWAY_MARKETS_MAX
+            {
+                self.announced.insert(info.market, info);
+            }
         }
     }
 
@@ -112,7 +128,8 @@ impl UpdateFeed {
     /// The books are those of the range's beginning: serves them until the subscriber lets time go on.
     pub(super) fn hold<H: Handler>(&mut self, books: &mut Books<H>) {
         if self.queries.is_some() {
-            markets(books).iter().for_each(|event| books.publish_market(event));
+            let events = markets(books, &self.announced);
+            events.iter().for_each(|event| books.publish_market(event));
         }
         self.gate.set_ready();
         self.waker.wake();
@@ -135,31 +152,49 @@ impl UpdateFeed {
     }
 }
 
-/// What a recording says of the markets of its books: ids, tokens and facts, but no names.
-fn markets<H: Handler>(books: &Books<H>) -> Vec<MarketEvent> {
+/// What a recording says of the markets of its books: ids, tokens and facts; names where the stream announced them.
+fn markets<H: Handler>(
+    books: &Books<H>,
+    announced: &HashMap<MarketId, MarketInfo>,
+) -> Vec<MarketEvent> {
     let mut open: Vec<OpenBook> = books.open_books().collect();
     open.sort_unstable_by_key(|book| (book.market.as_bytes().to_vec(), book.index));
     let mut image = BookImage::default();
     let of_market = |books_of: &[OpenBook]| {
         let first = books_of.first()?;
-        books.fill_image_at(first.index, &mut image).then(|| event(first.market, books_of, &image))
+        let known = announced.get(&first.market);
+        let is_open = books.fill_image_at(first.index, &mut image);
+        is_open.then(|| event(first.market, (books_of, &image), known))
     };
     open.chunk_by(|a, b| a.market == b.market).filter_map(of_market).collect()
 }
 
-fn event(market: MarketId, books: &[OpenBook], image: &BookImage) -> MarketEvent {
+fn event(
+    market: MarketId,
+    (books, image): (&[OpenBook], &BookImage),
+    announced: Option<&MarketInfo>,
+) -> MarketEvent {
     let outcome = |book: &OpenBook| Outcome { token: book.token, name: String::new() };
-    let info = MarketInfo {
-        market,
-        tokens: books.iter().map(outcome).collect(),
-        slug: String::new(),
-        question: String::new(),
-        start_wall_ns: None,
-        end_wall_ns: None,
-        tick_size: image.facts.tick_size,
-        min_order_size: image.facts.min_order_size,
-        neg_risk: image.facts.neg_risk,
-        listing: None,
+    let BookFacts { tick_size, min_order_size, neg_risk, .. } = image.facts;
+    let info = match announced {
+        Some(known) => MarketInfo {
+            tick_size: tick_size.or(known.tick_size),
+            min_order_size: min_order_size.or(known.min_order_size),
+            neg_risk: neg_risk || known.neg_risk,
+            ..known.clone()
+        },
+        None => MarketInfo {
+            market,
+            tokens: books.iter().map(outcome).collect(),
+            slug: String::new(),
+            question: String::new(),
+            start_wall_ns: None,
+            end_wall_ns: None,
+            tick_size,
+            min_order_size,
+            neg_risk,
+            listing: None,
+        },
     };
     MarketEvent { stage: MarketStage::Opened, info, resolution: None }
 }

@@ -4,7 +4,7 @@
 use super::expected;
 use super::feed::{FeedLinks, feed};
 use super::plan::{Plan, Speed, parse_time};
-use super::records::{Content, Recording};
+use super::records::{Content, RawRecord, Recording};
 use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_UPDATES_DEPTH, UPDATE_REQUESTS_DEPTH};
 use crate::base::time::SECOND_NS;
 use crate::capture::index;
@@ -20,21 +20,25 @@ use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::link::shard_updates::UpdateLink;
 use crate::ring::{Consumer, Producer, ring};
 use crate::serve::gateway::{GatewayLinks, ShardUpdates};
-use crate::serve::replays::{AskedRange, NoReplay, ReplayLinks, Replays};
+use crate::serve::parts::Part;
+use crate::serve::replays::{AskedRange, NoReplay, Reading, ReplayLinks, Replays};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
 /// An engine's first records are older than its line in the manifest.
 const START_MARGIN_NS: u64 = 10 * SECOND_NS;
+/// An engine that stops closes its connections within this time.
+const STOP_NS: u64 = SECOND_NS;
 /// Fault lines that are logged; a line is logged once.
 const LINES_MAX: usize = 100;
 
 /// A recording that replays are made of.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    recording: Recording,
+    pub(super) recording: Recording,
     /// The first and the last receive time, as far as they are known without reading everything; nanoseconds since the
     /// Unix epoch.
     first_ns: Option<u64>,
@@ -56,20 +60,19 @@ impl Recorded {
         }
         let plan = Plan::new(recording.files.clone(), 1, 1, Speed::Max, None)?;
         let missing = expected::missing(&plan.of(recording.feed)).failures;
-        let last_block = recording.files.last().and_then(last_block);
+        let last_ns = recording.files.last().and_then(last_time);
         let first_ns = recording.files.first().and_then(first_time).or_else(|| {
             let mut records = recording.records(0..u64::MAX, Arc::default());
             records.next_record().ok().flatten().map(|record| record.receive_ns)
         });
-        let last_ns = last_block.map(|block| block.to);
         let starts = starts(&recording.files);
         Ok((Self { recording, first_ns, last_ns, starts }, missing))
     }
 
-    /// The interface that its clients use; `None` for a venue without one.
+    /// The interfaces that its clients use, and their ports after the first; none for a venue without one.
     #[must_use]
-    pub fn site(&self) -> Option<(Site, u16)> {
-        Site::of(&self.recording.feed.venue()).first().copied()
+    pub fn sites(&self) -> &'static [(Site, u16)] {
+        Site::of(&self.recording.feed.venue())
     }
 
     /// Name of the venue.
@@ -84,7 +87,7 @@ impl Recorded {
         match (self.first_ns, self.last_ns) {
             (Some(first_ns), Some(last_ns)) => format!("{} to {}", text(first_ns), text(last_ns)),
             (Some(first_ns), None) => format!("what was received from {} on", text(first_ns)),
-            _ => "lines without receive times".to_owned(),
+            _ => "lines without receive times, for speed=max only".to_owned(),
         }
     }
 
@@ -96,19 +99,36 @@ impl Recorded {
         (start > 0 || range.end < u64::MAX).then_some(start..range.end)
     }
 
-    fn plan(&self, range: &Range<u64>, speed: Speed) -> Result<Plan, String> {
+    pub(super) fn plan(&self, range: &Range<u64>, speed: Speed) -> Result<Plan, String> {
         let plan = Plan::new(self.recording.files.clone(), 1, 1, speed, None)?;
         Ok(plan.between(self.reads(range)).of(self.recording.feed))
     }
 
-    /// Receive time of the last message; what an engine records after it is its own end, when no book is live.
+    /// Receive time of the last message before the engine that recorded it began to stop: then it closes its
+    /// connections, one after the other, and their books are stale. `None` where that is not known without reading
+    /// everything.
     fn last_message_ns(&self) -> Option<u64> {
-        let block = self.recording.files.last().and_then(last_block)?;
-        let mut records = self.recording.records(block.from..u64::MAX, Arc::default());
-        let mut last_ns = None;
-        while let Ok(Some(record)) = records.next_record() {
-            if matches!(record.content, Content::Text(_)) {
-                last_ns = last_ns.max(Some(record.receive_ns));
+        // Times of the last message and of ends after it.
+        let (mut last_ns, mut ends) = (None, Vec::new());
+        for source in self.recording.files.iter().rev() {
+            let recording = Recording { feed: self.recording.feed, files: vec![source.clone()] };
+            for block in blocks(source).iter().rev() {
+                let range = block.from..block.to.saturating_add(1);
+                let mut records = recording.records(range, Arc::default());
+                while let Ok(Some(RawRecord { receive_ns, content, .. })) = records.next_record() {
+                    match content {
+                        Content::Text(_) => last_ns = last_ns.max(Some(receive_ns)),
+                        Content::Ended => ends.push(receive_ns),
+                        Content::Opened | Content::Lost => {}
+                    }
+                }
+                let Some(last_ns) = last_ns else { continue };
+                let stop_ns = ends.iter().max().map_or(u64::MAX, |at| at.saturating_sub(STOP_NS));
+                if block.from > stop_ns {
+                    continue;
+                }
+                let first_end = ends.iter().copied().filter(|&at| at > stop_ns).min();
+                return Some(first_end.map_or(last_ns, |end_ns| last_ns.min(end_ns - 1)));
             }
         }
         last_ns
@@ -116,12 +136,16 @@ impl Recorded {
 }
 
 fn first_time(source: &Source) -> Option<u64> {
-    let blocks = index::read(&file::read_index(source)?);
-    blocks.iter().map(|block| block.from).min()
+    blocks(source).iter().map(|block| block.from).min()
 }
 
-fn last_block(source: &Source) -> Option<index::Block> {
-    index::read(&file::read_index(source)?).last().copied()
+fn last_time(source: &Source) -> Option<u64> {
+    blocks(source).iter().map(|block| block.to).max()
+}
+
+/// Of its index; none without one.
+fn blocks(source: &Source) -> Vec<index::Block> {
+    index::read(&file::read_index(source).unwrap_or_default())
 }
 
 /// When engines began to record into the folder of these files, if that is one folder.
@@ -162,16 +186,16 @@ pub struct Defaults {
 /// Starts the replays of a gateway.
 #[derive(Debug)]
 pub struct Sessions {
-    recorded: Vec<Recorded>,
+    pub(super) recorded: Vec<Recorded>,
     defaults: Defaults,
-    settings: Settings,
+    pub(super) settings: Settings,
     running: Arc<AtomicUsize>,
     most: usize,
-    logged: Logged,
+    pub(super) logged: Logged,
 }
 
 /// Lines that were logged.
-type Logged = Arc<Mutex<BTreeSet<String>>>;
+pub(super) type Logged = Arc<Mutex<BTreeSet<String>>>;
 
 impl Sessions {
     /// At most `most` at once.
@@ -184,6 +208,14 @@ impl Sessions {
     ) -> Self {
         let (running, logged) = (Arc::default(), Arc::default());
         Self { recorded, defaults, settings, running, most, logged }
+    }
+
+    /// Counts a replay that begins.
+    pub(super) fn begin(&self) -> Result<Running, NoReplay> {
+        let most = self.most;
+        let line = || format!("{most} replays are running; end one, or raise --replays");
+        let running = Running::begin(&self.running, most);
+        running.ok_or_else(|| NoReplay { status: 503, line: line() })
     }
 
     /// The range and the speed of a client.
@@ -200,6 +232,11 @@ impl Sessions {
         let to_ns = time("to", &asked.to, self.defaults.to_ns)?.unwrap_or(u64::MAX);
         let speed = asked.speed.as_deref().map_or(Ok(self.defaults.speed), parse_speed);
         let speed = speed.map_err(|why| format!("speed=: {why}"))?;
+        let is_timed = recorded.first_ns.is_some() || recorded.last_ns.is_some();
+        if !is_timed && (speed != Speed::Max || (from_ns, to_ns) != (0, u64::MAX)) {
+            let lines = "the lines of the recording have no receive times";
+            return Err(format!("{lines}: use speed=max (--speed max), and neither from= nor to="));
+        }
         if from_ns >= to_ns {
             return Err("from= must be before to=".to_owned());
         }
@@ -304,7 +341,7 @@ pub fn parse_speed(text: &str) -> Result<Speed, String> {
     text.parse().or_else(|_| format!("{text}x").parse())
 }
 
-fn log(logged: &Logged, line: &str) {
+pub(super) fn log(logged: &Logged, line: &str) {
     let mut logged = logged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if logged.len() < LINES_MAX && logged.insert(line.to_owned()) {
         log::warn!("gateway: {line}");
@@ -313,7 +350,7 @@ fn log(logged: &Logged, line: &str) {
 
 /// Counts a running replay.
 #[derive(Debug)]
-struct Running(Arc<AtomicUsize>);
+pub(super) struct Running(Arc<AtomicUsize>);
 
 impl Running {
     fn begin(running: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
@@ -347,16 +384,13 @@ impl Drop for Ending {
 impl Replays for Sessions {
     fn start(&self, site: Site, asked: &AskedRange) -> Result<ReplayLinks, NoReplay> {
         let refuse = |status, line| NoReplay { status, line };
-        let is_of_site = |recorded: &&Recorded| recorded.site().is_some_and(|(of, _)| of == site);
+        let is_of_site = |recorded: &&Recorded| recorded.venue() == site.venue();
         let Some(recorded) = self.recorded.iter().find(is_of_site) else {
             return Err(refuse(404, "the capture has no such venue".to_owned()));
         };
         let (range, speed) = self.asked(recorded, asked).map_err(|line| refuse(400, line))?;
         let busy = |line| refuse(503, line);
-        let Some(running) = Running::begin(&self.running, self.most) else {
-            let most = self.most;
-            return Err(busy(format!("{most} replays are running; end one, or raise --replays")));
-        };
+        let running = self.begin()?;
         let plan = recorded.plan(&range, speed).map_err(busy)?;
         let sleeper = Sleeper::default();
         let work = (plan, range.start);
@@ -368,6 +402,10 @@ impl Replays for Sessions {
         let (spin_ns, clock, replays) = (0, HostClock::new(), None);
         let links = GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays };
         Ok(ReplayLinks { links, gate })
+    }
+
+    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, NoReplay> {
+        super::tardis::start(self, reading, waker)
     }
 }
 

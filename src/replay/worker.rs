@@ -311,6 +311,9 @@ impl<H: Handler + Clone> Worker<H> {
 
     fn collect_errors(&mut self, item: &Item) {
         self.pongs += u64::from(self.findings.pong);
+        if let Some(feed) = &mut self.feed_out {
+            feed.on_market_updates(&mut self.findings.updates);
+        }
         self.findings.updates.clear();
         if let Some(bad) = self.findings.bad
             && self.passes == 0

@@ -1,27 +1,47 @@
-//! Unmodified Python clients of the venue on the gateway, while connections of the engine fail.
+//! Unmodified clients of the venue on the gateway, while connections and markets of the engine fail.
 //!
-//! Runs on:  test threads; engine and venue on threads of this process, Python in its own. A client is skipped, with
-//! one line, where its package is missing; `RINGBOOK_TEST_PYTHON` names another interpreter.
+//! Runs on:  test threads; engine and venue on threads of this process, each client in its own. A client is skipped,
+//! with one line, where its package is missing. `RINGBOOK_TEST_PYTHON` names another interpreter,
+//! `RINGBOOK_TEST_NODE_MODULES` the folder whose `node_modules` has the packages of Node.
+use crate::engine::count;
 use crate::gateway::Rig;
+use crate::http::Client;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A command that runs a program of `tests/python` on the rig's books, unless the package is missing.
-fn python(rig: &Rig, script: &str, package: &str) -> Option<Command> {
+/// Runs a program of `tests/python`, unless the package is missing.
+fn python(script: &str, package: &str) -> Option<Command> {
     let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let has = Command::new(&python).args(["-c", &format!("import {package}")]).output();
-    if !has.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {script}: {python} has no {package}");
-        return None;
-    }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    let mut has = Command::new(&python);
+    has.args(["-c", &format!("import {package}")]);
     let mut command = Command::new(python);
-    command.arg(folder.join(script)).arg(rig.address.to_string()).args(&rig.tokens);
-    command.env("GAMMA", rig.engine.gateways()[1].1.to_string());
-    Some(command)
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
+    unless_missing(has, script, package).then_some(command)
+}
+
+/// Runs a program of `tests/node`, unless the package, or Node, is missing.
+fn node(script: &str, package: &str) -> Option<Command> {
+    let folder = std::env::var("RINGBOOK_TEST_NODE_MODULES").unwrap_or_default();
+    // Node 20 has WebSockets behind this flag, later ones ignore it.
+    let flag = "--experimental-websocket";
+    let resolve = "require('module').createRequire(process.argv[1] + '/').resolve(process.argv[2])";
+    let mut has = Command::new("node");
+    has.args([flag, "-e", resolve, &folder, package]);
+    let mut command = Command::new("node");
+    command.arg(flag);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node").join(script));
+    unless_missing(has, script, package).then_some(command)
+}
+
+fn unless_missing(mut has: Command, script: &str, package: &str) -> bool {
+    let is_there = has.output().is_ok_and(|output| output.status.success());
+    if !is_there {
+        eprintln!("skipped: {script}: {} has no {package}", has.get_program().display());
+    }
+    is_there
 }
 
 /// The venue's books in the shape that the programs print.
@@ -53,18 +73,54 @@ fn wait(program: &mut Program, from: usize, what: &str, wanted: &dyn Fn(&Value) 
     }
 }
 
-fn follows(script: &str, package: &str) {
-    let rig = Rig::start(10, 400.0);
-    let Some(command) = python(&rig, script, package) else { return };
+/// Statistics of the engine.
+fn stats(rig: &Rig) -> Value {
+    let mut client = Client::new(&format!("http://{}", rig.engine.serving().unwrap()), None);
+    client.get("/stats").json()
+}
+
+/// Injects a fault upstream and returns when the engine has repaired it; `recycle` replaces every connection.
+fn inject(rig: &Rig, fault: &str) {
+    let before = stats(rig);
+    let what = match fault.split('?').next().unwrap() {
+        "freeze" => "/correctness/repairs/audits_behind",
+        "recycle" => "/recycling/completed",
+        _ => "/pool/reconnects",
+    };
+    if fault == "recycle" {
+        let mut client = Client::new(&format!("http://{}", rig.engine.serving().unwrap()), None);
+        for connection in before["pool"]["connections"].as_array().unwrap() {
+            let order = format!("/admin/recycle?connection={}", connection["id"]);
+            while client.request("POST", &order).unwrap().status == 503 {}
+        }
+    } else {
+        rig.control(fault);
+    }
+    rig.venue.resume().unwrap();
+    let begun = Instant::now();
+    while count(&stats(rig), what) <= count(&before, what) {
+        assert!(begun.elapsed() < TIMEOUT, "{fault}: not repaired: {:#}", stats(rig));
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// The client of 50 markets has the venue's books after everything that fails upstream.
+fn follows(command: Option<Command>) {
+    let Some(mut command) = command else { return };
+    let rig = Rig::with(50, 400.0, |engine| engine.all_markets().audit(Duration::from_secs(4)));
+    command.arg(rig.address.to_string()).args(&rig.tokens);
+    command.env("GAMMA", rig.engine.gateways()[1].1.to_string());
     let mut program = Program::start(command);
     rig.venue.resume().unwrap();
     let all = |books: &Value| books.as_object().is_some_and(|b| b.len() == rig.tokens.len());
     let mut lines = wait(&mut program, 0, "books", &all);
-    for fault in ["drop?connections=all", "tick?count=2", "drop?connections=1"] {
-        rig.control(fault);
-        rig.venue.resume().unwrap();
+    for fault in ["freeze?markets=5", "drop?connections=1", "recycle", "drop?connections=all"] {
+        inject(&rig, fault);
         lines = wait(&mut program, lines + 1, "books after a fault", &all);
     }
+    rig.control("tick?count=2");
+    rig.venue.resume().unwrap();
+    lines = wait(&mut program, lines + 1, "books after new tick sizes", &all);
     rig.venue.pause().unwrap();
     let truth = truth(&rig);
     wait(&mut program, lines, "equal books", &|books| *books == truth);
@@ -73,10 +129,20 @@ fn follows(script: &str, package: &str) {
 
 #[test]
 fn polymarket_client_has_the_venues_books() {
-    follows("polymarket_client.py", "polymarket");
+    follows(python("polymarket_client.py", "polymarket"));
 }
 
 #[test]
 fn py_clob_client_has_the_venues_books() {
-    follows("py_clob_client.py", "py_clob_client_v2");
+    follows(python("py_clob_books.py", "py_clob_client_v2"));
+}
+
+#[test]
+fn polymarket_client_of_typescript_has_the_venues_books() {
+    follows(node("polymarket_client.mjs", "@polymarket/client"));
+}
+
+#[test]
+fn the_adapter_of_nautilus_has_the_venues_books() {
+    follows(python("nautilus_books.py", "nautilus_trader.adapters.polymarket.factories"));
 }

@@ -24,13 +24,21 @@ pub(crate) struct Replayed {
 
 impl Replayed {
     pub(crate) fn start(capture: &Path, flags: &[&str]) -> Self {
+        Self::of(&[capture], flags)
+    }
+
+    /// The first venue's address is [`Replayed::address`].
+    pub(crate) fn of(captures: &[&Path], flags: &[&str]) -> Self {
         let mut command = Program::ringbook();
-        command.args(["gateway", "--listen", "127.0.0.1:0"]).args(flags).arg(capture);
+        command.args(["gateway", "--listen", "127.0.0.1:0"]).args(flags).args(captures);
         let mut program = Program::start(command);
-        let line = program.wait_for_line("/v1/stream too");
-        let address = line.split(" at ").nth(1).unwrap().split(',').next().unwrap();
-        let address = address.parse().unwrap();
+        let address = address_in(&program.wait_for_line("/v1/stream too"));
         Self { program, address }
+    }
+
+    /// The address of an interface by its name in the log.
+    pub(crate) fn at(&mut self, name: &str) -> SocketAddr {
+        address_in(&self.program.wait_for_line(&format!("gateway: {name} at ")))
     }
 
     pub(crate) fn stop(mut self) {
@@ -38,6 +46,10 @@ impl Replayed {
         assert!(self.program.wait(TIMEOUT).success(), "{}", self.program);
         self.program.assert_clean();
     }
+}
+
+fn address_in(line: &str) -> SocketAddr {
+    line.split(" at ").nth(1).unwrap().split([',', ' ']).next().unwrap().parse().unwrap()
 }
 
 /// The books of `ringbook replay`.
@@ -89,7 +101,7 @@ pub(crate) fn read(
 }
 
 /// A capture of a venue with faults, in this folder.
-fn capture(folder: &Path) -> PathBuf {
+pub(crate) fn capture(folder: &Path) -> PathBuf {
     let mut venue = Venue::start(&["--paused", "--plain", "--markets", "20", "--rate", "300"]);
     let capture = folder.join("capture");
     let shown = capture.display().to_string();
@@ -135,7 +147,8 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
     assert_ne!(last, half);
     let tokens: Vec<&String> = last.keys().collect();
     // The engine's end leaves every book stale, and its levels are those of the replay.
-    let gateway = Replayed::start(&capture, &["--gateway-stale", "hold", "--speed", "max"]);
+    let mut gateway = Replayed::start(&capture, &["--gateway-stale", "hold", "--speed", "max"]);
+    let catalog = gateway.at("polymarket's catalog");
     let at = |path: &str| subscribe(gateway.address, path, &tokens);
     // Several ranges at once.
     let mut whole = at("/ws/market");
@@ -166,6 +179,21 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
         let response = http.get(&format!("/{path}{token}"));
         assert_eq!(response.status, 200, "{path}: {}", response.text());
     }
+    let book = http.get(&format!("/book?token_id={token}")).json();
+    let best = |side: &str| book[side].as_array().unwrap().last().unwrap()["price"].clone();
+    let mut catalog = Client::new(&format!("http://{catalog}"), None);
+    assert_eq!(catalog.get("/markets?limit=100").json().as_array().unwrap().len(), 20);
+    let market = &catalog.get(&format!("/markets?clob_token_ids={token}")).json()[0];
+    assert_eq!((&market["conditionId"], &market["question"]), (&book["market"], &json!("")));
+    let tokens: Vec<String> =
+        serde_json::from_str(market["clobTokenIds"].as_str().unwrap()).unwrap();
+    let place = tokens.iter().position(|listed| listed == token).unwrap();
+    let bid: f64 = serde_json::from_value(market["bestBid"].clone()).unwrap();
+    let wanted: f64 =
+        best(if place == 0 { "bids" } else { "asks" }).as_str().unwrap().parse().unwrap();
+    assert!((bid - if place == 0 { wanted } else { 1.0 - wanted }).abs() < 1e-9, "{market} {book}");
+    assert_eq!(catalog.get("/events").text(), "[]");
+    assert_eq!(catalog.get("/markets?tag_id=7").status, 501);
     gateway.stop();
 }
 

@@ -20,19 +20,25 @@ const MARKETS: u64 = 30;
 const PATH: &str = "/trade-api/ws/v2";
 
 /// A client with its own books, in the venue's terms: YES and NO bids.
-struct Follower {
+pub(super) struct Follower {
     socket: WebSocket<TcpStream>,
-    books: HashMap<String, [BTreeMap<u64, u64>; 2]>,
+    pub(super) books: HashMap<String, [BTreeMap<u64, u64>; 2]>,
+    /// The first snapshot of each.
+    pub(super) first: HashMap<String, [BTreeMap<u64, u64>; 2]>,
     /// The last number of each subscription.
     numbers: HashMap<u64, u64>,
     kinds: HashMap<String, usize>,
+    /// The last message of each `id`.
+    answers: HashMap<u64, Value>,
+    closed: Option<u16>,
 }
 
 impl Follower {
-    fn connect(address: SocketAddr) -> Self {
+    /// With a query such as `?speed=max`, or none.
+    pub(super) fn connect(address: SocketAddr, query: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let url = format!("ws://{address}{PATH}").parse().unwrap();
+        let url = format!("ws://{address}{PATH}{query}").parse().unwrap();
         let pem = std::fs::read(Path::new(KEYS).join("rsa-pkcs8.pem")).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let now_ms = u64::try_from(now.as_millis()).unwrap();
@@ -45,28 +51,51 @@ impl Follower {
             });
         let (socket, _) = tungstenite::client(request, stream).unwrap();
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let (books, numbers, kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { socket, books, numbers, kinds }
+        Self {
+            socket,
+            books: HashMap::new(),
+            first: HashMap::new(),
+            numbers: HashMap::new(),
+            kinds: HashMap::new(),
+            answers: HashMap::new(),
+            closed: None,
+        }
     }
 
-    fn send(&mut self, command: &Value) {
+    pub(super) fn send(&mut self, command: &Value) {
         self.socket.send(Message::text(command.to_string())).unwrap();
     }
 
-    fn count(&self, kind: &str) -> usize {
+    pub(super) fn count(&self, kind: &str) -> usize {
         self.kinds.get(kind).copied().unwrap_or(0)
     }
 
+    /// The last message with the `id` of a command.
+    pub(super) fn answer(&self, id: u64) -> Option<&Value> {
+        self.answers.get(&id)
+    }
+
+    /// Reads until the gateway closes; the code.
+    pub(super) fn read_to_end(&mut self) -> u16 {
+        self.read_until("end", |me| me.closed.is_some());
+        self.closed.unwrap()
+    }
+
     /// Reads until it is as wanted.
-    fn read_until(&mut self, what: &str, mut wanted: impl FnMut(&Self) -> bool) {
+    pub(super) fn read_until(&mut self, what: &str, mut wanted: impl FnMut(&Self) -> bool) {
         let begun = Instant::now();
         while !wanted(self) {
-            assert!(begun.elapsed() < TIMEOUT, "no {what}: {:?}", self.kinds);
+            let is_late = begun.elapsed() >= TIMEOUT;
+            assert!(!is_late && self.closed.is_none(), "no {what}: {:?}", self.kinds);
             let turn = Instant::now();
             while turn.elapsed() < Duration::from_millis(200) {
                 match self.socket.read() {
                     Ok(Message::Text(text)) => {
                         self.on_message(&serde_json::from_str(&text).unwrap());
+                    }
+                    Ok(Message::Close(frame)) => {
+                        self.closed = Some(frame.map_or(1005, |frame| frame.code.into()));
+                        break;
                     }
                     Ok(_) => {}
                     Err(tungstenite::Error::Io(_)) => break,
@@ -84,6 +113,9 @@ impl Follower {
             assert_eq!(seq, *last + 1, "{message}");
             *last = seq;
         }
+        if let Some(id) = message["id"].as_u64() {
+            self.answers.insert(id, message.clone());
+        }
         let body = &message["msg"];
         let ticker = || body["market_ticker"].as_str().unwrap().to_owned();
         match kind {
@@ -92,7 +124,9 @@ impl Follower {
                     let levels = body[name].as_array().unwrap().iter();
                     levels.map(|level| (fixed(&level[0], 4), fixed(&level[1], 2))).collect()
                 };
-                self.books.insert(ticker(), [side("yes_dollars_fp"), side("no_dollars_fp")]);
+                let book: [_; 2] = [side("yes_dollars_fp"), side("no_dollars_fp")];
+                self.first.entry(ticker()).or_insert_with(|| book.clone());
+                self.books.insert(ticker(), book);
             }
             "orderbook_delta" => {
                 let book = self.books.get_mut(&ticker()).expect("a snapshot comes first");
@@ -171,7 +205,7 @@ fn clients_of_kalshi_follow_the_gateway_as_they_follow_the_venue() {
     wait_live(&mut engine, MARKETS);
     let tickers: Vec<String> = venue.truth().into_iter().map(|book| book.0).collect();
     let mut python = sdk(address, &venue.file("key.pem"), &tickers);
-    let mut follower = Follower::connect(address);
+    let mut follower = Follower::connect(address, "");
     let channels = ["orderbook_delta", "ticker", "trade"];
     let params = json!({"channels": channels, "market_tickers": tickers});
     follower.send(&json!({"id": 1, "cmd": "subscribe", "params": params}));

@@ -1,18 +1,26 @@
-//! `ringbook gateway CAPTURE` for Kalshi: books through the stream equal those of `ringbook replay`.
+//! `ringbook gateway CAPTURE` for Kalshi: books of clients equal those of `ringbook replay`.
 //!
 //! Runs on:  test threads, with a venue, an engine and a gateway as processes.
-use super::{Kalshi, wait_live};
+use super::gateway::Follower as KalshiClient;
+use super::{Kalshi, fixed, wait_live};
 use crate::engine::{count, sum};
 use crate::gateway::Follower;
+use crate::http::Client;
 use crate::program::TIMEOUT;
-use crate::replayed::{Books, Replayed, books, middle, read, replay};
+use crate::replayed::{self, Books, Replayed, books, read, replay};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-#[test]
-fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
+/// Flags of a gateway whose clients have the levels of the replay: the engine's end leaves every book stale.
+const FLAGS: [&str; 4] = ["--speed", "max", "--gateway-stale", "hold"];
+const CHANNELS: [&str; 3] = ["orderbook_delta", "ticker", "trade"];
+
+/// Adds the files of a run with a fault to this folder.
+fn record(capture: &Path) {
     let mut venue = Kalshi::start(&["--markets", "30", "--rate", "300"]);
-    let capture = venue.file("capture");
     let shown = capture.to_str().unwrap();
     let mut engine = venue.engine(&["--shards", "2", "--capture", shown]);
     wait_live(&mut engine, 30);
@@ -24,28 +32,131 @@ fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
     engine.wait_for("changes", TIMEOUT, |stats| sum(stats, "updates") > changes + 600);
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(TIMEOUT).success());
-    let kalshi = ["--venue", "kalshi"];
-    let middle = middle(&capture).to_string();
-    let last = replay(&capture, &kalshi);
+}
+
+/// Its files, and the time in the middle of the last one.
+fn files(capture: &Path) -> (Vec<PathBuf>, u64) {
+    let manifest = std::fs::read_to_string(capture.join("manifest.ndjson")).unwrap();
+    let entries = manifest.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let segments: Vec<Value> = entries.filter(|entry| entry["event"] == "segment").collect();
+    let time = |key: &str| segments.last().unwrap()[key].as_u64().unwrap();
+    let path = |segment: &Value| capture.join(segment["file"].as_str().unwrap());
+    (segments.iter().map(path).collect(), u64::midpoint(time("from"), time("to")))
+}
+
+/// A client of the venue that has subscribed to everything.
+fn subscribed(address: SocketAddr, query: &str, tickers: &[&String]) -> KalshiClient {
+    let mut client = KalshiClient::connect(address, query);
+    let params = json!({"channels": CHANNELS, "market_tickers": tickers});
+    client.send(&json!({"id": 1, "cmd": "subscribe", "params": params}));
+    client
+}
+
+/// Its books in YES terms, as `replay` prints them.
+fn in_yes_terms(books: &HashMap<String, [BTreeMap<u64, u64>; 2]>) -> Books {
+    let text = |units: u64, digits: usize| {
+        let one = 10_u64.pow(digits as u32);
+        let text = format!("{}.{:0digits$}", units / one, units % one);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    let book = |(ticker, [yes, no]): (&String, &[BTreeMap<u64, u64>; 2])| {
+        let bids = yes.iter().map(|(price, size)| (text(*price, 4), text(*size, 2)));
+        let asks = no.iter().map(|(price, size)| (text(10_000 - price, 4), text(*size, 2)));
+        (ticker.clone(), [bids.collect(), asks.collect()])
+    };
+    books.iter().map(book).collect()
+}
+
+#[test]
+fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("capture");
+    record(&capture);
+    let middle = files(&capture).1.to_string();
+    let last = replay(&capture, &["--venue", "kalshi"]);
     let half = replay(&capture, &["--venue", "kalshi", "--to", &middle]);
     assert_eq!(last.len(), 30);
-    let tokens: Vec<&String> = last.keys().collect();
-    let gateway = Replayed::start(&capture, &["--speed", "max", "--gateway-stale", "hold"]);
-    let at = |path: &str| {
-        let mut follower = Follower::connect(gateway.address, path);
-        follower.send(&json!({"subscribe": tokens}));
+    let tickers: Vec<&String> = last.keys().collect();
+    let gateway = Replayed::start(&capture, &FLAGS);
+    let at = |query: &str| {
+        let mut follower = Follower::connect(gateway.address, &format!("/v1/stream{query}"));
+        follower.send(&json!({"subscribe": tickers}));
         follower
     };
-    let mut whole = at("/v1/stream");
-    let mut first = at(&format!("/v1/stream?to={middle}"));
-    let mut second = at(&format!("/v1/stream?from={middle}"));
-    read(&mut [&mut whole, &mut first, &mut second], "end", |one| one.closed.is_some());
-    let check = |follower: &Follower, expected: &Books| {
-        assert_eq!(follower.closed, Some(1000));
-        assert_eq!(&books(follower), expected);
-    };
-    check(&whole, &last);
-    check(&first, &half);
-    check(&second, &last);
+    // Several ranges at once, in both protocols.
+    let ranges = [String::new(), format!("?to={middle}"), format!("?from={middle}&speed=100")];
+    let mut streams = ranges.each_ref().map(|query| at(query));
+    let mut clients = ranges.each_ref().map(|query| subscribed(gateway.address, query, &tickers));
+    let mut all: Vec<&mut Follower> = streams.iter_mut().collect();
+    read(&mut all, "end", |one| one.closed.is_some());
+    for ((stream, client), expected) in streams.iter().zip(&mut clients).zip([&last, &half, &last])
+    {
+        assert_eq!((stream.closed, client.read_to_end()), (Some(1000), 1000));
+        assert_eq!(&books(stream), expected);
+        assert_eq!(&in_yes_terms(&client.books), expected);
+        assert!(client.count("orderbook_delta") > 0 && client.count("subscribed") == 3);
+    }
+    assert!(clients[0].count("trade") > 0 && clients[0].count("ticker") > 0);
+    // The books of the beginning of a range, at first and asked for.
+    let mut slow = subscribed(gateway.address, &format!("?from={middle}&speed=0.001"), &tickers);
+    // Not all need be live then.
+    slow.read_until("books", |me| !me.books.is_empty());
+    let ticker = slow.books.keys().next().unwrap();
+    let get = json!({"sid": 1, "market_tickers": [ticker], "action": "get_snapshot"});
+    slow.send(&json!({"id": 2, "cmd": "update_subscription", "params": get}));
+    slow.read_until("snapshot", |me| me.answer(2).is_some());
+    assert_eq!(slow.answer(2).unwrap()["type"], "orderbook_snapshot");
+    for (ticker, book) in in_yes_terms(&slow.first) {
+        assert_eq!(book, half[&ticker], "{ticker}");
+    }
+    rest_has(gateway.address, &last);
     gateway.stop();
+}
+
+/// Over REST the books are those of the last message.
+fn rest_has(address: SocketAddr, last: &Books) {
+    let mut rest = Client::new(&format!("http://{address}"), None);
+    for (ticker, [bids, _]) in last {
+        let response = rest.get(&format!("/trade-api/v2/markets/{ticker}/orderbook"));
+        assert_eq!(response.status, 200, "{}", response.text());
+        let book = response.json();
+        let levels = book["orderbook_fp"]["yes_dollars"].as_array().unwrap();
+        let prices: Vec<u64> = levels.iter().map(|level| fixed(&level[0], 4)).collect();
+        let mut wanted: Vec<u64> = bids.keys().map(|price| fixed(&json!(price), 4)).collect();
+        wanted.sort_unstable();
+        assert_eq!(prices, wanted, "{ticker}");
+    }
+    let markets = rest.get("/trade-api/v2/markets?limit=1000").json();
+    assert_eq!(markets["markets"].as_array().unwrap().len(), last.len());
+    assert_eq!(rest.get("/trade-api/v2/exchange/status").status, 200);
+}
+
+#[test]
+fn one_folder_may_have_the_captures_of_both_venues() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = replayed::capture(folder.path());
+    let polymarket = files(&capture).0;
+    record(&capture);
+    let kalshi = files(&capture).0.split_off(polymarket.len());
+    let books_of = |files: &[PathBuf], venue: &str| {
+        assert_eq!(files.len(), 1);
+        replay(&files[0], &["--venue", venue])
+    };
+    let of_polymarket = books_of(&polymarket, "polymarket");
+    let of_kalshi = books_of(&kalshi, "kalshi");
+    assert_eq!((of_polymarket.len(), of_kalshi.len()), (40, 30));
+    // The folder itself, and the one around it.
+    for named in [&capture, folder.path()] {
+        let mut gateway = Replayed::start(named, &FLAGS);
+        let mut client = Follower::connect(gateway.at("polymarket"), "/ws/market");
+        let tokens: Vec<&String> = of_polymarket.keys().collect();
+        client.send(&json!({"type": "market", "assets_ids": tokens}));
+        let tickers: Vec<&String> = of_kalshi.keys().collect();
+        let mut other = subscribed(gateway.at("kalshi"), "", &tickers);
+        assert_eq!(other.read_to_end(), 1000);
+        read(&mut [&mut client], "end", |one| one.closed.is_some());
+        assert_eq!((client.closed, books(&client)), (Some(1000), of_polymarket.clone()));
+        assert_eq!(in_yes_terms(&other.books), of_kalshi);
+        gateway.stop();
+    }
 }

@@ -1,6 +1,6 @@
 """Books of py-clob-client-v2 through the gateway, one JSON object a line, every half second.
 
-python py_clob_client.py HOST:PORT TOKEN...
+python py_clob_books.py HOST:PORT TOKEN...
 """
 
 import json
