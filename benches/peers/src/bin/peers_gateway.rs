@@ -22,6 +22,8 @@ const RECENT_MAX: usize = 512;
 const EQUAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// `/book` is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// A market is over when so many answers in turn, 0.2 s apart, have no book.
+const UNANSWERED_MAX: u32 = 15;
 
 /// Follows markets through a gateway with the official SDK and compares its books with those of `/book`.
 #[derive(Debug, Parser)]
@@ -160,7 +162,7 @@ impl Follower {
         token: U256,
     ) -> Result<Found, Failure> {
         let request = OrderBookSummaryRequest::builder().token_id(token).build();
-        let (begun, mut found) = (Instant::now(), Found::None);
+        let (begun, mut found, mut unanswered) = (Instant::now(), Found::None, 0);
         while begun.elapsed() < EQUAL_TIMEOUT {
             let asked = Instant::now();
             if let Ok(book) = rest.order_book(&request).await {
@@ -177,8 +179,12 @@ impl Follower {
                     }
                 }
                 found = Found::Different;
+                unanswered = 0;
             } else {
-                found = Found::None;
+                unanswered += 1;
+                if unanswered == UNANSWERED_MAX {
+                    return Ok(Found::None);
+                }
                 self.follow(events, ASK_AGAIN / 10).await?;
             }
         }
@@ -222,7 +228,10 @@ async fn run(flags: Flags) -> Result<u64, Failure> {
         for &token in &tokens {
             match follower.equals(&rest, &mut events, token).await? {
                 Found::Equal => {}
-                Found::Different => wrong += 1,
+                Found::Different => {
+                    eprintln!("different: {token}");
+                    wrong += 1;
+                }
                 Found::None => over.push(token),
             }
         }
