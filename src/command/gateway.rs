@@ -3,8 +3,8 @@
 //! Runs on:  main thread; the server and the replays have their own threads.
 use super::Failure;
 use crate::config::{UsageError, gateway::GatewayAccess, replay_gateway::GatewayArgs};
-use crate::replay::server::ReplayServer;
-use crate::replay::sessions::{Recorded, Sessions};
+use crate::replay_gateway::server::ReplayServer;
+use crate::replay_gateway::sessions::{Recorded, Sessions};
 use crate::serve::{Listener, Site};
 use log::{info, warn};
 use std::process::ExitCode;
