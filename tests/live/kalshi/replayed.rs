@@ -160,3 +160,71 @@ fn one_folder_may_have_the_captures_of_both_venues() {
         gateway.stop();
     }
 }
+
+/// Messages of one market of each venue: snapshots, then changes.
+fn messages() -> (Vec<Value>, Vec<Value>) {
+    let level = |price: &str| json!({"price": price, "size": "5"});
+    let book = |token: &str| {
+        json!({"market": "0xa1", "asset_id": token, "timestamp": "1796011435000", "hash": "", "event_type": "book",
+               "bids": [level("0.40"), level("0.41")], "asks": [level("0.60"), level("0.59")]})
+    };
+    let change = |n: u32| {
+        let price = format!("0.{}", 20 + n);
+        let change = json!({"asset_id": "71", "price": price, "size": n.to_string(), "side": "BUY", "hash": ""});
+        json!({"market": "0xa1", "price_changes": [change], "timestamp": "1796011435001",
+               "event_type": "price_change"})
+    };
+    let polymarket = [book("71"), book("72")].into_iter().chain((1..20).map(change)).collect();
+    let begun =
+        json!({"type": "subscribed", "id": 1, "msg": {"channel": "orderbook_delta", "sid": 1}});
+    let snapshot = json!({"type": "orderbook_snapshot", "sid": 1, "seq": 1, "msg": {"market_ticker": "KXA-1",
+        "market_id": "a544d0d6-1e75-513a-93a8-e0b28dfb0961", "yes_dollars_fp": [["0.4000", "2.00"]],
+        "no_dollars_fp": [["0.5000", "7.00"]]}});
+    let delta = |n: u32| {
+        json!({"type": "orderbook_delta", "sid": 1, "seq": n + 1, "msg": {"market_ticker": "KXA-1",
+            "market_id": "a544d0d6-1e75-513a-93a8-e0b28dfb0961", "price_dollars": format!("0.{}00", 10 + n),
+            "delta_fp": format!("{n}.00"), "side": "yes", "ts": "2026-11-30T04:04:07.465Z"}})
+    };
+    (polymarket, [begun, snapshot].into_iter().chain((1..20).map(delta)).collect())
+}
+
+#[test]
+fn recordings_of_other_tools_are_served() {
+    type Form = fn(u64, &Value) -> String;
+    let forms: [Form; 7] = [
+        |_, frame| frame.to_string(),
+        |_, frame| format!("data: {frame}"),
+        |at_ns, frame| format!("{at_ns} {frame}"),
+        |at_ns, frame| format!("[{at_ns},{frame}]"),
+        |at_ns, frame| json!({"recv_ns": at_ns, "raw": frame.to_string()}).to_string(),
+        |at_ns, frame| json!({"local_timestamp": at_ns / 1_000, "payload": frame}).to_string(),
+        |at_ns, frame| format!(r#"{{"t":{at_ns},"c":1,"s":0,"k":"t","f":{frame}}}"#),
+    ];
+    let (polymarket, kalshi) = messages();
+    let folder = tempfile::tempdir().unwrap();
+    for (number, form) in forms.into_iter().enumerate() {
+        let write = |venue: &str, frames: &[Value]| {
+            let path = folder.path().join(format!("{number}-{venue}.jsonl"));
+            let at_ns = |place: usize| 1_796_011_435_000_000_000 + 10_000_000 * place as u64;
+            let lines = frames.iter().enumerate().map(|(place, frame)| form(at_ns(place), frame));
+            std::fs::write(&path, lines.map(|line| line + "\n").collect::<String>()).unwrap();
+            let expected = replay(&path, &["--venue", venue]);
+            (path, expected)
+        };
+        let (first, of_polymarket) = write("polymarket", &polymarket);
+        let (second, of_kalshi) = write("kalshi", &kalshi);
+        assert_eq!((of_polymarket.len(), of_kalshi.len()), (2, 1), "{number}");
+        let mut gateway = Replayed::of(&[&first, &second], &FLAGS);
+        let mut client = Follower::connect(gateway.at("polymarket"), "/ws/market");
+        let mut other = KalshiClient::connect(gateway.at("kalshi"), "");
+        client.send(&json!({"type": "market", "assets_ids": ["71", "72"]}));
+        let params = json!({"channels": CHANNELS, "market_tickers": ["KXA-1"]});
+        other.send(&json!({"id": 1, "cmd": "subscribe", "params": params}));
+        assert_eq!(other.read_to_end(), 1000);
+        read(&mut [&mut client], "end", |one| one.closed.is_some());
+        assert_eq!((client.closed, books(&client)), (Some(1000), of_polymarket), "{number}");
+        assert_eq!(in_yes_terms(&other.books), of_kalshi, "{number}");
+        assert_eq!((client.kinds["price_change"], other.count("orderbook_delta")), (19, 19));
+        gateway.stop();
+    }
+}
