@@ -639,6 +639,15 @@ pub const REPLAY_UPDATES_DEPTH: usize = 32_768;
 pub const REPLAY_QUIET_NS: u64 = 250 * MILLISECOND_NS;
 /// A replay's client that takes no byte for this long is closed: a debugger may hold it for a while.
 pub const REPLAY_STALL_NS: u64 = 600 * SECOND_NS;
+/// Parts of one replay on their way to a client of the tardis interface.
+pub const TARDIS_PARTS_DEPTH: usize = 8;
+/// Bytes of one part, and messages.
+pub const TARDIS_PART_BYTES: usize = 64 * 1024;
+/// Clients of `/ws-replay` subscribe within this time of the first one of their session.
+pub const TARDIS_SUBSCRIBE_NS: u64 = 2 * SECOND_NS;
+/// Records of different shards are out of order in a capture by less than this: the capture takes them from each ring
+/// every few milliseconds.
+pub const CAPTURE_DISORDER_NS: u64 = 2 * SECOND_NS;
 
 // ---- Sinks ---------------------------------------------------------------------------------
 

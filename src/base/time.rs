@@ -8,6 +8,8 @@ pub const MICROSECOND_NS: u64 = 1_000;
 pub const MILLISECOND_NS: u64 = 1_000_000;
 /// One second in nanoseconds.
 pub const SECOND_NS: u64 = 1_000_000_000;
+/// Nanoseconds in a minute.
+pub const MINUTE_NS: u64 = 60 * SECOND_NS;
 
 /// One reading of the clocks: a monotonic one for intervals, a wall clock for venue timestamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,6 +28,7 @@ mod run;
 mod sequence;
 pub mod server;
 pub mod sessions;
+mod tardis;
 mod worker;
 
 pub use detect::venue_of;

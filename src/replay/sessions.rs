@@ -20,10 +20,12 @@ use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::link::shard_updates::UpdateLink;
 use crate::ring::{Consumer, Producer, ring};
 use crate::serve::gateway::{GatewayLinks, ShardUpdates};
-use crate::serve::replays::{AskedRange, NoReplay, ReplayLinks, Replays};
+use crate::serve::parts::Part;
+use crate::serve::replays::{AskedRange, NoReplay, Reading, ReplayLinks, Replays};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
 /// An engine's first records are older than its line in the manifest.
@@ -36,7 +38,7 @@ const LINES_MAX: usize = 100;
 /// A recording that replays are made of.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    recording: Recording,
+    pub(super) recording: Recording,
     /// The first and the last receive time, as far as they are known without reading everything; nanoseconds since the
     /// Unix epoch.
     first_ns: Option<u64>,
@@ -92,7 +94,7 @@ impl Recorded {
         (start > 0 || range.end < u64::MAX).then_some(start..range.end)
     }
 
-    fn plan(&self, range: &Range<u64>, speed: Speed) -> Result<Plan, String> {
+    pub(super) fn plan(&self, range: &Range<u64>, speed: Speed) -> Result<Plan, String> {
         let plan = Plan::new(self.recording.files.clone(), 1, 1, speed, None)?;
         Ok(plan.between(self.reads(range)).of(self.recording.feed))
     }
@@ -179,16 +181,16 @@ pub struct Defaults {
 /// Starts the replays of a gateway.
 #[derive(Debug)]
 pub struct Sessions {
-    recorded: Vec<Recorded>,
+    pub(super) recorded: Vec<Recorded>,
     defaults: Defaults,
-    settings: Settings,
+    pub(super) settings: Settings,
     running: Arc<AtomicUsize>,
     most: usize,
-    logged: Logged,
+    pub(super) logged: Logged,
 }
 
 /// Lines that were logged.
-type Logged = Arc<Mutex<BTreeSet<String>>>;
+pub(super) type Logged = Arc<Mutex<BTreeSet<String>>>;
 
 impl Sessions {
     /// At most `most` at once.
@@ -206,6 +208,14 @@ impl Sessions {
     /// Logs faults of the files; not again when a replay finds them.
     pub fn log(&self, faults: &[String]) {
         faults.iter().for_each(|line| log(&self.logged, line));
+    }
+
+    /// Counts a replay that begins.
+    pub(super) fn begin(&self) -> Result<Running, NoReplay> {
+        let most = self.most;
+        let line = || format!("{most} replays are running; end one, or raise --replays");
+        let running = Running::begin(&self.running, most);
+        running.ok_or_else(|| NoReplay { status: 503, line: line() })
     }
 
     /// The range and the speed of a client.
@@ -331,7 +341,7 @@ pub fn parse_speed(text: &str) -> Result<Speed, String> {
     text.parse().or_else(|_| format!("{text}x").parse())
 }
 
-fn log(logged: &Logged, line: &str) {
+pub(super) fn log(logged: &Logged, line: &str) {
     let mut logged = logged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if logged.len() < LINES_MAX && logged.insert(line.to_owned()) {
         log::warn!("gateway: {line}");
@@ -340,7 +350,7 @@ fn log(logged: &Logged, line: &str) {
 
 /// Counts a running replay.
 #[derive(Debug)]
-struct Running(Arc<AtomicUsize>);
+pub(super) struct Running(Arc<AtomicUsize>);
 
 impl Running {
     fn begin(running: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
@@ -380,10 +390,7 @@ impl Replays for Sessions {
         };
         let (range, speed) = self.asked(recorded, asked).map_err(|line| refuse(400, line))?;
         let busy = |line| refuse(503, line);
-        let Some(running) = Running::begin(&self.running, self.most) else {
-            let most = self.most;
-            return Err(busy(format!("{most} replays are running; end one, or raise --replays")));
-        };
+        let running = self.begin()?;
         let plan = recorded.plan(&range, speed).map_err(busy)?;
         let sleeper = Sleeper::default();
         let work = (plan, range.start);
@@ -395,6 +402,10 @@ impl Replays for Sessions {
         let (spin_ns, clock, replays) = (0, HostClock::new(), None);
         let links = GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays };
         Ok(ReplayLinks { links, gate })
+    }
+
+    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, NoReplay> {
+        super::tardis::start(self, reading, waker)
     }
 }
 

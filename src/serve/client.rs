@@ -5,6 +5,7 @@
 //!           read and each request.
 use super::client_limit::{Activity, ClientPermit};
 use super::event::Event;
+use super::recorded::Recorded;
 use super::replays::WebSocketRefusal;
 use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
@@ -168,6 +169,13 @@ impl Client {
         };
         if let Some(answer) = server.refuse_signature(site, head) {
             return Some(Reply::new("gateway", answer));
+        }
+        if let Some(replays) = server.replays() {
+            match self.serve_recorded(server, replays, head, end).await {
+                Some(Recorded::Answer(answer)) => return Some(Reply::new("replay", answer)),
+                Some(Recorded::Ended) => return None,
+                None => {}
+            }
         }
         if let Some(upgrade) = &head.upgrade {
             match server.websocket(site, head) {

@@ -12,12 +12,15 @@ mod event;
 pub mod exposition;
 pub mod gateway;
 pub mod metrics;
+pub mod parts;
 pub mod proxy;
 mod query;
+mod recorded;
 pub mod replays;
 pub mod request;
 pub mod response;
 pub mod route;
+mod step;
 
 pub use crate::io::listen::{BindError, Listener};
 pub use query::{ServeLinks, Wake};
@@ -113,6 +116,8 @@ pub struct Server {
     rejecting: Cell<usize>,
     tasks: Cell<usize>,
     counts: RefCell<ServeReport>,
+    /// Of `/ws-replay`.
+    sessions: step::Sessions,
 }
 
 impl std::fmt::Debug for Server {
@@ -162,6 +167,7 @@ impl Server {
             rejecting: Cell::new(0),
             tasks: Cell::new(0),
             counts: RefCell::default(),
+            sessions: step::Sessions::default(),
         })
     }
 
@@ -370,6 +376,11 @@ impl Server {
         };
         let now_ms = self.wall_ns() / MILLISECOND_NS;
         self.gateway.as_ref()?.keys().check(&request, now_ms).err().map(response)
+    }
+
+    /// Recordings in place of an engine.
+    fn replays(&self) -> Option<&dyn replays::Replays> {
+        self.gateway.as_ref()?.replays()
     }
 
     /// The answer of the gateway to a request that is no WebSocket.

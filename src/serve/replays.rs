@@ -3,13 +3,19 @@
 //! Runs on:  serve core. Owns: nothing; a replay has threads of its own and ends with its WebSocket.
 use super::Server;
 use super::gateway::{Gateway, GatewayLinks};
+use super::parts::Part;
 use super::request::Head;
 use super::response::Response;
+use crate::base::id::Venue;
+use crate::gateway::tardis::options::{Options, Range};
+use crate::gateway::tardis::raw::{Form, RawOptions};
 use crate::gateway::{Endpoint, Refusal, Site, stream};
+use crate::io::wake::TaskWaker;
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// What a client asks for in the address of its WebSocket; `None` where it does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +46,29 @@ pub struct ReplayLinks {
     pub gate: Arc<ReplayGate>,
 }
 
+/// What one replay of the tardis interface reads.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// Messages as they were received.
+    Raw {
+        /// What is wanted.
+        options: RawOptions,
+        /// How they are written.
+        form: Form,
+        /// Compressed, each with a line break.
+        gzip: bool,
+    },
+    /// Normalized messages.
+    Normalized {
+        /// The exchange.
+        venue: Venue,
+        /// The range.
+        range: Range,
+        /// What is wanted, of this exchange and range.
+        options: Options,
+    },
+}
+
 /// Starts replays.
 pub trait Replays: std::fmt::Debug + Send {
     /// Starts a replay for one WebSocket.
@@ -47,6 +76,13 @@ pub trait Replays: std::fmt::Debug + Send {
     /// # Errors
     /// [`NoReplay`].
     fn start(&self, site: Site, range: &AskedRange) -> Result<ReplayLinks, NoReplay>;
+
+    /// Starts a replay for the tardis interface, which waits while its parts are not received. It wakes its client for
+    /// each part.
+    ///
+    /// # Errors
+    /// [`NoReplay`].
+    fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, NoReplay>;
 }
 
 impl AskedRange {
@@ -176,6 +212,10 @@ impl Server {
             }
             Err(Refusal::Answer(line)) => return refuse(400, &line),
         };
+        if matches!(endpoint, Endpoint::Tardis(_)) {
+            let line = "a recording has no live stream: use /ws-replay-normalized";
+            return Some(Err(WebSocketRefusal::Close(1011, line.to_owned())));
+        }
         match replays.start(site, &range) {
             Ok(replay) => Some(Ok((Rc::new(Gateway::of_replay(replay)), endpoint))),
             Err(NoReplay { status, line }) => refuse(status, &line),

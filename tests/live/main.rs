@@ -37,6 +37,7 @@ mod startup_errors;
 mod stopping;
 mod stream;
 mod tardis;
+mod tardis_replay;
 mod third_venue;
 mod trade_storage;
 mod venue;

@@ -17,9 +17,11 @@ pub(crate) type Levels = [BTreeMap<u64, u64>; 2];
 pub(crate) struct Books {
     pub(crate) books: HashMap<String, Levels>,
     pub(crate) kinds: HashMap<String, usize>,
+    /// Messages without a type of the interface: those of the venue.
+    pub(crate) raw: Vec<Value>,
 }
 
-fn units(number: &Value) -> u64 {
+pub(crate) fn units(number: &Value) -> u64 {
     let number = match number {
         Value::String(text) => text.parse().unwrap(),
         number => number.as_f64().unwrap(),
@@ -35,6 +37,10 @@ fn levels_of(list: &Value, amount: &str) -> BTreeMap<u64, u64> {
 impl Books {
     pub(crate) fn on_message(&mut self, message: &Value) {
         let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
+        if !message["exchange"].is_string() {
+            self.raw.push(message.clone());
+            return;
+        }
         *self.kinds.entry(text("type")).or_default() += 1;
         if message["type"] != "book_change" {
             return;
@@ -72,18 +78,25 @@ pub(crate) struct Follower {
     pub(crate) closed: Option<(u16, String)>,
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 impl Follower {
     pub(crate) fn connect(address: SocketAddr, path: &str, options: &Value) -> Self {
+        Self::connect_to(address, &format!("{path}?options={}", escaped(&options.to_string())))
+    }
+
+    pub(crate) fn connect_to(address: SocketAddr, path: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let url = format!("ws://{address}{path}?options={}", escaped(&options.to_string()));
-        let (socket, _) = tungstenite::client(url, stream).unwrap();
+        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         Self { socket, books: Books::default(), closed: None }
+    }
+
+    pub(crate) fn send(&mut self, message: &Value) {
+        self.socket.send(Message::text(message.to_string())).unwrap();
     }
 
     pub(crate) fn read(&mut self) {

@@ -8,6 +8,7 @@
 pub mod bars;
 pub mod encode;
 pub mod options;
+pub mod raw;
 pub mod snapshots;
 
 use super::{Replica, Request};

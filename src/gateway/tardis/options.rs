@@ -165,10 +165,7 @@ impl Options {
 
 impl Entry {
     fn new(raw: RawEntry<'_>) -> Result<Self, String> {
-        let venue = match &*raw.exchange {
-            name @ ("polymarket" | "kalshi") => Venue::named(name),
-            _ => return Err("exchange: polymarket or kalshi".to_owned()),
-        };
+        let venue = exchange(&raw.exchange)?;
         let token = |text: &Cow<'_, str>| {
             TokenId::new(text).ok_or("symbols: token ids of Polymarket or tickers of Kalshi")
         };
@@ -216,11 +213,8 @@ impl Range {
     /// # Errors
     /// One line for the client.
     pub fn parse(from: &str, to: &str) -> Result<Self, String> {
-        let time = |name: &str, text: &str| {
-            instant_ns(text).ok_or_else(|| {
-                format!("{name}: an ISO 8601 date or time, as in 2026-11-01 or 2026-11-01T12:30Z")
-            })
-        };
+        let time =
+            |name: &str, text: &str| instant_ns(text).ok_or_else(|| format!("{name}: {TIME_FORM}"));
         let range = Self { from_ns: time("from", from)?, to_ns: time("to", to)? };
         match range.from_ns < range.to_ns {
             true => Ok(range),
@@ -229,13 +223,29 @@ impl Range {
     }
 }
 
-fn instant_ns(text: &str) -> Option<u64> {
+/// The form of a time, for people.
+pub const TIME_FORM: &str = "an ISO 8601 date or time, as in 2026-11-01 or 2026-11-01T12:30Z";
+
+/// A time in ISO 8601, nanoseconds since the Unix epoch.
+#[must_use]
+pub fn instant_ns(text: &str) -> Option<u64> {
     let zoned = text.parse::<jiff::Timestamp>().ok();
     let at = zoned.or_else(|| {
         let civil: jiff::civil::DateTime = text.trim_end_matches('Z').parse().ok()?;
         Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     })?;
     u64::try_from(at.as_nanosecond()).ok()
+}
+
+/// The venue of an exchange's name.
+///
+/// # Errors
+/// One line for the client.
+pub fn exchange(name: &str) -> Result<Venue, String> {
+    match name {
+        "polymarket" | "kalshi" => Ok(Venue::named(name)),
+        _ => Err("exchange: polymarket or kalshi".to_owned()),
+    }
 }
 
 const NAMES: &str = "trade, book_change, book_ticker, derivative_ticker, \
