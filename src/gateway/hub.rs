@@ -83,7 +83,7 @@ pub struct HubReport {
 /// One client, for `/stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientReport {
-    /// `market`, `kalshi`, `stream` or `tardis`.
+    /// `market`, `kalshi`, `stream`, `tardis` or `polypy`.
     pub protocol: &'static str,
     /// Subscribed books.
     pub books: usize,
@@ -281,6 +281,7 @@ impl Hub {
                 self.send_dump(id, now);
             }
             self.send_due_tops(id, now);
+            self.send_due_page(id, now);
         }
         self.drop_unused(now);
     }
@@ -555,6 +556,8 @@ impl Hub {
             Protocol::Market(_) => {
                 client.books.extend(keys.iter().map(|&key| (key, true)));
             }
+            // Its book is sent at an interval.
+            Protocol::Polypy(_) => {}
             Protocol::Kalshi(_) | Protocol::Tardis(_) => {
                 keys.iter().for_each(|&key| client.outbox.mark(key, false));
             }

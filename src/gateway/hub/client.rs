@@ -57,6 +57,7 @@ pub(super) enum Protocol {
     Kalshi(Box<kalshi::Session>),
     Stream(stream::Session, Tops),
     Tardis(Box<tardis::Session>),
+    Polypy(polymarket::polypy::Session),
 }
 
 /// Books of which a client awaits the first image, all in one frame.
@@ -110,6 +111,7 @@ impl Client {
                 session.subscribe(out);
                 Protocol::Tardis(Box::new(session))
             }
+            Endpoint::Polypy => Protocol::Polypy(polymarket::polypy::Session::default()),
         };
         Self {
             protocol,
@@ -130,6 +132,7 @@ impl Client {
             Protocol::Kalshi(session) => session.on_text(text, out),
             Protocol::Stream(session, _) => session.on_text(text, out),
             Protocol::Tardis(_) => {}
+            Protocol::Polypy(session) => session.on_text(text, out),
         }
     }
 
@@ -141,6 +144,7 @@ impl Client {
                 Protocol::Kalshi(_) => "kalshi",
                 Protocol::Stream(..) => "stream",
                 Protocol::Tardis(_) => "tardis",
+                Protocol::Polypy(_) => "polypy",
             },
             books: self.books.len(),
             queued_bytes: self.outbox.bytes(),

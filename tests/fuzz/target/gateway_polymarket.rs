@@ -248,7 +248,7 @@ fn check(kind: &Kind, books: &[(TokenId, Option<&BookImage>)], answer: &Answer) 
     let is_live = |image: &&BookImage| image.state == BookState::Live;
     match kind {
         Kind::Book | Kind::Books | Kind::TickSize | Kind::NegRisk => {}
-        Kind::Price(_) | Kind::Midpoint | Kind::Spread | Kind::LastTradePrice => {
+        Kind::Price(_) | Kind::Midpoint | Kind::Spread | Kind::LastTradePrice | Kind::Polypy(_) => {
             let live = books[0].1.filter(is_live).is_some();
             assert!(live || matches!(answer.status, 404 | 503), "{answer:?}");
         }
@@ -274,7 +274,8 @@ fn seeds() -> Vec<Vec<u8>> {
         "POST /books [{\"token_id\":\"1\"},{\"token_id\":\"9\"}]\nPOST /order {}\n\
          POST /prices [{\"token_id\":\"1\",\"side\":\"SELL\"},{\"token_id\":\"2\",\"side\":\"BUY\"}]\n\
          GET /spreads?token_ids=1,2,4\nPOST /last-trades-prices [{\"token_id\":\"1\"}]",
-        "GET /clob-markets/0xa1\nGET /markets-by-token/1\nGET /fee-rate?token_id=1\nHEAD /time",
+        "GET /clob-markets/0xa1\nGET /markets-by-token/1\nGET /fee-rate?token_id=1\nHEAD /time\n\
+         GET /polypy/markets\nGET /polypy/orderbook/1?depth=2",
     ]
     .iter()
     .map(|seed| seed.as_bytes().to_vec())
