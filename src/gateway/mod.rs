@@ -18,6 +18,7 @@ pub mod tardis;
 pub use kalshi::signature;
 
 use crate::base::id::{MarketId, TokenId, Venue};
+use crate::base::price::Quantity;
 use crate::market::book::image::{BookFacts, BookImage};
 use crate::market::book::{Book, BookState};
 
@@ -162,6 +163,21 @@ pub struct Replica {
     pub version: u64,
     /// When the frame of the last update was read, nanoseconds since the Unix epoch.
     pub read_wall_ns: u64,
+    /// What the venue has reported of its trades.
+    pub traded: Traded,
+}
+
+/// What a venue reports of the trades of a book; zero while it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traded {
+    /// Contracts traded since the market opened.
+    pub volume: Quantity,
+    /// Contracts that are open.
+    pub open_interest: Quantity,
+    /// Of the last trade.
+    pub last_quantity: Quantity,
+    /// Venue time of its last ticker, milliseconds since the Unix epoch.
+    pub timestamp_ms: u64,
 }
 
 impl Replica {
@@ -179,6 +195,7 @@ impl Replica {
             book: Book::default(),
             version,
             read_wall_ns,
+            traded: Traded::default(),
         };
         replica.book.replace(&image.bids, &image.asks).is_ok().then_some(replica)
     }

@@ -83,14 +83,16 @@ pub enum BookUpdateKind {
         /// The step from now on.
         new: Price,
     },
-    /// The venue's own best prices. They do not change the book.
+    /// What the venue reports beside its own best prices. It does not change the book.
     Ticker {
         /// Venue time, milliseconds since the Unix epoch.
         timestamp_ms: u64,
-        /// Best bid; `None` when the side is empty.
-        best_bid: Option<Price>,
-        /// Best ask; `None` when the side is empty.
-        best_ask: Option<Price>,
+        /// Price of the last trade.
+        last_price: Option<Price>,
+        /// Contracts traded since the market opened.
+        volume: Option<Quantity>,
+        /// Contracts that are open.
+        open_interest: Option<Quantity>,
     },
     /// The book's state changed.
     State(BookState),

@@ -58,6 +58,10 @@ impl Hub {
                 book.sibling = sibling;
                 let before = book.replica.take();
                 book.replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
+                if let (Some(before), Some(replica)) = (&before, &mut book.replica) {
+                    replica.traded = before.traded;
+                    replica.facts.last_trade = replica.facts.last_trade.or(before.facts.last_trade);
+                }
                 self.counts.ring_losses += u64::from(lost);
                 self.requests.push_back((shard, UpdateRequest::Buffer(image)));
                 return self.on_image(key, lost, before.as_ref(), now);
@@ -93,6 +97,7 @@ impl Hub {
             }
             BookUpdateKind::Trade(trade) => {
                 replica.facts.last_trade = Some(trade.price);
+                replica.traded.last_quantity = trade.quantity;
                 self.trades.push_back((replica.token, trade));
                 if self.trades.len() > GATEWAY_TRADES_MAX {
                     self.trades.pop_front();
@@ -103,10 +108,15 @@ impl Hub {
                 replica.facts.tick_size = Some(new);
                 self.publish(key, Event::TickSize { timestamp_ms, old, new }, now);
             }
-            // Clients get best prices of the replica.
-            BookUpdateKind::Ticker { .. }
-            | BookUpdateKind::Image { .. }
-            | BookUpdateKind::Market(_) => {}
+            BookUpdateKind::Ticker { timestamp_ms, last_price, volume, open_interest } => {
+                replica.facts.last_trade = last_price.or(replica.facts.last_trade);
+                let traded = &mut replica.traded;
+                traded.timestamp_ms = timestamp_ms;
+                traded.volume = volume.unwrap_or(traded.volume);
+                traded.open_interest = open_interest.unwrap_or(traded.open_interest);
+                self.publish_ticker(key, now);
+            }
+            BookUpdateKind::Image { .. } | BookUpdateKind::Market(_) => {}
         }
     }
 
@@ -253,6 +263,24 @@ impl Hub {
                         client.outbox.mark(other, true);
                     }
                 }
+            }
+        }
+    }
+
+    /// A ticker of the venue: Kalshi's clients get theirs, with the best prices of the replica.
+    fn publish_ticker(&mut self, key: SubscriptionKey, now: Now) {
+        let Self { books, clients, ready, counts, bodies, frames, read_wall_ns, .. } = self;
+        let Some(book) = books.get(&key) else { return };
+        let Some(replica) = &book.replica else { return };
+        let mut queue = Queue { ready, counts, now, read_wall_ns: *read_wall_ns };
+        bodies.begin();
+        for &id in &book.clients {
+            let Some(client) = &mut clients[id.0 as usize] else { continue };
+            let Protocol::Kalshi(session) = &mut client.protocol else { continue };
+            frames.clear();
+            session.on_ticker(replica, bodies, frames);
+            for text in frames.iter() {
+                queue.push(id, client, &frame(text), FrameClass::Other);
             }
         }
     }

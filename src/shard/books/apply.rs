@@ -344,8 +344,8 @@ impl<H: Handler> Books<H> {
         let Self { store, verifier, .. } = self;
         let Some(index) = store.admit(event.market, event.token) else { return };
         if store.slots[index].is_subscribed() {
-            let TopOfBook { timestamp_ms, best_bid, best_ask, .. } = *event;
-            let ticker = BookUpdateKind::Ticker { timestamp_ms, best_bid, best_ask };
+            let TopOfBook { timestamp_ms, last_price, volume, open_interest, .. } = *event;
+            let ticker = BookUpdateKind::Ticker { timestamp_ms, last_price, volume, open_interest };
             store.updates.publish(&mut store.slots, index, wall_ns, ticker);
         }
         let (view, handler) = store.view(index, wall_ns);
