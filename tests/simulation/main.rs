@@ -44,16 +44,17 @@ fn simulation_short() {
 }
 
 /// Seeds that found a bug of the engine, or of this model: a hole behind a stalled connection (19), books taken along
-/// by a replacement that was given up (63), a trade reported again (132), a repetition that undid a later change and
-/// a snapshot from before (211, 436, 16626), false differences (236, 359, 361), a REST book compared with half of a
-/// group (10733), changes that were in one snapshot of a market and not in the other (15006), a book that was opened
-/// again because its connection was a replacement that was given up (30237, 61044, 81386), a late answer that was
-/// taken because the host's clock was behind what was known (30384).
+/// by a replacement that was given up (63), a trade reported again (132), what a dead connection had received and gave
+/// over half a minute (82676, 92082), a repetition that undid a later change and a snapshot from before (211, 436,
+/// 16626), false differences (236, 359, 361), a REST book compared with half of a group (10733), changes that were in
+/// one snapshot of a market and not in the other (15006), a book that was opened again because its connection was a
+/// replacement that was given up (30237, 61044, 81386), a late answer that was taken because the host's clock was
+/// behind what was known (30384).
 #[test]
 fn regression_seeds_pass() {
     [
         19, 63, 132, 211, 236, 359, 361, 436, 5080, 5124, 5139, 10468, 10733, 15006, 16626, 30237,
-        30384, 61044, 81386,
+        30384, 61044, 81386, 82676, 92082,
     ]
     .into_iter()
     .for_each(|seed| run(seed, 1));

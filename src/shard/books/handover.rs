@@ -1,6 +1,7 @@
 //! Handovers, as far as they change books: early messages applied, markets moved.
 //!
 //! Runs on:  shard cores, replay (pure; time is an argument). Owns: nothing; `matcher` decides.
+use super::market_matcher::{AppliedEarly, Unmatched};
 use super::matcher::{DisconnectOutcome, HandedOver, HandoverProgress, Stage};
 use super::{Books, ConnectionSlot};
 use crate::base::id::{MarketId, TokenId};
@@ -124,8 +125,10 @@ impl<H: Handler> Books<H> {
                 && due(market.early[place].read_ns)
                 && let Some(entry) = market.early.remove(place)
             {
-                market.applied_early.push_back((entry.fingerprint, now.mono_ns));
-                let Some(stored) = entry.event else { continue };
+                let Unmatched { fingerprint, ms, trade, event, .. } = entry;
+                let applied = AppliedEarly { fingerprint, ms, read_ns: now.mono_ns, trade };
+                market.applied_early.push_back(applied);
+                let Some(stored) = event else { continue };
                 let applied = self.apply_late(&stored.event(), now.wall_ns);
                 counts.ahead += u64::from(applied);
                 counts.differences += u64::from(!applied || !moves);

@@ -76,9 +76,18 @@ pub(super) struct MarketMatcher {
     matched: VecDeque<u64>,
     /// Repetitions on the new connection, skipped: not outstanding when the old one repeats them too.
     repeated: VecDeque<u64>,
-    /// Messages that only the new connection has delivered and that were applied, and when they were read: the old
-    /// one may yet deliver them, also after the new one is lost.
-    pub(super) applied_early: VecDeque<(u64, u64)>,
+    /// Messages that only the new connection has delivered and that were applied: the old one may yet deliver them,
+    /// also after the new one is lost.
+    pub(super) applied_early: VecDeque<AppliedEarly>,
+}
+
+/// A message of the new connection that was applied before the old one delivered it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AppliedEarly {
+    pub(super) fingerprint: u64,
+    pub(super) ms: u64,
+    pub(super) read_ns: u64,
+    pub(super) trade: bool,
 }
 
 /// What is to be done with a message.
@@ -204,7 +213,7 @@ impl MarketMatcher {
                 counts.differences += 1;
                 return Action::Skip;
             }
-            self.applied_early.push_back((fingerprint, read_ns));
+            self.applied_early.push_back(AppliedEarly { fingerprint, ms, read_ns, trade });
             return Action::Apply;
         }
         let last = self.early.iter().rev().find(|entry| !entry.trade);
@@ -230,8 +239,22 @@ impl MarketMatcher {
 
     /// Whether this was applied early; it counts once.
     pub(super) fn take_applied_early(&mut self, fingerprint: u64) -> bool {
-        let place = self.applied_early.iter().position(|&(known, _)| known == fingerprint);
+        let place = self.applied_early.iter().position(|known| known.fingerprint == fingerprint);
         place.is_some_and(|place| self.applied_early.remove(place).is_some())
+    }
+
+    /// Takes over from a replacement of the same connection that was given up: what that one delivered was applied,
+    /// as if the old connection had.
+    pub(super) fn follow_lost(&mut self, lost: &Self) {
+        let applied = lost.applied_early.iter().map(|known| Unmatched {
+            fingerprint: known.fingerprint,
+            ms: known.ms,
+            read_ns: known.read_ns,
+            trade: known.trade,
+            before_snapshots: true,
+            event: None,
+        });
+        self.outstanding.extend(applied);
     }
 
     /// Every snapshot has come: what is older than they are is in them, and is not outstanding.
@@ -251,7 +274,7 @@ impl MarketMatcher {
         if !self.ready {
             return;
         }
-        self.applied_early.retain(|(_, read_ns)| now_ns < read_ns + HANDOVER_LAG_MAX_NS);
+        self.applied_early.retain(|known| now_ns < known.read_ns + HANDOVER_LAG_MAX_NS);
         let past_ms = |ms: u64| reached.newest_ms >= ms + HANDOVER_PAST_MS;
         let keeps = |read_ns: u64, ms: u64| {
             let timeout_ns =

@@ -192,17 +192,29 @@ impl StreamMatcher {
             self.handovers.push(Handover::new(to));
             self.handovers.len() - 1
         });
-        let handover = &mut self.handovers[place];
+        // Handovers are few; those given up keep no market for longer than `HANDOVER_LAG_MAX_NS`.
+        let mut handover = std::mem::replace(&mut self.handovers[place], Handover::new(to));
         for token in tokens {
             let Some(slot) = store.slot(token.as_str()) else { continue };
             if slot.connection == to {
                 continue;
             }
             let market = handover.markets.entry(slot.market);
-            market.or_insert_with(|| MarketMatcher::new(from)).tokens.push(*token);
+            let new = || self.new_market(from, &slot.market);
+            market.or_insert_with(new).tokens.push(*token);
         }
         handover.counts.tokens += tokens.len() as u64;
         handover.from.push(from);
+        self.handovers[place] = handover;
+    }
+
+    /// A market of `from` that another connection is to take over, perhaps not the first to try.
+    fn new_market(&self, from: ConnectionSlot, market: &MarketId) -> MarketMatcher {
+        let mut matcher = MarketMatcher::new(from);
+        let lost = self.handovers.iter().filter(|h| h.stage == Stage::GivenUp);
+        let lost = lost.filter_map(|handover| handover.markets.get(market));
+        lost.filter(|lost| lost.from == from).for_each(|lost| matcher.follow_lost(lost));
+        matcher
     }
 
     /// Live books whose snapshot the new connection has yet to deliver; `None` when `to` takes nothing

@@ -216,7 +216,10 @@ impl Venue {
         }
         if faults.strikes(Fault::HalfOpen, random) {
             line.half_open = true;
-            line.pipe.lock().unwrap().unread = true;
+            let mut pipe = line.pipe.lock().unwrap();
+            pipe.unread = true;
+            // What had arrived can be read at once, not in the pieces of a network for longer than any bound of lag.
+            pipe.piece = 1 << 20;
         }
         if faults.strikes(Fault::Freeze, random) {
             line.frozen = true;

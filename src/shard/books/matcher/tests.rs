@@ -478,6 +478,31 @@ fn what_a_lost_replacement_had_delivered_is_not_reported_again_by_the_old_connec
 }
 
 #[test]
+fn what_a_lost_replacement_had_delivered_is_not_reported_again_by_the_next_one() {
+    const NEXT: ConnectionSlot = ConnectionSlot(2);
+    let trade = r#"{"market":"0x2","asset_id":"13","price":"0.5","size":"1","side":"BUY","timestamp":"2001","event_type":"last_trade_price","transaction_hash":"0xabc"}"#;
+    // The old connection may never deliver it.
+    for order in [[NEXT, OLD].as_slice(), &[OLD, NEXT], &[NEXT]] {
+        let mut run = in_mid_switch();
+        run.feed(NEW, trade);
+        let now = run.now();
+        run.intake.books.on_disconnect(NEW, now);
+        let tokens: Vec<TokenId> = (0..MARKETS).map(token).collect();
+        run.intake.books.begin_handover(OLD, NEXT, &tokens);
+        let venue = Venue::new(5);
+        (0..MARKETS).for_each(|market| run.feed(NEXT, &venue.dump(market)));
+        for &connection in order {
+            run.feed(connection, trade);
+            run.feed(connection, &trade.replace("0xabc", "0xabd"));
+        }
+        run.intake.books.switch(NEXT, run.now_ns);
+        run.finish();
+        let scribe = run.intake.books.into_handler();
+        assert_eq!(scribe.seen["0x2"], ["13 trade 0xabc", "13 trade 0xabd"], "{order:?}");
+    }
+}
+
+#[test]
 fn a_message_that_the_venue_repeats_on_the_new_connection_does_not_undo_a_later_one() {
     let mut venue = Venue::new(5);
     let mut run = in_step(&mut venue);
