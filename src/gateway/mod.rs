@@ -19,6 +19,7 @@ pub use kalshi::signature;
 
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::price::Quantity;
+use crate::link::shard_updates::{TickerUpdate, TradeUpdate};
 use crate::market::book::image::{BookFacts, BookImage};
 use crate::market::book::{Book, BookState};
 
@@ -198,6 +199,28 @@ impl Replica {
             traded: Traded::default(),
         };
         replica.book.replace(&image.bids, &image.asks).is_ok().then_some(replica)
+    }
+
+    /// With what an image does not have of the trades before it.
+    fn after(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before {
+            self.traded = before.traded;
+            self.facts.last_trade = self.facts.last_trade.or(before.facts.last_trade);
+        }
+        self
+    }
+
+    fn on_trade(&mut self, trade: &TradeUpdate) {
+        self.facts.last_trade = Some(trade.price);
+        self.traded.last_quantity = trade.quantity;
+    }
+
+    fn on_ticker(&mut self, ticker: &TickerUpdate) {
+        let traded = &mut self.traded;
+        self.facts.last_trade = ticker.last_price.or(self.facts.last_trade);
+        traded.timestamp_ms = ticker.timestamp_ms;
+        traded.volume = ticker.volume.unwrap_or(traded.volume);
+        traded.open_interest = ticker.open_interest.unwrap_or(traded.open_interest);
     }
 }
 

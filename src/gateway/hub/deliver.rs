@@ -57,11 +57,8 @@ impl Hub {
             BookUpdateKind::Image { image, sibling, lost } => {
                 book.sibling = sibling;
                 let before = book.replica.take();
-                book.replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
-                if let (Some(before), Some(replica)) = (&before, &mut book.replica) {
-                    replica.traded = before.traded;
-                    replica.facts.last_trade = replica.facts.last_trade.or(before.facts.last_trade);
-                }
+                let replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
+                book.replica = replica.map(|replica| replica.after(before.as_ref()));
                 self.counts.ring_losses += u64::from(lost);
                 self.requests.push_back((shard, UpdateRequest::Buffer(image)));
                 return self.on_image(key, lost, before.as_ref(), now);
@@ -96,8 +93,7 @@ impl Hub {
                 }
             }
             BookUpdateKind::Trade(trade) => {
-                replica.facts.last_trade = Some(trade.price);
-                replica.traded.last_quantity = trade.quantity;
+                replica.on_trade(&trade);
                 self.trades.push_back((replica.token, trade));
                 if self.trades.len() > GATEWAY_TRADES_MAX {
                     self.trades.pop_front();
@@ -108,12 +104,8 @@ impl Hub {
                 replica.facts.tick_size = Some(new);
                 self.publish(key, Event::TickSize { timestamp_ms, old, new }, now);
             }
-            BookUpdateKind::Ticker { timestamp_ms, last_price, volume, open_interest } => {
-                replica.facts.last_trade = last_price.or(replica.facts.last_trade);
-                let traded = &mut replica.traded;
-                traded.timestamp_ms = timestamp_ms;
-                traded.volume = volume.unwrap_or(traded.volume);
-                traded.open_interest = open_interest.unwrap_or(traded.open_interest);
+            BookUpdateKind::Ticker(ticker) => {
+                replica.on_ticker(&ticker);
                 self.publish_ticker(key, now);
             }
             BookUpdateKind::Image { .. } | BookUpdateKind::Market(_) => {}

@@ -1,7 +1,7 @@
 //! Tickers of Kalshi's clients: what the venue reports beside the book.
 use super::*;
 use crate::base::id::TradeId;
-use crate::link::shard_updates::TradeUpdate;
+use crate::link::shard_updates::{TickerUpdate, TradeUpdate};
 
 const TICKERS: &str =
     r#"{"id":1,"cmd":"subscribe","params":{"channels":["ticker"],"market_tickers":["11"]}}"#;
@@ -31,12 +31,12 @@ fn tickers(rig: &mut Rig, reader: &Reader) -> Vec<String> {
 
 fn ticker(timestamp_ms: u64, volume: u64) -> BookUpdateKind {
     let contracts = |count: u64| Some(Quantity(count * 1_000_000));
-    BookUpdateKind::Ticker {
+    BookUpdateKind::Ticker(TickerUpdate {
         timestamp_ms,
         last_price: Some(Price(480_000)),
         volume: contracts(volume),
         open_interest: contracts(20_422),
-    }
+    })
 }
 
 #[test]
