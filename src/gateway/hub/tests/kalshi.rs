@@ -1,4 +1,6 @@
 //! Tickers of Kalshi's clients: what the venue reports beside the book.
+//!
+//! Runs on:  the test's thread.
 use super::*;
 use crate::base::id::TradeId;
 use crate::link::shard_updates::{TickerUpdate, TradeUpdate};
