@@ -9,6 +9,10 @@
 //! | `[TIME,FRAME]` | the second value |
 //! | `"FRAME"` | the content of the JSON string |
 //!
+//! A venue's message may itself have its content under such a key, whatever its `type`: a value beside a venue's `type`,
+//! or with two of three signs (`sid` or `seq` beside it, the key `msg`, a `market_ticker` in it), is a frame only if it
+//! has the keys of one.
+//!
 //! The receive time is beside the frame under a key of `RECEIVE_TIMES`, or else of `TIMES`; its unit is a suffix of the
 //! key or follows from its magnitude. Case, `_` and `-` in keys are ignored.
 use super::outline::Values;
@@ -55,6 +59,8 @@ const FRAME_TYPES: [&str; 10] = [
     r#""market_lifecycle_v2""#,
     r#""multivariate_market_lifecycle""#,
 ];
+/// Beginning of the `type` of every message of books, known or not.
+const BOOK_TYPES: &str = r#""orderbook"#;
 
 /// Keys of the receive time.
 const RECEIVE_TIMES: [&str; 29] = [
@@ -225,7 +231,7 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
             if better && holds_frame(value) {
                 frame = Some((rank, value));
             } else if text_frame.is_none() && value.starts_with('"') {
-                text_frame = Some((name.starts_with("raw") || name == "msg", value));
+                text_frame = Some((FRAMES[rank], value));
             }
         } else if CONNECTIONS.contains(&name) {
             facts.connection = facts.connection.or(connection(value));
@@ -243,12 +249,15 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
     if own.is_frame(frame.is_some_and(|(rank, _)| FRAMES[rank] != "msg")) {
         return None;
     }
-    if let Some((_, frame)) = frame {
-        return Some((facts, Content::Frame(frame_of(frame)?)));
+    if let Some((rank, frame)) = frame {
+        let is_content =
+            own.may_have_content_in(FRAMES[rank], frame) && !is_venue_frame(frame, DEPTH_MAX);
+        return if is_content { None } else { Some((facts, Content::Frame(frame_of(frame)?))) };
     }
-    if let Some((alone, frame)) = text_frame
+    if let Some((name, frame)) = text_frame
         && !own.event
-        && (alone || facts.receive_ns.is_some())
+        && !(name == "msg" && own.sequenced)
+        && (name.starts_with("raw") || name == "msg" || facts.receive_ns.is_some())
     {
         return Some((facts, Content::Frame(Cow::Owned(unquoted(frame)?))));
     }
@@ -269,6 +278,8 @@ struct VenueKeys {
     message: bool,
     /// `sid`, `seq` or `id`.
     numbered: bool,
+    /// `sid` or `seq`.
+    sequenced: bool,
 }
 
 impl VenueKeys {
@@ -280,16 +291,29 @@ impl VenueKeys {
             b"market" => self.market = true,
             b"type" => {
                 self.typed = true;
-                self.known_type |= FRAME_TYPES.iter().any(|name| value == name.as_bytes());
+                let starts = |text: &str| {
+                    value
+                        .get(..text.len())
+                        .is_some_and(|start| start.eq_ignore_ascii_case(text.as_bytes()))
+                };
+                self.known_type |=
+                    FRAME_TYPES.iter().any(|name| value == name.as_bytes()) || starts(BOOK_TYPES);
             }
             b"msg" => self.message = true,
-            b"sid" | b"seq" | b"id" => self.numbered = true,
+            b"sid" | b"seq" => (self.numbered, self.sequenced) = (true, true),
+            b"id" => self.numbered = true,
             _ => {}
         }
         false
     }
 
-    /// Whether the object is a venue frame. Venue frames, like some envelopes, may have their content in `msg`.
+    /// Whether a value under `key` that is no venue frame is the content of this one, whatever its `type`.
+    fn may_have_content_in(self, key: &str, value: &str) -> bool {
+        let signs = [self.sequenced, key == "msg", value.contains("market_ticker")];
+        self.known_type || signs.into_iter().filter(|sign| *sign).count() >= 2
+    }
+
+    /// Whether the keys are those of a venue frame. Venue frames, like some envelopes, may have their content in `msg`.
     const fn is_frame(self, holds_another: bool) -> bool {
         // A venue message regardless of its other keys.
         if self.event && self.market {
@@ -368,6 +392,39 @@ fn holds_frame(value: &str) -> bool {
             let text = text.trim_ascii_start();
             is_container(text) || text.starts_with(r#"\"{"#) || text.starts_with(r#"\"["#)
         })
+}
+
+/// Whether a value is a venue's frame, perhaps in an envelope; a list is judged by its first value.
+fn is_venue_frame(value: &str, depth: usize) -> bool {
+    let value = value.trim_ascii();
+    if depth == 0 {
+        return false;
+    }
+    if value.starts_with('"') {
+        return unquoted(value).is_some_and(|text| is_venue_frame(&text, depth - 1));
+    }
+    let within = |bytes: &[u8]| {
+        std::str::from_utf8(bytes)
+            .is_ok_and(|value| holds_frame(value) && is_venue_frame(value, depth - 1))
+    };
+    let mut values = Values::of(value.as_bytes());
+    if value.starts_with('[') {
+        return values.next().is_some_and(|(_, first)| within(first));
+    }
+    let mut own = VenueKeys::default();
+    let mut name = [0; KEY_BYTES_MAX];
+    while let Some((key, value)) = values.next() {
+        if own.note(key, value)
+            || matches!(key, b"event_type" | b"market" | b"asset_id")
+            || (key == b"msg" && is_container(std::str::from_utf8(value).unwrap_or_default()))
+            || (own.typed && (own.message || own.numbered))
+            || (own.message && own.sequenced)
+            || (FRAMES.contains(&plain(key, &mut name)) && within(value))
+        {
+            return true;
+        }
+    }
+    false
 }
 
 fn frame_of(value: &str) -> Option<Cow<'_, str>> {

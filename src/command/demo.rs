@@ -9,16 +9,21 @@ use super::{
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
 use crate::config::{Config, Polymarket, UsageError, flags::DemoFlags};
+use crate::counter::report::EngineReport;
 use crate::io::{blocking::BlockingClient, clock::HostClock, output::print_line};
 use crate::sim::{SimConfig, SimError, Venue};
 use crate::topology::RequestedLayout;
 use crate::wire::{endpoint::Endpoint, tls::client_config};
-use log::info;
+use log::{info, warn};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Time in which messages sent before a pause arrive.
-const SETTLE: Duration = Duration::from_secs(2);
+/// Poll interval.
+const LOOK: Duration = Duration::from_millis(20);
+/// Without a message for this time, the shards have applied everything that a paused venue had sent.
+const QUIET_NS: u64 = SECOND_NS;
+/// Timeout of that.
+const QUIET_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 
 /// Follows the embedded venue for `--duration` or until a signal, then compares.
 ///
@@ -42,11 +47,12 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     let deadline_ns = clock.mono_ns().saturating_add(flags.duration.saturating_mul(SECOND_NS));
     while !signals.asked() && clock.mono_ns() < deadline_ns {
         session.look();
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK);
     }
     venue.pause().map_err(explain)?;
-    std::thread::sleep(SETTLE);
-    session.look();
+    if !await_quiet(&mut session, &clock, QUIET_TIMEOUT_NS, |_| true) {
+        warn!("messages still arrive {} s after the pause", QUIET_TIMEOUT_NS / SECOND_NS);
+    }
     let verdict = check(&session, &config);
     if let Some(report) = &session.report {
         info!("{} connections, {} shards", report.pool.connections_active, report.shards.len());
@@ -62,6 +68,32 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     }
     print_line("every live book equals the venue's");
     Ok(code)
+}
+
+/// Whether `holds` and no message was decoded for `QUIET_NS` by the shards' own reports, before the timeout.
+pub fn await_quiet(
+    session: &mut Session,
+    clock: &HostClock,
+    timeout_ns: u64,
+    holds: impl Fn(&EngineReport) -> bool,
+) -> bool {
+    let deadline_ns = clock.mono_ns() + timeout_ns;
+    let (mut last, mut since_wall_ns) = (None, clock.now().wall_ns);
+    while clock.mono_ns() < deadline_ns {
+        session.look();
+        if let Some(report) = &session.report {
+            let messages: u64 = report.shards.iter().map(|shard| shard.intake.messages).sum();
+            let heartbeats = || report.shards.iter().map(|shard| shard.heartbeat_wall_ns);
+            if last != Some(messages) || !holds(report) {
+                last = Some(messages);
+                since_wall_ns = since_wall_ns.max(heartbeats().max().unwrap_or_default());
+            } else if heartbeats().all(|wall_ns| wall_ns >= since_wall_ns + QUIET_NS) {
+                return true;
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+    false
 }
 
 /// Compares every book with the venue's.

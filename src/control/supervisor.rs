@@ -18,13 +18,14 @@ use crate::base::id::{ConnectionId, TokenId, Venue};
 use crate::base::limits::{CONNECTIONS_NUMBERED_PER_VENUE, STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::fold::Fold as _;
-use crate::counter::latency::{Latencies, Stage};
+use crate::counter::latency::{Latencies, Stage, histogram};
 use crate::counter::report::EngineReport;
 use crate::link::{
     main_control::{Command, ControlEvent, RefusedToken},
     serve_control::{ControlAnswer, ControlQuery},
 };
 use crate::ring::{Consumer, Producer};
+use hdrhistogram::Histogram;
 use log::warn;
 use std::collections::BTreeMap;
 
@@ -56,8 +57,8 @@ pub struct Supervisor {
     names: Names,
     /// Interval histograms that could not be sent yet, and those of the gateway.
     held: Latencies,
-    /// Latencies of the gateway since the start.
-    gateway: Latencies,
+    /// [`Stage::ReadToWritten`] since the start.
+    read_to_written: Histogram<u64>,
     interval_since: Now,
     /// Reports until an early interval is sent; 0 if none was requested.
     interval_cut: u8,
@@ -77,7 +78,7 @@ impl Supervisor {
             links,
             names: Names::default(),
             held: Latencies::default(),
-            gateway: Latencies::default(),
+            read_to_written: histogram(),
             interval_since: now,
             interval_cut: 0,
             next_report_ns: now.mono_ns + REPORT_INTERVAL_NS,
@@ -222,7 +223,9 @@ impl Supervisor {
             let answer = match query {
                 ControlQuery::Latency(values) => {
                     self.held.add_stage(Stage::ReadToWritten, &values);
-                    self.gateway.add_stage(Stage::ReadToWritten, &values);
+                    self.read_to_written
+                        .add(&*values)
+                        .expect("all histograms have the same bounds");
                     continue;
                 }
                 ControlQuery::Report { ticket } => {
@@ -257,7 +260,8 @@ impl Supervisor {
         let mut report = sum.unwrap_or_default();
         report.health.settle();
         report.router.extend(link_reports(&self.links.gauges));
-        let mut latencies = self.gateway.clone();
+        let mut latencies = Latencies::default();
+        latencies.add_stage(Stage::ReadToWritten, &self.read_to_written);
         self.venues.iter().for_each(|venue| latencies.add(&venue.reporting.latencies));
         report.latencies = latencies.summaries();
         report

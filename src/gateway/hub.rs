@@ -29,7 +29,7 @@ use crate::counter::latency::histogram;
 use crate::link::shard_updates::{LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest};
 use crate::market::book::Level;
 use crate::market::book::image::BookImage;
-use client::{Client, Protocol};
+use client::{Client, Closing, Protocol};
 use foldhash::fast::FixedState;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -83,7 +83,7 @@ pub struct HubReport {
 /// One client, for `/stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientReport {
-    /// `market`, `kalshi`, `stream` or `tardis`.
+    /// `market`, `kalshi`, `stream`, `tardis` or `polypy`.
     pub protocol: &'static str,
     /// Subscribed books.
     pub books: usize,
@@ -172,7 +172,8 @@ pub struct Hub {
     /// When the shard read the last update, nanoseconds since the Unix epoch.
     read_wall_ns: u64,
     /// Read by the shard to written to the client, of each frame of a change, a trade or a price step, nanoseconds.
-    latency: Histogram<u64>,
+    /// `None` of a recording, whose reads are of another time.
+    latency: Option<Histogram<u64>>,
 }
 
 impl Hub {
@@ -204,7 +205,7 @@ impl Hub {
             has_buffers: false,
             counts: HubCounts::default(),
             read_wall_ns: 0,
-            latency: histogram(),
+            latency: (!settings.waits).then(histogram),
         }
     }
 
@@ -280,6 +281,7 @@ impl Hub {
                 self.send_dump(id, now);
             }
             self.send_due_tops(id, now);
+            self.send_due_page(id, now);
         }
         self.drop_unused(now);
     }
@@ -319,10 +321,8 @@ impl Hub {
     /// Values of [`Stage::ReadToWritten`](crate::counter::latency::Stage::ReadToWritten) since the last call; `None` if
     /// there are none.
     pub fn take_latency(&mut self) -> Option<Histogram<u64>> {
-        if self.latency.is_empty() {
-            return None;
-        }
-        Some(std::mem::replace(&mut self.latency, histogram()))
+        let latency = self.latency.as_mut().filter(|latency| !latency.is_empty())?;
+        Some(std::mem::replace(latency, histogram()))
     }
 
     /// Counters.
@@ -385,7 +385,7 @@ impl Hub {
 
     fn close(&mut self, id: ClientId, code: u16, reason: &'static str) {
         if let Some(client) = &mut self.clients[id.0 as usize] {
-            client.closing.get_or_insert((code, reason));
+            client.closing.get_or_insert(Closing::behind_frames(code, reason));
             self.set_ready(id);
         }
     }
@@ -556,6 +556,8 @@ impl Hub {
             Protocol::Market(_) => {
                 client.books.extend(keys.iter().map(|&key| (key, true)));
             }
+            // Its book is sent at an interval.
+            Protocol::Polypy(_) => {}
             Protocol::Kalshi(_) | Protocol::Tardis(_) => {
                 keys.iter().for_each(|&key| client.outbox.mark(key, false));
             }

@@ -48,6 +48,8 @@ pub enum Endpoint {
     Kalshi,
     /// ringbook's own stream.
     Stream(stream::Options),
+    /// The book of polypy's page.
+    Polypy,
     /// Normalized messages of the tardis interface.
     Tardis(tardis::options::Options),
 }
@@ -127,6 +129,7 @@ impl Site {
             (Self::Polymarket, "/ws/market" | "/ws" | "/ws/") => {
                 Some(Endpoint::Market { wants_state })
             }
+            (Self::Polymarket, "/ws/orderbook") => Some(Endpoint::Polypy),
             (Self::Kalshi, "/trade-api/ws/v2" | "/") => Some(Endpoint::Kalshi),
             _ => None,
         })

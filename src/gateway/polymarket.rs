@@ -4,12 +4,13 @@
 //! Bounds:   `session::TOKENS_MAX`, `rest::TOKENS_PER_REQUEST_MAX`, `json::DEPTH_MAX`.
 //!
 //! The facts of the protocol are those of `src/venue/polymarket/protocol.md`. [`session`] reads what a client sends,
-//! [`encode`] writes what it receives, [`rest`] answers its requests.
+//! [`encode`] writes what it receives, [`rest`] answers its requests; [`polypy`] is the interface of a web page.
 pub mod encode;
 pub mod gamma;
 mod history;
 mod json;
 pub mod markets;
+pub mod polypy;
 pub mod rest;
 pub mod session;
 

@@ -1,4 +1,4 @@
-//! What a replay and its only subscriber tell one another beside books: ready, begin, end.
+//! Flags between a replay and its only subscriber, beside the books: ready, begin, end.
 //!
 //! Runs on:  a replay's threads (ready, end), serve core (begin, stop). Flags; nothing is lost when nobody looks.
 use std::sync::Arc;

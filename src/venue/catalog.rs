@@ -4,7 +4,7 @@
 use crate::base::id::{MarketId, TokenId};
 use crate::market::info::ExchangeStatus;
 
-pub use super::polymarket::catalog::{CatalogError, Page};
+pub use super::polymarket::catalog::Page;
 pub use super::skip::{SkipReason, Skipped};
 
 /// Position of a catalog scan; the default is its beginning.
@@ -21,6 +21,41 @@ impl Cursor {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.at.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Characters of a response of unknown shape that its error shows.
+const SHAPE_CHARS_SHOWN: usize = 80;
+
+/// Why a response cannot be used at all. *Retry the request.*
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// Invalid JSON (an error page of a proxy, or truncated).
+    #[error("catalog: no JSON at byte {offset}")]
+    NotJson {
+        /// Byte offset of the error.
+        offset: usize,
+    },
+    /// Nested deeper than [`JSON_DEPTH_MAX`](crate::base::limits::JSON_DEPTH_MAX).
+    #[error("catalog: nested too deeply at byte {offset}")]
+    TooDeep {
+        /// Byte offset of the first such value.
+        offset: usize,
+    },
+    /// JSON of an unknown shape.
+    #[error("catalog: no {expected}: {start}")]
+    UnknownShape {
+        /// The shape expected.
+        expected: &'static str,
+        /// The beginning of the response.
+        start: String,
+    },
+}
+
+impl CatalogError {
+    /// [`CatalogError::UnknownShape`] of a response.
+    pub(super) fn unknown_shape(expected: &'static str, response: &str) -> Self {
+        Self::UnknownShape { expected, start: response.chars().take(SHAPE_CHARS_SHOWN).collect() }
     }
 }
 

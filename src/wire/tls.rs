@@ -3,12 +3,14 @@
 //! Runs on:  control core (handshake), then shards (pure). Owns: one rustls connection.
 //! Bounds:   one TLS record (16 KiB) of plaintext; the caller bounds the output, which it takes with
 //!           [`TlsSession::poll_ciphertext`].
+mod memory;
 pub mod server;
 
 use crate::base::{limits::CERTIFICATE_BYTES_SHOWN, text};
+use memory::MemoryConnection;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
-use std::io::{BufRead as _, Write as _};
+use std::io::BufRead as _;
 use std::sync::Arc;
 
 #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
@@ -118,7 +120,7 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
 /// `Send`: the control core does the handshake, then a shard takes over.
 #[derive(Debug)]
 pub struct TlsSession {
-    connection: ClientConnection,
+    connection: MemoryConnection<ClientConnection>,
     server: String,
     closed_by_server: bool,
 }
@@ -131,10 +133,9 @@ impl TlsSession {
     /// [`client_config`].
     pub fn new(config: &Arc<ClientConfig>, host: &str) -> Result<Self, TlsError> {
         let name = server_name(host)?;
-        let mut connection = ClientConnection::new(Arc::clone(config), name)
+        let connection = ClientConnection::new(Arc::clone(config), name)
             .map_err(|e| TlsError::Protocol(e.to_string()))?;
-        // Callers bound what they write; a limit here would truncate a write.
-        connection.set_buffer_limit(None);
+        let connection = MemoryConnection::new(connection);
         Ok(Self { connection, server: host.to_owned(), closed_by_server: false })
     }
 
@@ -149,13 +150,11 @@ impl TlsSession {
         sink: &mut impl FnMut(&[u8]),
     ) -> Result<(), TlsError> {
         while !bytes.is_empty() {
-            // Reads at most 4 KiB; 0 after `close_notify`: further bytes are ignored.
-            let taken = self.connection.read_tls(&mut bytes);
-            if taken.map_err(|e| TlsError::Protocol(e.to_string()))? == 0 {
+            let read = self.connection.read(&mut bytes);
+            let (taken, processed) = read.map_err(|e| TlsError::Protocol(e.to_string()))?;
+            if taken == 0 {
                 break;
             }
-            let processed = self.connection.process_new_packets();
-            // rustls holds one record of plaintext and then refuses more.
             self.drain(sink);
             let state = processed.map_err(|e| self.explain(e))?;
             self.closed_by_server |= state.peer_has_closed();
@@ -164,7 +163,7 @@ impl TlsSession {
     }
 
     fn drain(&mut self, sink: &mut impl FnMut(&[u8])) {
-        let mut reader = self.connection.reader();
+        let mut reader = self.connection.plaintext();
         // `WouldBlock` and end of stream both mean that nothing is left.
         while let Ok(plaintext) = reader.fill_buf() {
             let length = plaintext.len();
@@ -181,14 +180,12 @@ impl TlsSession {
     /// # Errors
     /// [`TlsError::Protocol`] if the session has failed.
     pub fn write_plaintext(&mut self, bytes: &[u8]) -> Result<(), TlsError> {
-        self.connection.writer().write_all(bytes).map_err(|e| TlsError::Protocol(e.to_string()))
+        self.connection.write(bytes).map_err(|e| TlsError::Protocol(e.to_string()))
     }
 
     /// Appends all pending output to `out`.
     pub fn poll_ciphertext(&mut self, out: &mut Vec<u8>) {
-        while self.connection.wants_write() {
-            self.connection.write_tls(out).expect("memory takes every write");
-        }
+        self.connection.poll_ciphertext(out);
     }
 
     /// Whether the handshake is incomplete.
@@ -205,7 +202,7 @@ impl TlsSession {
 
     /// Queues `close_notify`; send [`TlsSession::poll_ciphertext`], then close.
     pub fn close_notify(&mut self) {
-        self.connection.send_close_notify();
+        self.connection.close_notify();
     }
 
     fn explain(&self, error: rustls::Error) -> TlsError {

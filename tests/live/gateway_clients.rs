@@ -8,9 +8,11 @@ use crate::gateway::Rig;
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use serde_json::{Map, Value, json};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tungstenite::Message;
 
 /// Runs a program of `tests/python`, unless the package is missing.
 fn python(script: &str, package: &str) -> Option<Command> {
@@ -145,4 +147,62 @@ fn polymarket_client_of_typescript_has_the_venues_books() {
 #[test]
 fn the_adapter_of_nautilus_has_the_venues_books() {
     follows(python("nautilus_books.py", "nautilus_trader.adapters.polymarket.factories"));
+}
+
+/// What polypy's page reads of a book: the best ten levels of each side, thousandths.
+fn page_levels(levels: &Value) -> Vec<[u64; 2]> {
+    let thousandths = |value: &Value| {
+        let text = value.as_str().unwrap();
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        format!("{whole}{part:0<3.3}").parse().unwrap()
+    };
+    let levels = levels.as_array().unwrap().iter().rev().take(10);
+    levels.map(|level| [thousandths(&level["price"]), thousandths(&level["size"])]).collect()
+}
+
+/// The requests of its page, whose program is for a browser.
+#[test]
+fn a_page_of_polypy_shows_the_venues_books() {
+    let rig = Rig::with(50, 400.0, |engine| engine.all_markets().audit(Duration::from_secs(4)));
+    let mut client = Client::new(&format!("http://{}", rig.address), None);
+    let mut markets = Value::Null;
+    let begun = Instant::now();
+    while markets["markets"].as_array().is_none_or(|markets| markets.len() < 50) {
+        assert!(begun.elapsed() < TIMEOUT, "{markets}");
+        markets = client.get("/polypy/markets").json();
+    }
+    let market = &markets["markets"][0];
+    assert_eq!(market["tokens"][1]["outcome"], market["outcomes"][1], "{market}");
+    assert!(market["question"].is_string() && market["end_timestamp"].as_u64() > Some(0));
+    let stream = TcpStream::connect(rig.address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let url = format!("ws://{}/ws/orderbook", rig.address);
+    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    rig.venue.resume().unwrap();
+    for fault in ["freeze?markets=5", "drop?connections=1", "recycle", "drop?connections=all"] {
+        inject(&rig, fault);
+    }
+    rig.venue.pause().unwrap();
+    for token in &rig.tokens {
+        let truth: Value = serde_json::from_str(&rig.venue.truth(token).unwrap()).unwrap();
+        let wanted =
+            json!({"bids": page_levels(&truth["bids"]), "asks": page_levels(&truth["asks"])});
+        let message = json!({"subscribe": token, "interval_ms": 20}).to_string();
+        socket.send(Message::text(message)).unwrap();
+        let mut book = Value::Null;
+        let begun = Instant::now();
+        while book["asset_id"] != json!(token)
+            || json!({"bids": book["bids"], "asks": book["asks"]}) != wanted
+        {
+            assert!(begun.elapsed() < TIMEOUT, "{book} is not {wanted}");
+            let Message::Text(text) = socket.read().unwrap() else { continue };
+            book = serde_json::from_str(&text).unwrap();
+        }
+        let [bid, ask] = ["bids", "asks"].map(|side| book[side][0][0].as_f64());
+        let spread = ask.zip(bid).map(|(ask, bid)| ask - bid);
+        assert_eq!(book["metrics"]["spread"].as_f64(), spread, "{book}");
+        let rest = client.get(&format!("/polypy/orderbook/{token}?depth=10")).json();
+        assert_eq!(rest["bids"], book["bids"]);
+    }
+    rig.engine.stop(|_| {});
 }

@@ -123,6 +123,48 @@ fn venue_frames_and_other_texts_are_no_envelopes() {
     }
 }
 
+/// The decoder decides what a message without a known `type` may have changed: it needs `sid`, `seq` and `msg`.
+#[test]
+fn a_message_without_a_known_type_is_no_envelope_of_its_content() {
+    let delta =
+        r#"{"market_ticker":"X-A","price_dollars":"0.5000","delta_fp":"3.00","side":"yes"}"#;
+    for content in [delta, &format!("[{delta}]"), "[]", "{}", r#""x""#, "7", "null", r#"{"a":1}"#] {
+        for before in [
+            r#""sid":1,"seq":7"#,
+            r#""type":null,"sid":1,"seq":7"#,
+            r#""type":7,"sid":1,"seq":7"#,
+            r#""type":"orderbook_change","sid":1,"seq":7"#,
+            r#""type":"x","seq":7"#,
+            r#""type":"orderbook_change","seq":7,"ts":1786000000123"#,
+            r#""seq":7,"ts":1786000000123"#,
+        ] {
+            let line = format!(r#"{{{before},"msg":{content}}}"#);
+            assert_eq!(read(&line), None, "{line}");
+            for key in ["data", "raw", "message", "msg"] {
+                for recorded in [line.clone(), sonic_rs::to_string(&line).unwrap()] {
+                    let recorded = format!(r#"{{"recv_ns":{NS},"{key}":{recorded}}}"#);
+                    assert_eq!(frame_in(&recorded), Some((Some(NS), line.clone())), "{recorded}");
+                }
+            }
+        }
+    }
+    for line in [
+        format!(r#"{{"msg":{delta}}}"#),
+        format!(r#"{{"type":"orderbook_change","msg":{delta}}}"#),
+        format!(r#"{{"type":"orderbook_delta","sid":1,"seq":7,"data":{delta}}}"#),
+        format!(r#"{{"sid":1,"seq":7,"payload":{delta}}}"#),
+    ] {
+        assert_eq!(read(&line), None, "{line}");
+    }
+    // Envelopes with a key of the same name.
+    for (value, frame) in [(FRAME, FRAME), ("[]", "[]"), (r#""PONG""#, "PONG")] {
+        let line = format!(r#"{{"recv_ns":{NS},"msg":{value}}}"#);
+        assert_eq!(frame_in(&line), Some((Some(NS), frame.to_owned())), "{line}");
+    }
+    let line = format!(r#"{{"sid":4,"seq":9,"msg":{FRAME}}}"#);
+    assert_eq!(frame_in(&line), Some((None, FRAME.to_owned())), "{line}");
+}
+
 #[test]
 fn connection_events_are_read() {
     let what = |line: &'static str| read(line).map(|(facts, content)| (facts.connection, content));

@@ -19,6 +19,7 @@ use crate::config::{
     Config, UsageError,
     bench_live::{BenchFlags, BenchLiveFlags},
 };
+use crate::counter::report::EngineReport;
 use crate::engine::Engine;
 use crate::io::{
     clock::HostClock,
@@ -39,8 +40,6 @@ use table::{Books, Outcome, Setting};
 
 /// Poll interval.
 const LOOK: Duration = Duration::from_millis(20);
-/// Time in which messages sent before a pause arrive.
-const SETTLE: Duration = Duration::from_secs(2);
 /// Time until all books are live, plus 1 s per 1,000 tokens: a shard with few tokens waits up to a minute for more.
 const LIVE_TIMEOUT_NS: u64 = 90 * SECOND_NS;
 /// Time until books are live after a step that ended connections.
@@ -185,16 +184,17 @@ impl Rig {
         let deadline_ns = self.clock.mono_ns() + timeout_ns;
         while self.clock.mono_ns() < deadline_ns && !self.signals.asked() {
             self.session.look();
-            let live = self.session.report.as_ref().map_or(0, |report| {
-                report.shards.iter().map(|shard| shard.books.live).sum::<u64>()
-            });
-            if live == tokens {
+            if self.session.report.as_deref().is_some_and(|r| live_books(r) == tokens) {
                 return true;
             }
             std::thread::sleep(LOOK);
         }
         false
     }
+}
+
+fn live_books(report: &EngineReport) -> u64 {
+    report.shards.iter().map(|shard| shard.books.live).sum()
 }
 
 fn sim_config(flags: &BenchFlags) -> SimConfig {
@@ -297,9 +297,10 @@ fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Ste
 /// Pauses the venue and compares; ended connections have time to return.
 fn compare(rig: &mut Rig) -> Result<Books, Failure> {
     rig.venue.pause().map_err(explain)?;
-    std::thread::sleep(SETTLE);
     let tokens = rig.venue.stats().live_markets * 2;
-    rig.wait_live(tokens, REPAIR_TIMEOUT_NS);
+    demo::await_quiet(&mut rig.session, &rig.clock, REPAIR_TIMEOUT_NS, |report| {
+        live_books(report) == tokens
+    });
     info!("comparing {tokens} books with the venue's");
     let verdict = demo::check(&rig.session, &rig.config);
     let verdict = verdict.map_err(|line| Failure { line: format!("no check: {line}"), code: 1 })?;

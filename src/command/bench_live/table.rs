@@ -99,10 +99,11 @@ impl Setting {
         threads.push(format!("venue: {}", core(self.venue_core)));
         let transport = if self.tls { "TLS" } else { "plain TCP" };
         let flow = if self.burst > 0.0 { format!("burst {}", self.burst) } else { "even".into() };
+        let plural = if self.connections == 1 { "" } else { "s" };
         [
             format!("ringbook {} on {}", self.version, self.machine),
             format!(
-                "{} books on {} connections, {transport}, {flow}, idle {}; cores {}",
+                "{} books on {} connection{plural}, {transport}, {flow}, idle {}; cores {}",
                 self.tokens,
                 self.connections,
                 self.idle,

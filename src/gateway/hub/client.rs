@@ -10,10 +10,34 @@ use crate::link::shard_updates::SubscriptionKey;
 use foldhash::fast::FixedState;
 use std::collections::{HashMap, HashSet};
 
-/// The reason in the close frame of a slow client.
-const SLOW: (u16, &str) = (1013, "the client reads too slowly");
-/// The same of a client of the tardis interface.
-const BACKPRESSURE: (u16, &str) = (1008, "Too much backpressure");
+/// How a client's connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closing {
+    code: u16,
+    reason: &'static str,
+    /// Frames that wait for the client are not sent.
+    drops_frames: bool,
+}
+
+impl Closing {
+    /// A client that reads too slowly.
+    const SLOW: Self =
+        Self { code: 1013, reason: "the client reads too slowly", drops_frames: true };
+    /// The same of a client of the tardis interface.
+    const BACKPRESSURE: Self =
+        Self { code: 1008, reason: "Too much backpressure", drops_frames: true };
+    /// A book is stale, and the client's protocol cannot say so.
+    pub(super) const STALE: Self = Self::behind_frames(1012, "a book is out of date");
+
+    /// Closes the connection behind what waits for the client.
+    pub(super) const fn behind_frames(code: u16, reason: &'static str) -> Self {
+        Self { code, reason, drops_frames: false }
+    }
+
+    const fn output(self) -> Output {
+        Output::Close(self.code, self.reason)
+    }
+}
 
 /// What one client is to be sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +57,7 @@ pub(super) enum Protocol {
     Kalshi(Box<kalshi::Session>),
     Stream(stream::Session, Tops),
     Tardis(Box<tardis::Session>),
+    Polypy(polymarket::polypy::Session),
 }
 
 /// Books of which a client awaits the first image, all in one frame.
@@ -56,8 +81,8 @@ pub(super) struct Client {
     pub(super) dump: Option<Dump>,
     /// Books that the client of the stream resumes, and that are not there yet.
     pub(super) gaps: HashSet<SubscriptionKey, FixedState>,
-    /// The connection is to be closed with this code and reason.
-    pub(super) closing: Option<(u16, &'static str)>,
+    /// The connection is to be closed.
+    pub(super) closing: Option<Closing>,
     /// It stands in the list of those with output.
     pub(super) is_ready: bool,
     /// The last message of which it has the frame.
@@ -86,6 +111,7 @@ impl Client {
                 session.subscribe(out);
                 Protocol::Tardis(Box::new(session))
             }
+            Endpoint::Polypy => Protocol::Polypy(polymarket::polypy::Session::default()),
         };
         Self {
             protocol,
@@ -106,6 +132,7 @@ impl Client {
             Protocol::Kalshi(session) => session.on_text(text, out),
             Protocol::Stream(session, _) => session.on_text(text, out),
             Protocol::Tardis(_) => {}
+            Protocol::Polypy(session) => session.on_text(text, out),
         }
     }
 
@@ -117,6 +144,7 @@ impl Client {
                 Protocol::Kalshi(_) => "kalshi",
                 Protocol::Stream(..) => "stream",
                 Protocol::Tardis(_) => "tardis",
+                Protocol::Polypy(_) => "polypy",
             },
             books: self.books.len(),
             queued_bytes: self.outbox.bytes(),
@@ -143,11 +171,11 @@ impl Client {
         self.books.get(&key) == Some(&true)
     }
 
-    /// Code and reason for a client that takes too little.
-    const fn too_slow(&self) -> (u16, &'static str) {
+    /// The closing of a client that takes too little.
+    const fn too_slow(&self) -> Closing {
         match self.protocol {
-            Protocol::Tardis(_) => BACKPRESSURE,
-            _ => SLOW,
+            Protocol::Tardis(_) => Closing::BACKPRESSURE,
+            _ => Closing::SLOW,
         }
     }
 
@@ -177,16 +205,13 @@ impl super::Hub {
         if client.check_outbox(now) {
             self.counts.closed_slow += 1;
         }
-        // A client that is closed for its slowness receives no more of its old frames.
-        if let Some((code, reason)) = client.closing
-            && (code == SLOW.0 || (code, reason) == BACKPRESSURE)
-        {
-            return Output::Close(code, reason);
+        if let Some(closing) = client.closing.filter(|closing| closing.drops_frames) {
+            return closing.output();
         }
         client.outbox.take(into, bytes);
         match client.closing {
             _ if !into.is_empty() => Output::Frames,
-            Some((code, reason)) => Output::Close(code, reason),
+            Some(closing) => closing.output(),
             None => Output::Nothing,
         }
     }
@@ -205,7 +230,9 @@ impl super::Hub {
         if let Some(client) = &mut self.clients[id.0 as usize] {
             let latency = &mut self.latency;
             client.outbox.on_sent(bytes, now.mono_ns, |read_wall_ns| {
-                latency.saturating_record(now.wall_ns.saturating_sub(read_wall_ns).max(1));
+                if let Some(latency) = latency {
+                    latency.saturating_record(now.wall_ns.saturating_sub(read_wall_ns).max(1));
+                }
             });
         }
     }

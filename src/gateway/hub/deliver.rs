@@ -153,7 +153,7 @@ impl Hub {
                     });
                     queue.push(id, client, frame, FrameClass::Other);
                 }
-                Protocol::Stream(..) | Protocol::Tardis(_) => {}
+                Protocol::Stream(..) | Protocol::Tardis(_) | Protocol::Polypy(_) => {}
                 Protocol::Kalshi(session) => {
                     frames.clear();
                     session.on_lifecycle(event, now.wall_ns, bodies, frames);
@@ -316,6 +316,7 @@ impl Hub {
                     let frame = stream_frame.as_ref();
                     context.to_stream(id, client, &mut queue, frame, (text, &mut tops, last));
                 }
+                Protocol::Polypy(_) => {}
                 Protocol::Tardis(_) => context.to_tardis(id, client, &mut queue, messages),
                 Protocol::Kalshi(_) => {
                     context.to_kalshi(id, client, &mut queue, bodies, frames);
@@ -387,7 +388,7 @@ impl Hub {
                 Protocol::Market(_) if replica.state == BookState::Live => {
                     market::book(text, replica)
                 }
-                Protocol::Market(_) => continue,
+                Protocol::Market(_) | Protocol::Polypy(_) => continue,
                 Protocol::Stream(session, tops) => {
                     let head = EventHead::from_replica(
                         replica,
@@ -464,6 +465,23 @@ impl Hub {
                 stream::behind(text, &head, Behind::SlowClient, now.wall_ns);
                 queue.push(id, client, &frame(text), FrameClass::Other);
             }
+        }
+    }
+}
+
+impl Hub {
+    /// Sends the book of polypy's page if its interval has passed.
+    pub(super) fn send_due_page(&mut self, id: ClientId, now: Now) {
+        let Self { books, keys, clients, ready, counts, text, .. } = self;
+        let Some(client) = &mut clients[id.0 as usize] else { return };
+        let Protocol::Polypy(session) = &mut client.protocol else { return };
+        let Some(token) = session.take_due(now.mono_ns) else { return };
+        let Some(&key) = keys.get(&token) else { return };
+        let replica = books.get(&key).and_then(|book| book.replica.as_ref());
+        text.clear();
+        if session.write(text, replica, now.mono_ns) {
+            let mut queue = Queue { ready, counts, now, read_wall_ns: 0 };
+            queue.push(id, client, &frame(text), FrameClass::Image(key));
         }
     }
 }

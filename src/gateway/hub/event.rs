@@ -1,7 +1,7 @@
 //! What one client is sent of an event of a book.
 //!
 //! Runs on:  serve core (pure). A frame that is the same for several clients is encoded once.
-use super::client::{Client, Protocol};
+use super::client::{Client, Closing, Protocol};
 use super::{ClientId, HubCounts};
 use crate::base::price::{Price, Quantity};
 use crate::base::time::Now;
@@ -215,7 +215,7 @@ impl Context<'_> {
                         queue.push(id, client, frame, FrameClass::Other);
                     }
                     StalePolicy::Close => {
-                        client.closing.get_or_insert((1012, "a book is out of date"));
+                        client.closing.get_or_insert(Closing::STALE);
                         queue.announce(id, client);
                     }
                 }
@@ -322,7 +322,7 @@ impl Context<'_> {
             Event::State => {
                 session.on_state(replica, bodies, frames);
                 if self.stale == StalePolicy::Close && is_stale(replica) {
-                    client.closing.get_or_insert((1012, "a book is out of date"));
+                    client.closing.get_or_insert(Closing::STALE);
                     queue.announce(id, client);
                 }
             }

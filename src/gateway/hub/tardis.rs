@@ -2,7 +2,7 @@
 //!
 //! Runs on:  serve core (pure).
 use super::ClientId;
-use super::client::{Client, Protocol};
+use super::client::{Client, Closing, Protocol};
 use super::event::{Context, Event, Queue, frame, is_stale};
 use crate::gateway::outbox::{FrameClass, Outbox};
 use crate::gateway::tardis::{MessageKind, Messages, Session, push_disconnect};
@@ -73,7 +73,7 @@ impl Context<'_> {
         }
         let has_ended = matches!(event, Event::State) && had_image && is_stale(replica);
         if has_ended && self.stale == StalePolicy::Close {
-            client.closing.get_or_insert((1012, "a book is out of date"));
+            client.closing.get_or_insert(Closing::STALE);
             queue.announce(id, client);
         }
     }

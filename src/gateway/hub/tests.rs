@@ -418,6 +418,21 @@ fn a_stale_book_is_held_cleared_or_ends_the_connection() {
 }
 
 #[test]
+fn a_client_that_is_closed_and_not_slow_has_its_frames_first() {
+    let mut random = Random::new(7);
+    let mut rig = Rig::new("polymarket", 1 << 20, StalePolicy::Clear);
+    let mut reader = rig.connect(Site::Polymarket, "/v1/stream", "tokens=11,12");
+    for _ in 0..50 {
+        rig.act(&mut random);
+    }
+    // The code of a slow client, as for more books than there is room for.
+    rig.hub.end(1013, "no room");
+    rig.read_all(&mut reader);
+    assert_eq!(reader.closed, Some(1013));
+    assert!((0..2).all(|place| rig.agrees(&reader, place)));
+}
+
+#[test]
 fn a_stream_that_reconnects_resumes_where_it_was() {
     let mut random = Random::new(7);
     let mut rig = Rig::new("polymarket", 1 << 20, StalePolicy::Clear);

@@ -9,7 +9,7 @@
 //! for a live book only; `/book`, `/books`, `/tick-size` and `/neg-risk` are answered for a stale one as well, the first
 //! two with its state. Requests about orders and accounts are not answered, and nothing is forwarded.
 use super::json::{self, push_text};
-use super::{history, markets};
+use super::{history, markets, polypy};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
 use crate::base::time::SECOND_NS;
@@ -76,6 +76,8 @@ pub enum Kind {
     TickSize,
     /// `/neg-risk`
     NegRisk,
+    /// The book of polypy's page, with so many levels of a side.
+    Polypy(usize),
 }
 
 /// Reads a request.
@@ -89,6 +91,7 @@ pub fn plan(request: &Request<'_>, known: Known<'_>) -> Plan {
     }
     match method {
         "GET" | "HEAD" => fixed(path, now_wall_ns)
+            .or_else(|| polypy::plan(path, query, known.catalog))
             .or_else(|| markets::plan(path, query, known.catalog))
             .or_else(|| about_market(request, known))
             .or_else(|| one(path, query))
@@ -267,6 +270,7 @@ pub fn answer(
         Kind::Midpoints => map(books, midpoint),
         Kind::Spreads => map(books, spread),
         Kind::LastTradesPrices => last_trades(books, trades),
+        Kind::Polypy(depth) => polypy::answer(*depth, books.first().and_then(|(_, image)| *image)),
         single => match books.first().and_then(|(_, image)| *image) {
             None => Answer::error(404, NO_BOOK),
             Some(image) => of_one(single, image, trades),

@@ -16,6 +16,7 @@ use crate::io::dial::within;
 use crate::io::executor::yield_now;
 use crate::io::listen::PlainStream;
 use crate::io::write_queue::WriteQueue;
+use crate::pool::Pool;
 use crate::wire::http::forward::request_header;
 use futures_lite::future::{or, pending};
 use futures_lite::{AsyncRead as _, AsyncWriteExt as _};
@@ -64,6 +65,17 @@ pub(super) enum After {
     Close,
 }
 
+/// The answer to a request for another protocol than its service's, or for a service that is down.
+fn refused(pool: &Pool, is_websocket: bool) -> Option<Response> {
+    if is_websocket != pool.service().kind.is_websocket() {
+        return Some(route::wrong_kind(pool.service()));
+    }
+    pool.is_down().then(|| {
+        pool.probe_soon();
+        route::down(pool.name(), &pool.health())
+    })
+}
+
 impl Downstream {
     pub(super) fn new(stream: PlainStream) -> Self {
         let buffer = vec![0; HTTP_SCRATCH_BYTES].into();
@@ -107,7 +119,12 @@ impl Downstream {
                     proxy.count("unknown", 404);
                     return self.finish(received, &answer, proxy).await;
                 };
-                return if head.upgrade.is_some() {
+                let is_websocket = head.upgrade.is_some();
+                if let Some(answer) = refused(&pool, is_websocket) {
+                    proxy.count(pool.name(), answer.status);
+                    return self.finish(received, &answer, proxy).await;
+                }
+                return if is_websocket {
                     self.websocket(proxy, &pool, received, path).await
                 } else {
                     self.forward(proxy, &pool, received, path).await

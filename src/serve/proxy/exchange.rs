@@ -152,20 +152,8 @@ impl Downstream {
         received: &Received,
         path: &str,
     ) -> After {
-        let (service, name) = (pool.service(), pool.name());
+        let service = pool.service();
         let head = &received.head;
-        let refused = if service.kind.is_websocket() {
-            Some(route::wrong_kind(service))
-        } else if pool.is_down() {
-            pool.probe_soon();
-            Some(route::down(name, &pool.health()))
-        } else {
-            None
-        };
-        if let Some(answer) = refused {
-            proxy.count(name, answer.status);
-            return self.finish(received, &answer, proxy).await;
-        }
         let framing = match head.body {
             Body::None => Framing::Empty,
             Body::Bytes(bytes) => Framing::Length(bytes),

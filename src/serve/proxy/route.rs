@@ -235,7 +235,7 @@ pub fn wrong_kind(service: &Service) -> Response {
     Response::error(400, &text)
 }
 
-/// The answer for a response without a length to a client of HTTP/1.0, which could not tell its end from a failure.
+/// The answer for a response without a length to a client of HTTP/1.0, which cannot distinguish its end from a failure.
 #[must_use]
 pub fn needs_http11() -> Response {
     Response::error(505, "the response has no length: use HTTP/1.1")

@@ -50,19 +50,7 @@ impl Downstream {
         received: &Received,
         path: &str,
     ) -> After {
-        let (service, name) = (pool.service(), pool.name());
-        let refused = if !service.kind.is_websocket() {
-            Some(route::wrong_kind(service))
-        } else if pool.is_down() {
-            pool.probe_soon();
-            Some(route::down(name, &pool.health()))
-        } else {
-            None
-        };
-        if let Some(answer) = refused {
-            proxy.count(name, answer.status);
-            return self.finish(received, &answer, proxy).await;
-        }
+        let name = pool.name();
         let forward = Forward::new(pool);
         let opened = match upgrade(pool, received, path) {
             Ok(upgrade) => self.opened(proxy, &forward, upgrade).await,
@@ -332,7 +320,7 @@ impl Pump<'_> {
         }
     }
 
-    /// Tells both sides of the end; true if all was written, and the service has closed too.
+    /// Reports the end to both sides; true if all was written, and the service has closed too.
     async fn finish(&self, end: &End) -> bool {
         let (to_client, to_service) = match end {
             End::Closed => (None, None),

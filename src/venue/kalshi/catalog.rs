@@ -13,7 +13,7 @@ mod tests;
 use crate::base::id::MarketId;
 use crate::base::limits;
 use crate::market::info::{Closed, ExchangeStatus, MarketInfo};
-use crate::venue::catalog::{self, Page};
+use crate::venue::catalog::{CatalogError, Page};
 use crate::venue::polymarket::catalog::{percent_encode, too_deep};
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
@@ -61,31 +61,6 @@ pub enum MarketPhase {
     Inactive,
 }
 
-/// Why a response cannot be used at all. *Retry the request.*
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogError {
-    /// Invalid JSON (an error page of a proxy, or truncated).
-    #[error("catalog: no JSON at byte {offset}")]
-    NotJson {
-        /// Byte offset of the error.
-        offset: usize,
-    },
-    /// Nested deeper than [`limits::JSON_DEPTH_MAX`].
-    #[error("catalog: nested too deeply at byte {offset}")]
-    TooDeep {
-        /// Byte offset of the first such value.
-        offset: usize,
-    },
-    /// JSON of an unexpected shape.
-    #[error("catalog: no {wanted}: {start}")]
-    UnknownShape {
-        /// The shape expected.
-        wanted: &'static str,
-        /// The beginning of the response.
-        start: String,
-    },
-}
-
 /// Parses a response of `/events`, `/events/..`, `/markets` or `/markets/..`.
 ///
 /// # Errors
@@ -109,7 +84,7 @@ pub fn parse_events_page(body: &[u8]) -> Result<KalshiPage, CatalogError> {
     } else if let Some(market) = object("market") {
         add_market(&market, &entry::Event::default(), &mut page);
     } else {
-        return Err(unknown_shape("events or markets", &root));
+        return Err(CatalogError::unknown_shape("events or markets", root.as_raw_str()));
     }
     let cursor = root.get("cursor");
     let cursor = cursor.as_ref().and_then(LazyValue::as_str).filter(|text| !text.is_empty());
@@ -121,12 +96,8 @@ pub fn parse_events_page(body: &[u8]) -> Result<KalshiPage, CatalogError> {
 ///
 /// # Errors
 /// As [`parse_events_page`]: *retry the request*.
-pub fn parse_page(body: &[u8]) -> Result<Page, catalog::CatalogError> {
-    let page = parse_events_page(body).map_err(|error| match error {
-        CatalogError::NotJson { offset } => catalog::CatalogError::NotJson { offset },
-        CatalogError::TooDeep { offset } => catalog::CatalogError::TooDeep { offset },
-        CatalogError::UnknownShape { start, .. } => catalog::CatalogError::UnknownShape { start },
-    })?;
+pub fn parse_page(body: &[u8]) -> Result<Page, CatalogError> {
+    let page = parse_events_page(body)?;
     Ok(Page {
         skipped: page.skipped,
         // Not yet opened markets wait for their start; paused ones keep their book.
@@ -146,7 +117,7 @@ pub fn parse_exchange_status(body: &[u8]) -> Result<ExchangeStatus, CatalogError
     let (Some(exchange_active), Some(trading_active)) =
         (flag("exchange_active"), flag("trading_active"))
     else {
-        return Err(unknown_shape("state of the exchange", &root));
+        return Err(CatalogError::unknown_shape("state of the exchange", root.as_raw_str()));
     };
     let resumes = root.get("exchange_estimated_resume_time");
     let resumes_wall_ns = resumes.as_ref().and_then(entry::wall_ns);
@@ -161,11 +132,6 @@ fn parse(body: &[u8]) -> Result<LazyValue<'_>, CatalogError> {
     let not_json = |error: sonic_rs::Error| CatalogError::NotJson { offset: error.offset() };
     sonic_rs::from_slice::<serde::de::IgnoredAny>(body).map_err(not_json)?;
     sonic_rs::from_slice(body).map_err(not_json)
-}
-
-fn unknown_shape(wanted: &'static str, root: &LazyValue<'_>) -> CatalogError {
-    let start = root.as_raw_str().chars().take(80).collect();
-    CatalogError::UnknownShape { wanted, start }
 }
 
 fn entries<'a>(list: &LazyValue<'a>) -> impl Iterator<Item = LazyValue<'a>> + use<'a> {

@@ -22,6 +22,7 @@ use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
 use crate::market::info::{Closed, MarketInfo};
+use crate::venue::catalog::CatalogError;
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 use std::fmt::Write as _;
@@ -37,29 +38,6 @@ pub struct Page {
     pub closed: Vec<Closed>,
     /// Cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
-}
-
-/// Why a response cannot be used at all. *Retry the request.*
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogError {
-    /// Invalid JSON (an error page of a proxy, or truncated).
-    #[error("catalog: no JSON at byte {offset}")]
-    NotJson {
-        /// Byte offset of the error.
-        offset: usize,
-    },
-    /// Nested deeper than [`limits::JSON_DEPTH_MAX`].
-    #[error("catalog: nested too deeply at byte {offset}")]
-    TooDeep {
-        /// Byte offset of the first such value.
-        offset: usize,
-    },
-    /// JSON of an unknown shape.
-    #[error("catalog: neither markets nor events: {start}")]
-    UnknownShape {
-        /// The beginning of the response.
-        start: String,
-    },
 }
 
 /// Parses a response of `/markets`, `/markets/keyset`, `/events`, `/events/keyset`, `/markets/slug/..` or
@@ -85,8 +63,7 @@ pub fn parse_page(body: &[u8]) -> Result<Page, CatalogError> {
     {
         add_entries(&list, &mut page);
     } else {
-        let start = root.as_raw_str().chars().take(80).collect();
-        return Err(CatalogError::UnknownShape { start });
+        return Err(CatalogError::unknown_shape("markets or events", root.as_raw_str()));
     }
     let cursor = root.get("next_cursor");
     let cursor = cursor.as_ref().and_then(LazyValue::as_str).filter(|text| !text.is_empty());

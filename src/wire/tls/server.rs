@@ -3,6 +3,7 @@
 //! Runs on:  main thread (certificates), serve core (connections); pure. Owns: one rustls connection.
 //! Bounds:   one TLS record (16 KiB) of plaintext; the caller bounds the output, which it takes with
 //!           [`ServerSession::poll_ciphertext`].
+use super::memory::MemoryConnection;
 use super::{one_line, provider};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -13,7 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection,
 };
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,7 +206,7 @@ pub struct ServerTlsError(String);
 /// One TLS connection of a server, without its socket.
 #[derive(Debug)]
 pub struct ServerSession {
-    connection: ServerConnection,
+    connection: MemoryConnection<ServerConnection>,
 }
 
 impl ServerSession {
@@ -215,10 +216,8 @@ impl ServerSession {
     /// rustls refuses the configuration, which does not happen with [`server_config`].
     pub fn new(config: &Arc<ServerConfig>) -> Result<Self, ServerTlsError> {
         let connection = ServerConnection::new(Arc::clone(config));
-        let mut connection = connection.map_err(|error| ServerTlsError(one_line(&error)))?;
-        // Callers bound what they write; a limit here would truncate a write.
-        connection.set_buffer_limit(None);
-        Ok(Self { connection })
+        let connection = connection.map_err(|error| ServerTlsError(one_line(&error)))?;
+        Ok(Self { connection: MemoryConnection::new(connection) })
     }
 
     /// Takes bytes from the socket, as many as one step of rustls takes, and returns their number. Before the next call
@@ -228,14 +227,14 @@ impl ServerSession {
     /// The connection must be closed.
     pub fn handle_ciphertext(&mut self, mut bytes: &[u8]) -> Result<usize, ServerTlsError> {
         let fault = |error: &dyn std::fmt::Display| ServerTlsError(one_line(&error));
-        let taken = self.connection.read_tls(&mut bytes).map_err(|error| fault(&error))?;
-        self.connection.process_new_packets().map_err(|error| fault(&error))?;
+        let (taken, processed) = self.connection.read(&mut bytes).map_err(|error| fault(&error))?;
+        processed.map_err(|error| fault(&error))?;
         Ok(taken)
     }
 
     /// Moves plaintext into `into`, which is not empty.
     pub fn read_plaintext(&mut self, into: &mut [u8]) -> Plaintext {
-        match self.connection.reader().read(into) {
+        match self.connection.plaintext().read(into) {
             Ok(0) => Plaintext::End,
             Ok(count) => Plaintext::Bytes(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Plaintext::Nothing,
@@ -248,15 +247,12 @@ impl ServerSession {
     /// # Errors
     /// The session has failed.
     pub fn write_plaintext(&mut self, bytes: &[u8]) -> Result<(), ServerTlsError> {
-        let written = self.connection.writer().write_all(bytes);
-        written.map_err(|error| ServerTlsError(one_line(&error)))
+        self.connection.write(bytes).map_err(|error| ServerTlsError(one_line(&error)))
     }
 
     /// Appends all pending output to `out`.
     pub fn poll_ciphertext(&mut self, out: &mut Vec<u8>) {
-        while self.connection.wants_write() {
-            self.connection.write_tls(out).expect("memory takes every write");
-        }
+        self.connection.poll_ciphertext(out);
     }
 
     /// Whether the handshake is incomplete.
@@ -273,7 +269,7 @@ impl ServerSession {
 
     /// Queues `close_notify`.
     pub fn close_notify(&mut self) {
-        self.connection.send_close_notify();
+        self.connection.close_notify();
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Target, behaviour, magnitude, messages};
 use ringbook::base::limits::{CATALOG_TEXT_BYTES_MAX, JSON_DEPTH_MAX};
-use ringbook::venue::polymarket::catalog::{self, CatalogError};
+use ringbook::venue::catalog::CatalogError;
+use ringbook::venue::polymarket::catalog;
 use serde_json::Value;
 
 pub(super) const TARGET: Target = Target {
@@ -58,7 +59,7 @@ fn run(input: &[u8]) -> u64 {
             assert!(theirs.as_ref().map_or(true, |value| depth(value) > JSON_DEPTH_MAX));
             return behaviour("too deep");
         }
-        (Err(CatalogError::UnknownShape { start }), _) => {
+        (Err(CatalogError::UnknownShape { start, .. }), _) => {
             assert!(start.chars().count() <= 80);
             return behaviour("unknown shape");
         }

@@ -4,6 +4,7 @@
 //!
 //! Runs on:  test threads, with one venue and one engine as processes, and Python in its own.
 use super::{KEYS, Kalshi, Levels, fixed, wait_live};
+use crate::engine::{Engine, count};
 use crate::http::Client;
 use crate::program::{Program, TIMEOUT};
 use ringbook::venue::kalshi::sign::SigningKey;
@@ -16,7 +17,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tungstenite::{ClientRequestBuilder, Message, WebSocket};
 
-const MARKETS: u64 = 30;
+const MARKETS: u64 = 50;
 const PATH: &str = "/trade-api/ws/v2";
 
 /// A client with its own books, in the venue's terms: YES and NO bids.
@@ -220,6 +221,12 @@ fn clients_of_kalshi_follow_the_gateway_as_they_follow_the_venue() {
         follower.read_until("changes", |me| me.count("orderbook_delta") > before + 300);
         wait_live(&mut engine, MARKETS);
     }
+    // Frozen: pings go on, data has stopped.
+    let reconnects = |engine: &mut Engine| count(&engine.stats(), "/pool/reconnects");
+    let before = reconnects(&mut engine);
+    assert_eq!(venue.fault("freeze", 1, Some("orderbook_delta")), 1);
+    follower.read_until("a new connection", |_| reconnects(&mut engine) > before);
+    wait_live(&mut engine, MARKETS);
     let get = json!({"sid": 1, "market_tickers": tickers[..2], "action": "get_snapshot"});
     follower.send(&json!({"id": 2, "cmd": "update_subscription", "params": get}));
     venue.ask("POST", "/sim/pause");

@@ -33,6 +33,9 @@ const DELTA_FAULTS: &[(&str, &str, &str)] = &[
     ("no body", r#""msg":"#, r#""_":"#),
     ("body a text", r#""msg":"#, r#""msg":"x","_":"#),
     ("body an array", r#""msg":"#, r#""msg":[],"_":"#),
+    ("no type", r#""type":"#, r#""_":"#),
+    ("type null", r#""type":"#, r#""type":null,"_":"#),
+    ("unknown type", r#""type":"orderbook_delta""#, r#""type":"orderbook_change""#),
     ("missing comma", r#","delta_fp""#, r#" "delta_fp""#),
     ("bad escape", r#""market_id":""#, r#""market_id":"\q"#),
     ("control character", r#""market_id":""#, "\"market_id\":\"\u{1}"),
@@ -53,6 +56,9 @@ const SNAPSHOT_FAULTS: &[(&str, &str, &str)] = &[
     ("level's size negative", r#""6.00""#, r#""-6.00""#),
     ("level's size of letters", r#""6.00""#, r#""six""#),
     ("level's size empty", r#""6.00""#, r#""""#),
+    ("no type", r#""type":"#, r#""_":"#),
+    ("type null", r#""type":"#, r#""type":null,"_":"#),
+    ("unknown type", r#""type":"orderbook_snapshot""#, r#""type":"orderbook_change""#),
     ("trailing comma", r#"["0.2000","6.00"]"#, r#"["0.2000","6.00"],"#),
     ("no ticker", r#""market_ticker":"#, r#""_":"#),
     ("no body", r#""msg":"#, r#""_":"#),
@@ -171,6 +177,40 @@ fn check(after: &dyn Fn(&Reference, &Place) -> Vec<String>) {
 #[test]
 fn engine_doubts_the_book_of_a_broken_kalshi_message() {
     check(&|_, _| Vec::new());
+}
+
+/// As received, and in the envelopes of other tools: its content is not taken for the message.
+#[test]
+fn engine_doubts_the_book_of_a_bare_kalshi_message_without_a_known_type() {
+    if !engine::reads_kalshi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place { ticker: "KXRAIN-A".to_owned(), stream: (1, 1), next: 1 };
+    let snapshot = place.snapshot();
+    place.next = 2;
+    let good = [("delta, good".to_owned(), place.delta())];
+    let broken = faults(&place).into_iter().filter(|(name, _)| name.contains("type"));
+    let mut failures = Vec::new();
+    for (name, text) in good.into_iter().chain(broken) {
+        for form in ["bare", "msg", "data", "quoted"] {
+            let line = |frame: &String| match form {
+                "bare" => frame.clone().into_bytes(),
+                "quoted" => {
+                    format!(r#"{{"recv_ns":5,"raw":{}}}"#, Value::from(&**frame)).into_bytes()
+                }
+                key => format!(r#"{{"recv_ns":5,"{key}":{frame}}}"#).into_bytes(),
+            };
+            let file = pack(folder.path(), "bare", "", &[line(&snapshot), line(&text)]);
+            let run = engine::attempt(&file, "1").unwrap();
+            let state = run.books.iter().find(|b| b.token == place.ticker).map(|b| &*b.state);
+            let wanted = if name == "delta, good" { "live" } else { "stale:" };
+            if !state.is_some_and(|state| state.starts_with(wanted)) {
+                failures.push(format!("{name} as {form}: {state:?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 /// Whether its number was read or not, the snapshots after a broken message are taken.

@@ -310,6 +310,12 @@ impl Reference {
         match kind {
             "orderbook_snapshot" => self.snapshot(stream, ticker, body),
             "orderbook_delta" => self.delta(stream, ticker, body),
+            // It does not say what it is, or it is of the channel of books in an unknown form.
+            _ if (number.is_some() || !ticker.is_empty())
+                && (!message["type"].is_string() || kind.starts_with("orderbook")) =>
+            {
+                self.unreadable(connection, ticker);
+            }
             _ => {}
         }
     }

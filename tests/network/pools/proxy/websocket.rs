@@ -15,6 +15,8 @@ type Socket = WebSocket<TcpStream>;
 struct Seen {
     paths: Mutex<Vec<String>>,
     open: AtomicUsize,
+    /// Bytes of messages that a flood has written.
+    flooded: AtomicUsize,
     closes: Mutex<Sender<Option<u16>>>,
 }
 
@@ -30,8 +32,8 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, closes) = channel();
-        let (paths, open) = (Mutex::default(), AtomicUsize::new(0));
-        let seen = Arc::new(Seen { paths, open, closes: Mutex::new(sender) });
+        let (paths, open, flooded) = Default::default();
+        let seen = Arc::new(Seen { paths, open, flooded, closes: Mutex::new(sender) });
         let ours = Arc::clone(&seen);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -79,6 +81,7 @@ fn converse(stream: TcpStream, seen: &Seen) {
                         if socket.send(message.clone()).is_err() {
                             break;
                         }
+                        seen.flooded.fetch_add(65_536, Ordering::SeqCst);
                     }
                 }
                 _ if text.as_str() == "die" => break None,
@@ -277,15 +280,32 @@ fn neither_direction_stops_the_other() {
     sending.join().unwrap();
 }
 
+/// The kernel's bound on a TCP buffer, `rmem` or `wmem`, bytes.
+fn kernel_buffer_max(which: &str) -> usize {
+    let limits = std::fs::read_to_string(format!("/proc/sys/net/ipv4/tcp_{which}")).unwrap();
+    limits.split_whitespace().last().unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_slow_client_slows_its_service() {
     let echo = Echo::start();
     let rig = Rig::of(Kind::Ws, echo.address, |_| {});
     let mut socket = open(rig.address, "/svc");
-    // 128 MiB: the kernel's buffers hold a part of it.
-    socket.send(Message::text("flood 2048")).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    for _ in 0..2048 {
+    // Two connections, each with the kernel's buffers of both ends; within the proxy a message and a read.
+    let bytes_max = 2 * (kernel_buffer_max("rmem") + kernel_buffer_max("wmem")) + 1024 * 1024;
+    let messages = 2 * bytes_max / 65_536;
+    socket.send(Message::text(format!("flood {messages}"))).unwrap();
+    let flooded = || echo.seen.flooded.load(Ordering::SeqCst);
+    wait_for("the service writes", || flooded() > 0);
+    let (mut last, mut since) = (0, Instant::now());
+    wait_for("the service is stopped", || {
+        if flooded() != last {
+            (last, since) = (flooded(), Instant::now());
+        }
+        since.elapsed() > Duration::from_secs(1)
+    });
+    assert!(flooded() <= bytes_max, "{} bytes before the client reads", flooded());
+    for _ in 0..messages {
         let Ok(Message::Binary(bytes)) = socket.read() else { panic!("no message") };
         assert_eq!(bytes.len(), 65_536);
     }
