@@ -53,11 +53,6 @@ impl Recorded {
     /// # Errors
     /// A file cannot be read.
     pub fn open(recording: Recording) -> Result<(Self, Vec<String>), String> {
-        for source in &recording.files {
-            if file::look(source)?.len.is_none() {
-                return Err(format!("{source} can be read only once: save it to a file first"));
-            }
-        }
         let plan = Plan::new(recording.files.clone(), 1, 1, Speed::Max, None)?;
         let missing = expected::missing(&plan.of(recording.feed)).failures;
         let last_ns = recording.files.last().and_then(last_time);
@@ -208,6 +203,11 @@ impl Sessions {
     ) -> Self {
         let (running, logged) = (Arc::default(), Arc::default());
         Self { recorded, defaults, settings, running, most, logged }
+    }
+
+    /// Logs faults of the files; not again when a replay finds them.
+    pub fn log(&self, faults: &[String]) {
+        faults.iter().for_each(|line| log(&self.logged, line));
     }
 
     /// Counts a replay that begins.

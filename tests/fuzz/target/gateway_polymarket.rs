@@ -7,8 +7,8 @@ use super::{Target, behaviour, magnitude};
 use ringbook::base::id::{MarketId, TokenId};
 use ringbook::base::price::{Price, Quantity};
 use ringbook::gateway::catalog::Catalog;
-use ringbook::gateway::polymarket::Session;
 use ringbook::gateway::polymarket::rest::{self, Kind, TOKENS_PER_REQUEST_MAX};
+use ringbook::gateway::polymarket::{Session, polypy};
 use ringbook::gateway::rest::{
     Answer, BookKind, Fetched, Known, Plan, Request as RestRequest, plan,
 };
@@ -142,12 +142,17 @@ fn run(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let images = images();
     let (mut session, mut reference) = (Session::new(false), Reference::default());
+    let mut page = polypy::Session::default();
     let mut did = Vec::new();
     for line in text.lines() {
         if let Some(status) = request(line, &images) {
             did.push(status);
             continue;
         }
+        let mut asked = Vec::new();
+        page.on_text(line, &mut asked);
+        assert!(asked.len() <= 2 && !matches!(asked.last(), Some(Request::Close(..))), "{line}");
+        did.push(asked.len() as u16);
         let mut out = Vec::new();
         session.on_text(line, &mut out);
         assert!(out.len() <= 1 + line.len() / 3, "an id takes three bytes at least");
@@ -268,6 +273,7 @@ fn seeds() -> Vec<Vec<u8>> {
          {\"operation\":\"unsubscribe\",\"assets_ids\":[\"1\"]}\n\
          {\"operation\":\"subscribe\",\"assets_ids\":[\"3\"],\"custom_feature_enabled\":false}",
         "{\"type\":\"MARKET\",\"operation\":\"subscribe\",\"markets\":[],\"assets_ids\":[]}\n{}",
+        "{\"subscribe\":\"1\",\"interval_ms\":20}\n{\"subscribe\":\"2\"}\n{\"unsubscribe\":true}",
         "PING\n{\"type\":\"user\",\"assets_ids\":[]}\n[]\nx",
         "GET /book?token_id=1\nGET /price?token_id=1&side=BUY\nGET /midpoint?token_id=2\nGET /ok\n\
          GET /spread?token_id=4\nGET /last-trade-price?token_id=3\nGET /tick-size/1\nGET /neg-risk/9",
