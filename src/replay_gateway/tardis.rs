@@ -9,7 +9,7 @@ use crate::base::limits::{
 use crate::gateway::tardis::options::Options;
 use crate::gateway::tardis::raw::{Form, RawOptions};
 use crate::gateway::tardis::{Messages, Session};
-use crate::gateway::{Replica, StalePolicy};
+use crate::gateway::{Replica, StalePolicy, Traded};
 use crate::io::executor::no_thread;
 use crate::io::wake::TaskWaker;
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
@@ -246,6 +246,7 @@ impl RecordedBook {
             book: Book::default(),
             version: 0,
             read_wall_ns: view.read_wall_ns,
+            traded: Traded::default(),
         };
         Self { replica, has_begun: false, is_shown: false }
     }

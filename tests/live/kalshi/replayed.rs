@@ -8,9 +8,10 @@ use crate::gateway::Follower;
 use crate::http::Client;
 use crate::program::TIMEOUT;
 use crate::replayed::{self, Books, Replayed, books, read, replay};
+use crate::{tardis, tardis_replay};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -102,6 +103,12 @@ fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
         assert!(client.count("orderbook_delta") > 0 && client.count("subscribed") == 3);
     }
     assert!(clients[0].count("trade") > 0 && clients[0].count("ticker") > 0);
+    tickers_have_what_was_recorded(gateway.address, &clients[0]);
+    normalized_replays_have(gateway.address, ["2000-01-01", "2100-01-01"], &last);
+    let middle_time = jiff::Timestamp::from_nanosecond(middle.parse().unwrap()).unwrap();
+    let middle_time = middle_time.to_string();
+    normalized_replays_have(gateway.address, ["2000-01-01", &middle_time], &half);
+    normalized_replays_have(gateway.address, [&middle_time, "2100-01-01"], &last);
     // The books of the beginning of a range, at first and asked for.
     let mut slow = subscribed(gateway.address, &format!("?from={middle}&speed=0.001"), &tickers);
     slow.read_until("books", |me| me.books.len() == 30);
@@ -112,6 +119,44 @@ fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
     assert_eq!(in_yes_terms(&slow.first), half);
     rest_has(gateway.address, &last);
     gateway.stop();
+}
+
+/// Volume and open interest of a client's tickers are those of a recorded one, and dollars half of them.
+fn tickers_have_what_was_recorded(address: SocketAddr, client: &KalshiClient) {
+    let options = json!({"exchange": "kalshi", "from": "2000-01-01", "to": "2100-01-01",
+        "filters": [{"channel": "ticker"}]});
+    let path = format!("/replay?options={}", tardis::escaped(&options.to_string()));
+    let (status, body) = tardis_replay::get(address, &path);
+    assert_eq!(status, 200, "{body}");
+    let counts = |ticker: &Value| {
+        let ticker_name = ticker["market_ticker"].as_str().unwrap().to_owned();
+        let count = |key: &str| fixed(&ticker[key], 2);
+        (ticker_name, count("volume_fp"), count("open_interest_fp"))
+    };
+    let lines = tardis_replay::lines(&body);
+    let recorded: HashSet<_> = lines.iter().map(|line| counts(&line["message"]["msg"])).collect();
+    let mut known = 0;
+    for ticker in client.tickers.values() {
+        let (name, volume, open_interest) = counts(ticker);
+        assert_eq!(ticker["dollar_volume"], volume / 200, "{ticker}");
+        assert_eq!(ticker["dollar_open_interest"], open_interest / 200, "{ticker}");
+        let is_unknown = (volume, open_interest) == (0, 0);
+        assert!(is_unknown || recorded.contains(&(name, volume, open_interest)), "{ticker}");
+        known += usize::from(!is_unknown);
+    }
+    assert!(known > 0, "{:?}", client.tickers);
+}
+
+fn normalized_replays_have(address: SocketAddr, [from, to]: [&str; 2], expected: &Books) {
+    let options = json!({"exchange": "kalshi", "from": from, "to": to,
+        "dataTypes": ["book_change", "trade"]});
+    let path = format!("/replay-normalized?options={}", tardis::escaped(&options.to_string()));
+    let (status, body) = tardis_replay::get(address, &path);
+    assert_eq!(status, 200, "{body}");
+    let mut books = tardis::Books::default();
+    tardis_replay::lines(&body).iter().for_each(|message| books.on_message(message));
+    assert_eq!(books.books, tardis_replay::in_numbers(expected), "{from} to {to}");
+    assert!(books.count("trade") > 0);
 }
 
 /// Over REST the books are those of the last message.
