@@ -78,6 +78,7 @@
 //! | [`gateway`] | subscribed books in the venues' protocols and in ringbook's own, without sockets |
 //! | [`serve`] | local HTTP and WebSocket server: health, statistics, metrics, books, gateway |
 //! | [`replay`] | captures to books, through the shard's own code |
+//! | [`replay_gateway`] | recorded days for clients of the gateway, one replay each |
 //! | [`export`] | captures and databases to Parquet |
 //! | [`config`] | flags and settings, validated |
 //! | [`api`] | the engine builder and the types a library user names |
@@ -221,6 +222,10 @@ pub mod pool;
 mod replay;
 #[cfg(feature = "internals")]
 pub mod replay;
+#[cfg(not(feature = "internals"))]
+mod replay_gateway;
+#[cfg(feature = "internals")]
+pub mod replay_gateway;
 #[cfg(not(feature = "internals"))]
 mod ring;
 #[cfg(feature = "internals")]

@@ -3,10 +3,10 @@
 //! Runs on:  main thread; the server and the replays have their own threads.
 use super::Failure;
 use crate::config::{UsageError, gateway::GatewayAccess, replay_gateway::GatewayArgs};
-use crate::replay::server::ReplayServer;
-use crate::replay::sessions::{Recorded, Sessions};
+use crate::replay_gateway::server::ReplayServer;
+use crate::replay_gateway::sessions::{Recorded, Sessions};
 use crate::serve::{Listener, Site};
-use log::{info, warn};
+use log::info;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     let (defaults, settings) = args.check().map_err(UsageError)?;
     let fail = |line: String| Failure { line, code: 1 };
     let signals = super::run::listen()?;
-    let mut recorded = Vec::new();
+    let (mut recorded, mut faults) = (Vec::new(), Vec::new());
     for recording in args.recordings().map_err(fail)? {
-        let (known, faults) = Recorded::open(recording).map_err(fail)?;
-        faults.iter().for_each(|line| warn!("gateway: {line}"));
+        let (known, mut faults_of) = Recorded::open(recording).map_err(fail)?;
         recorded.push(known);
+        faults.append(&mut faults_of);
     }
     let venues: Vec<String> = recorded.iter().map(Recorded::venue).collect();
     let access = args.access(venues.iter().map(String::as_str))?;
@@ -34,6 +34,7 @@ pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
         access.advice(listener.address()).iter().for_each(|line| info!("{line}"));
     }
     let sessions = Sessions::new(recorded, defaults, settings, usize::from(args.replays));
+    sessions.log(&faults);
     let server = ReplayServer::start(sessions, listeners, access.keys).map_err(fail)?;
     while !signals.asked() {
         std::thread::sleep(LOOK_INTERVAL);
@@ -61,7 +62,8 @@ fn bind(
             let mut address = args.listen;
             if address.port() != 0 && !by_name {
                 let port = address.port().checked_add(offset).ok_or_else(|| {
-                    format!("--listen {}: port {} + {offset} is none", args.listen, address.port())
+                    let name = site.name();
+                    format!("--listen {address}: no port is left for {name}: give a lower one")
                 })?;
                 address.set_port(port);
             }

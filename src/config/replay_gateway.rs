@@ -9,8 +9,8 @@ use crate::gateway::StalePolicy;
 use crate::gateway::hub::Settings;
 use crate::io::file::{self, Source, segments};
 use crate::replay::plan::Speed;
-use crate::replay::sessions::{Defaults, parse_speed};
 use crate::replay::{Recording, venue_of};
+use crate::replay_gateway::sessions::{Defaults, parse_speed};
 use crate::venue::Feed;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -110,8 +110,11 @@ impl GatewayArgs {
             let venues = self.venues(&files)?;
             // A file without a message of a venue goes with the one before it.
             let mut feed = venues.iter().copied().flatten().next().ok_or_else(|| {
-                let path = path.display();
-                format!("{path}: no message of a venue is recognized: name the venue by --venue")
+                let is_empty = |source| file::look(source).is_ok_and(|facts| facts.len == Some(0));
+                match files.iter().all(is_empty) {
+                    true => format!("{}: the file is empty", path.display()),
+                    false => format!("{}: {UNKNOWN}", path.display()),
+                }
             })?;
             for (source, venue) in files.into_iter().zip(venues) {
                 feed = venue.unwrap_or(feed);
@@ -127,12 +130,16 @@ impl GatewayArgs {
     /// The venue of each file, where it is recognized.
     fn venues(&self, files: &[Source]) -> Result<Vec<Option<Feed>>, String> {
         let venue = |source: &Source| {
-            file::look(source)?;
+            if file::look(source)?.len.is_none() {
+                return Err(format!("{source} can be read only once: save it to a file first"));
+            }
             Ok(self.venue.or_else(|| venue_of(std::slice::from_ref(source))))
         };
         files.iter().map(venue).collect()
     }
 }
+
+const UNKNOWN: &str = "no message of a venue is recognized: give recorded frames, one a line; if they are, name their venue by --venue";
 
 /// The captures in a folder that is none itself; else the path.
 fn within(path: &Path) -> Result<Vec<PathBuf>, String> {

@@ -18,6 +18,8 @@ pub mod tardis;
 pub use kalshi::signature;
 
 use crate::base::id::{MarketId, TokenId, Venue};
+use crate::base::price::Quantity;
+use crate::link::shard_updates::{TickerUpdate, TradeUpdate};
 use crate::market::book::image::{BookFacts, BookImage};
 use crate::market::book::{Book, BookState};
 
@@ -165,6 +167,21 @@ pub struct Replica {
     pub version: u64,
     /// When the frame of the last update was read, nanoseconds since the Unix epoch.
     pub read_wall_ns: u64,
+    /// What the venue has reported of its trades.
+    pub traded: Traded,
+}
+
+/// What a venue reports of the trades of a book; zero while it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traded {
+    /// Contracts traded since the market opened.
+    pub volume: Quantity,
+    /// Contracts that are open.
+    pub open_interest: Quantity,
+    /// Of the last trade.
+    pub last_quantity: Quantity,
+    /// Venue time of its last ticker, milliseconds since the Unix epoch.
+    pub timestamp_ms: u64,
 }
 
 impl Replica {
@@ -182,8 +199,31 @@ impl Replica {
             book: Book::default(),
             version,
             read_wall_ns,
+            traded: Traded::default(),
         };
         replica.book.replace(&image.bids, &image.asks).is_ok().then_some(replica)
+    }
+
+    /// With what an image does not have of the trades before it.
+    fn after(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before {
+            self.traded = before.traded;
+            self.facts.last_trade = self.facts.last_trade.or(before.facts.last_trade);
+        }
+        self
+    }
+
+    fn on_trade(&mut self, trade: &TradeUpdate) {
+        self.facts.last_trade = Some(trade.price);
+        self.traded.last_quantity = trade.quantity;
+    }
+
+    fn on_ticker(&mut self, ticker: &TickerUpdate) {
+        let traded = &mut self.traded;
+        self.facts.last_trade = ticker.last_price.or(self.facts.last_trade);
+        traded.timestamp_ms = ticker.timestamp_ms;
+        traded.volume = ticker.volume.unwrap_or(traded.volume);
+        traded.open_interest = ticker.open_interest.unwrap_or(traded.open_interest);
     }
 }
 

@@ -83,15 +83,8 @@ pub enum BookUpdateKind {
         /// The step from now on.
         new: Price,
     },
-    /// The venue's own best prices. They do not change the book.
-    Ticker {
-        /// Venue time, milliseconds since the Unix epoch.
-        timestamp_ms: u64,
-        /// Best bid; `None` when the side is empty.
-        best_bid: Option<Price>,
-        /// Best ask; `None` when the side is empty.
-        best_ask: Option<Price>,
-    },
+    /// What the venue reports beside its own best prices. It does not change the book.
+    Ticker(TickerUpdate),
     /// The book's state changed.
     State(BookState),
     /// The shard holds the book no longer; the subscription waits for it to be opened again.
@@ -134,6 +127,19 @@ pub struct TradeUpdate {
     pub fee_rate_bps: Option<Quantity>,
     /// Hash of the settling transaction or trade id, if the venue sends one.
     pub id: Option<TradeId>,
+}
+
+/// What a ticker of the venue has beside best prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickerUpdate {
+    /// Venue time, milliseconds since the Unix epoch.
+    pub timestamp_ms: u64,
+    /// Price of the last trade.
+    pub last_price: Option<Price>,
+    /// Contracts traded since the market opened.
+    pub volume: Option<Quantity>,
+    /// Contracts that are open.
+    pub open_interest: Option<Quantity>,
 }
 
 /// A shard's ends.

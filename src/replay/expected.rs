@@ -16,9 +16,9 @@ const SEGMENT: &str = ".ndjson.zst";
 
 /// Missing data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     /// One line per file.
-    pub(super) failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
     /// Files (by number) before which a segment is missing.
     pub(super) before: BTreeSet<usize>,
     /// Files shorter than recorded.
@@ -27,7 +27,7 @@ pub(super) struct Missing {
 
 /// Compares the files of a plan with the manifests and indices in their folders. A missing segment counts if
 /// all others of its folder are read, but for those of another venue.
-pub(super) fn missing(plan: &Plan) -> Missing {
+pub(crate) fn missing(plan: &Plan) -> Missing {
     let mut folders: BTreeMap<PathBuf, Vec<(usize, String)>> = BTreeMap::new();
     for (number, source) in plan.files().iter().enumerate() {
         if let Source::Path(path) = source
@@ -64,7 +64,7 @@ pub(super) fn missing(plan: &Plan) -> Missing {
 }
 
 /// For a folder without segments: one line for the first missing one.
-pub(super) fn lost_in(folder: &Path) -> Option<String> {
+pub(crate) fn lost_in(folder: &Path) -> Option<String> {
     let known = Known::of(folder);
     known.lost().next().map(|name| known.line(folder, name))
 }

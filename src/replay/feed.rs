@@ -31,11 +31,11 @@ const UPDATES_BESIDE: usize = 64;
 
 /// The ends of the links with the subscriber.
 #[derive(Debug)]
-pub(super) struct FeedLinks {
-    pub(super) updates: UpdateLink,
+pub(crate) struct FeedLinks {
+    pub(crate) updates: UpdateLink,
     /// Queries for books, answered as of the beginning of the range.
-    pub(super) queries: Option<(Consumer<BookQuery>, Producer<BookAnswer>)>,
-    pub(super) gate: Arc<ReplayGate>,
+    pub(crate) queries: Option<(Consumer<BookQuery>, Producer<BookAnswer>)>,
+    pub(crate) gate: Arc<ReplayGate>,
 }
 
 /// The worker's part.
@@ -204,7 +204,7 @@ fn event(
 ///
 /// # Errors
 /// [`ReplayError`]: the input cannot be read.
-pub(super) fn feed(
+pub(crate) fn feed(
     plan: &Plan,
     from_ns: u64,
     links: FeedLinks,

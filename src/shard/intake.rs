@@ -239,13 +239,12 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
         }
     }
 
-    fn on_reply(&mut self, reply: &Reply<'_>) {
+    fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
         if let Reply::Error { code, text, .. } = reply {
             self.show(Unrecognized::Error, &format!("{code}: {}", one_line(text)));
         }
-        if let Some(protocol) = &mut self.protocol {
-            protocol.on_reply(reply, self.read.mono_ns);
-        }
+        let now_ns = self.read.mono_ns;
+        self.protocol.as_mut().is_none_or(|protocol| protocol.on_reply(reply, now_ns))
     }
 
     #[inline]

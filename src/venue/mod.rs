@@ -264,9 +264,10 @@ pub trait Sink {
     /// A message about an unknown book could not be read.
     fn on_lost(&mut self) {}
 
-    /// A command response.
-    fn on_reply(&mut self, reply: &Reply<'_>) {
+    /// A command response. Returns false if its content is not to be delivered.
+    fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
         let _ = reply;
+        true
     }
 
     /// A fully validated message about a book.

@@ -40,9 +40,10 @@ pub trait SubscriptionProtocol: Debug + Send {
         Verdict::Next
     }
 
-    /// Handles a command response.
-    fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
+    /// Handles a command response. False if no book may be changed by it: the market was added after the command.
+    fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) -> bool {
         let _ = (reply, now_ns);
+        true
     }
 
     /// A frame could not be parsed. True if every book of the connection is then suspect.

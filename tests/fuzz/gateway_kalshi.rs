@@ -28,9 +28,9 @@ impl Sink for Engine {
     fn on_lost(&mut self) {
         panic!("a message without market or number");
     }
-    fn on_reply(&mut self, reply: &Reply<'_>) {
-        self.protocol.on_reply(reply, self.now_ns);
+    fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
         self.client.on_reply(reply);
+        self.protocol.on_reply(reply, self.now_ns)
     }
     fn on_event(&mut self, event: &Event<'_>) {
         self.protocol.on_data(self.now_ns);

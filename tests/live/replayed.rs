@@ -197,6 +197,18 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
     gateway.stop();
 }
 
+/// Status and body of a refused WebSocket.
+fn refusal(address: SocketAddr, query: &str) -> (u16, String) {
+    let stream = std::net::TcpStream::connect(address).unwrap();
+    match tungstenite::client(format!("ws://{address}/ws/market?{query}"), stream) {
+        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+            let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
+            (response.status().as_u16(), body.into_owned())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn what_cannot_be_replayed_is_refused_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,17 +217,7 @@ fn what_cannot_be_replayed_is_refused_with_one_line() {
     std::fs::write(&path, format!("{{\"t\":1000,\"c\":1,\"s\":0,\"k\":\"t\",\"f\":{frame}}}\n"))
         .unwrap();
     let gateway = Replayed::start(&path, &["--replays", "1"]);
-    let refused = |query: &str| {
-        let stream = std::net::TcpStream::connect(gateway.address).unwrap();
-        let url = format!("ws://{}/ws/market?{query}", gateway.address);
-        match tungstenite::client(url, stream) {
-            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
-                let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
-                (response.status().as_u16(), body.into_owned())
-            }
-            other => panic!("{other:?}"),
-        }
-    };
+    let refused = |query: &str| refusal(gateway.address, query);
     assert_eq!(refused("from=yesterday").0, 400);
     assert_eq!(refused("speed=0").0, 400);
     assert_eq!(refused("from=8&to=7").0, 400);
@@ -238,9 +240,35 @@ fn what_cannot_be_replayed_is_refused_with_one_line() {
     };
     assert!(std::mem::take(&mut next));
     gateway.stop();
-    let mut missing = Program::ringbook();
-    missing.arg("gateway").arg(folder.path().join("none"));
-    let output = missing.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no such file"));
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (empty, untimed) = (file("empty", ""), file("untimed", frame));
+    let text = file("text", "hello\n");
+    let none = folder.path().join("none");
+    let nothing = tempfile::tempdir().unwrap();
+    for (path, line) in [
+        (none.as_path(), "no such file"),
+        (nothing.path(), "a folder without a capture"),
+        (&empty, "the file is empty"),
+        (&text, "no message of a venue is recognized"),
+        (Path::new("-"), "can be read only once"),
+    ] {
+        let mut command = Program::ringbook();
+        let output = command.arg("gateway").arg(path).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+        assert!(error.contains(line), "{error}");
+    }
+    let gateway = Replayed::start(&untimed, &[]);
+    for query in ["", "speed=max&from=5", "speed=max&to=5"] {
+        let (status, body) = refusal(gateway.address, query);
+        assert!(status == 400 && body.contains("no receive times: use speed=max"), "{body}");
+    }
+    let mut client = subscribe(gateway.address, "/ws/market?speed=max", &[&"7".to_owned()]);
+    read(&mut [&mut client], "end", |one| one.closed.is_some());
+    assert_eq!((client.closed, client.books.len()), (Some(1000), 1));
+    gateway.stop();
 }

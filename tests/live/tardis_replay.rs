@@ -2,8 +2,8 @@
 //!
 //! Runs on:  test threads, with a venue, an engine and a gateway as processes, and Python in its own. The test of Python
 //! is skipped, with one line, where its packages are missing; `RINGBOOK_TEST_PYTHON` names another interpreter.
-use crate::replayed::{Replayed, capture, middle, replay};
-use crate::tardis::{Books, Follower, escaped, units};
+use crate::replayed::{self, Replayed, capture, middle, replay};
+use crate::tardis::{Books, Follower, Levels, escaped, units};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
@@ -24,7 +24,7 @@ fn received_us(message: &Value) -> u64 {
 }
 
 /// The body of a response in chunks.
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(crate::program::TIMEOUT)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
@@ -52,16 +52,21 @@ fn options(from: &str, to: &str, types: &[&str]) -> Value {
 }
 
 /// The books of `ringbook replay`, as numbers.
-fn truth(capture: &Path, flags: &[&str]) -> HashMap<String, [BTreeMap<u64, u64>; 2]> {
+fn truth(capture: &Path, flags: &[&str]) -> HashMap<String, Levels> {
+    in_numbers(&replay(capture, flags))
+}
+
+/// Books as numbers.
+pub(crate) fn in_numbers(books: &replayed::Books) -> HashMap<String, Levels> {
     let number = |text: &String| units(&Value::from(text.as_str()));
     let side = |levels: &BTreeMap<String, String>| {
         levels.iter().map(|(price, size)| (number(price), number(size))).collect()
     };
-    let books = replay(capture, flags);
-    books.into_iter().map(|(token, book)| (token, [side(&book[0]), side(&book[1])])).collect()
+    let book = |book: &[_; 2]| [side(&book[0]), side(&book[1])];
+    books.iter().map(|(token, levels)| (token.clone(), book(levels))).collect()
 }
 
-fn lines(body: &str) -> Vec<Value> {
+pub(crate) fn lines(body: &str) -> Vec<Value> {
     body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -57,7 +57,8 @@ impl Hub {
             BookUpdateKind::Image { image, sibling, lost } => {
                 book.sibling = sibling;
                 let before = book.replica.take();
-                book.replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
+                let replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
+                book.replica = replica.map(|replica| replica.after(before.as_ref()));
                 self.counts.ring_losses += u64::from(lost);
                 self.requests.push_back((shard, UpdateRequest::Buffer(image)));
                 return self.on_image(key, lost, before.as_ref(), now);
@@ -92,7 +93,7 @@ impl Hub {
                 }
             }
             BookUpdateKind::Trade(trade) => {
-                replica.facts.last_trade = Some(trade.price);
+                replica.on_trade(&trade);
                 self.trades.push_back((replica.token, trade));
                 if self.trades.len() > GATEWAY_TRADES_MAX {
                     self.trades.pop_front();
@@ -103,10 +104,11 @@ impl Hub {
                 replica.facts.tick_size = Some(new);
                 self.publish(key, Event::TickSize { timestamp_ms, old, new }, now);
             }
-            // Clients get best prices of the replica.
-            BookUpdateKind::Ticker { .. }
-            | BookUpdateKind::Image { .. }
-            | BookUpdateKind::Market(_) => {}
+            BookUpdateKind::Ticker(ticker) => {
+                replica.on_ticker(&ticker);
+                self.publish_ticker(key, now);
+            }
+            BookUpdateKind::Image { .. } | BookUpdateKind::Market(_) => {}
         }
     }
 
@@ -253,6 +255,24 @@ impl Hub {
                         client.outbox.mark(other, true);
                     }
                 }
+            }
+        }
+    }
+
+    /// A ticker of the venue: Kalshi's clients get theirs, with the best prices of the replica.
+    fn publish_ticker(&mut self, key: SubscriptionKey, now: Now) {
+        let Self { books, clients, ready, counts, bodies, frames, read_wall_ns, .. } = self;
+        let Some(book) = books.get(&key) else { return };
+        let Some(replica) = &book.replica else { return };
+        let mut queue = Queue { ready, counts, now, read_wall_ns: *read_wall_ns };
+        bodies.begin();
+        for &id in &book.clients {
+            let Some(client) = &mut clients[id.0 as usize] else { continue };
+            let Protocol::Kalshi(session) = &mut client.protocol else { continue };
+            frames.clear();
+            session.on_ticker(replica, bodies, frames);
+            for text in frames.iter() {
+                queue.push(id, client, &frame(text), FrameClass::Other);
             }
         }
     }

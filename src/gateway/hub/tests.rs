@@ -14,6 +14,7 @@ use crate::market::book::{Book, BookState, Side, StaleReason};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+mod kalshi;
 mod tardis;
 
 const TOKENS: [&str; 2] = ["11", "12"];
@@ -67,6 +68,22 @@ fn set(levels: &mut BTreeMap<u64, u64>, price: u64, size: u64) {
     } else {
         levels.insert(price, size);
     }
+}
+
+/// The texts of frames.
+fn texts(mut frames: &[u8]) -> Vec<&str> {
+    let mut texts = Vec::new();
+    while !frames.is_empty() {
+        assert_eq!(frames[0], 0x81, "one text frame");
+        let (length, head) = match frames[1] {
+            126 => (usize::from(u16::from_be_bytes([frames[2], frames[3]])), 4),
+            127 => (u64::from_be_bytes(frames[2..10].try_into().unwrap()) as usize, 10),
+            short => (usize::from(short), 2),
+        };
+        texts.push(std::str::from_utf8(&frames[head..head + length]).unwrap());
+        frames = &frames[head + length..];
+    }
+    texts
 }
 
 impl Rig {
@@ -208,18 +225,7 @@ impl Rig {
             Output::Frames => {}
         }
         self.hub.on_sent(reader.id, output.len(), self.now);
-        let mut rest = &output[..];
-        while !rest.is_empty() {
-            assert_eq!(rest[0], 0x81, "one text frame");
-            let (length, head) = match rest[1] {
-                126 => (usize::from(u16::from_be_bytes([rest[2], rest[3]])), 4),
-                127 => (u64::from_be_bytes(rest[2..10].try_into().unwrap()) as usize, 10),
-                short => (usize::from(short), 2),
-            };
-            let text = std::str::from_utf8(&rest[head..head + length]).unwrap();
-            reader.on_frame(text);
-            rest = &rest[head + length..];
-        }
+        texts(&output).into_iter().for_each(|text| reader.on_frame(text));
     }
 
     fn read_all(&mut self, reader: &mut Reader) {

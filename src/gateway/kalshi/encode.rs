@@ -7,7 +7,7 @@ use super::command::Refusal;
 use crate::base::id::TokenId;
 use crate::base::price::{Price, Quantity};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
-use crate::gateway::Replica;
+use crate::gateway::{Replica, Traded};
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::{Level, Side};
 use crate::market::info::{MarketEvent, MarketStage};
@@ -201,6 +201,9 @@ pub(super) struct Top {
     /// An empty side is 1 with quantity 0.
     pub(super) ask: Level,
     pub(super) last: Price,
+    pub(super) last_quantity: Quantity,
+    pub(super) volume: Quantity,
+    pub(super) open_interest: Quantity,
 }
 
 impl Top {
@@ -208,17 +211,26 @@ impl Top {
     pub(super) fn new(replica: &Replica, is_trusted: bool) -> Self {
         let none = Level { price: Price::ONE, quantity: Quantity::ZERO };
         let book = is_trusted.then_some(&replica.book);
+        let Traded { volume, open_interest, last_quantity, .. } = replica.traded;
         Self {
             bid: book.and_then(|book| book.best_bid()).unwrap_or_default(),
             ask: book.and_then(|book| book.best_ask()).unwrap_or(none),
             last: replica.facts.last_trade.unwrap_or_default(),
+            last_quantity,
+            volume,
+            open_interest,
         }
     }
 }
 
-/// `msg` of `ticker`. The time is that of the book's last change, else when its frame was read.
+/// Whole dollars of so many contracts, of which a pair is worth one (kalshi/protocol.md, 3.2).
+const fn dollars(contracts: Quantity) -> u64 {
+    contracts.0 / 2_000_000
+}
+
+/// `msg` of `ticker`. The time is that of the book's last change or of the venue's ticker, else when its frame was read.
 pub(super) fn ticker(out: &mut String, replica: &Replica, top: &Top) {
-    let ms = match replica.facts.timestamp_ms {
+    let ms = match replica.facts.timestamp_ms.max(replica.traded.timestamp_ms) {
         0 => replica.read_wall_ns / MILLISECOND_NS,
         ms => ms,
     };
@@ -232,13 +244,23 @@ pub(super) fn ticker(out: &mut String, replica: &Replica, top: &Top) {
         push_dollars(out, price);
         out.push('"');
     }
-    out.push_str(r#","volume_fp":"0.00","open_interest_fp":"0.00","dollar_volume":0"#);
-    out.push_str(r#","dollar_open_interest":0,"yes_bid_size_fp":""#);
-    push_count(out, top.bid.quantity);
-    out.push_str(r#"","yes_ask_size_fp":""#);
-    push_count(out, top.ask.quantity);
-    let _ =
-        write!(out, r#"","last_trade_size_fp":"0.00","ts":{},"ts_ms":{ms},"time":""#, ms / 1000);
+    let count = |out: &mut String, key: &str, quantity: Quantity| {
+        let _ = write!(out, r#","{key}":""#);
+        push_count(out, quantity);
+        out.push('"');
+    };
+    count(out, "volume_fp", top.volume);
+    count(out, "open_interest_fp", top.open_interest);
+    let _ = write!(
+        out,
+        r#","dollar_volume":{},"dollar_open_interest":{}"#,
+        dollars(top.volume),
+        dollars(top.open_interest)
+    );
+    count(out, "yes_bid_size_fp", top.bid.quantity);
+    count(out, "yes_ask_size_fp", top.ask.quantity);
+    count(out, "last_trade_size_fp", top.last_quantity);
+    let _ = write!(out, r#","ts":{},"ts_ms":{ms},"time":""#, ms / 1000);
     push_time(out, ms);
     out.push_str("\"}");
 }

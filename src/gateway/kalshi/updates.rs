@@ -75,6 +75,11 @@ impl Session {
         self.push_ticker(replica, self.shape(replica), false, bodies, out);
     }
 
+    /// The venue has sent a ticker.
+    pub fn on_ticker(&mut self, replica: &Replica, bodies: &mut Bodies, out: &mut Frames) {
+        self.push_ticker(replica, self.shape(replica), false, bodies, out);
+    }
+
     /// A market has come to another stage of its life, at `wall_ns`.
     pub fn on_lifecycle(
         &mut self,

@@ -27,6 +27,7 @@ fn replica() -> Replica {
         book,
         version: 17,
         read_wall_ns: 1_786_728_198_770_000_001,
+        traded: crate::gateway::Traded::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Admission, Books, ConnectionSlot};
 use crate::base::id::{BookIndex, ConnectionId};
 use crate::base::time::Now;
 use crate::link::shard_shard::ForwardedEvent;
-use crate::link::shard_updates::BookUpdateKind;
+use crate::link::shard_updates::{BookUpdateKind, TickerUpdate};
 use crate::market::book::{AddError, BookState, SideFull, StaleReason};
 use crate::market::event::{
     ChangeSpan, Changes, Delta, Event, Snapshot, TickSize, TopOfBook, Trade,
@@ -344,8 +344,9 @@ impl<H: Handler> Books<H> {
         let Self { store, verifier, .. } = self;
         let Some(index) = store.admit(event.market, event.token) else { return };
         if store.slots[index].is_subscribed() {
-            let TopOfBook { timestamp_ms, best_bid, best_ask, .. } = *event;
-            let ticker = BookUpdateKind::Ticker { timestamp_ms, best_bid, best_ask };
+            let TopOfBook { timestamp_ms, last_price, volume, open_interest, .. } = *event;
+            let ticker = TickerUpdate { timestamp_ms, last_price, volume, open_interest };
+            let ticker = BookUpdateKind::Ticker(ticker);
             store.updates.publish(&mut store.slots, index, wall_ns, ticker);
         }
         let (view, handler) = store.view(index, wall_ns);

@@ -185,8 +185,10 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
         }
         return sink.on_decode_notice(&DecodeNotice::UnknownEvent(name));
     }
-    if let Some(reply) = reply(kind, &fields) {
-        sink.on_reply(&reply);
+    if let Some(reply) = reply(kind, &fields)
+        && !sink.on_reply(&reply)
+    {
+        return;
     }
     let delivered = match (fields.fault, kind) {
         (Some(fault), _) => Err(fault),

@@ -114,6 +114,11 @@ pub struct Subscriptions {
     to_snapshot: VecDeque<TokenId>,
     to_list: bool,
     outstanding: HashMap<TokenId, Outstanding, FixedState>,
+    /// The last command before each addition. A snapshot requested by it or by an earlier one may be from before the
+    /// addition: changes were missed since.
+    added_after: HashMap<TokenId, u64, FixedState>,
+    /// The same for all markets: the last command before the subscription began.
+    begun_after: u64,
     /// No command is sent before this time.
     not_before_ns: u64,
     /// Pause after the next rate-limit response.
@@ -143,6 +148,8 @@ impl Subscriptions {
             to_snapshot: VecDeque::new(),
             to_list: false,
             outstanding: HashMap::default(),
+            added_after: HashMap::default(),
+            begun_after: 0,
             not_before_ns: 0,
             pause_ns: COMMAND_PAUSE_NS,
             last_input_ns: 0,
@@ -162,6 +169,8 @@ impl Subscriptions {
         self.to_snapshot.clear();
         self.to_list = false;
         self.outstanding.clear();
+        self.added_after.clear();
+        self.begun_after = self.last_id;
         self.to_add = tokens.iter().copied().collect();
         self.pause_ns = COMMAND_PAUSE_NS;
     }
@@ -439,12 +448,14 @@ impl SubscriptionProtocol for Subscriptions {
     fn add(&mut self, tokens: &[TokenId]) {
         self.to_delete.retain(|token| !tokens.contains(token));
         self.drop_repetitions(tokens);
+        self.added_after.extend(tokens.iter().map(|token| (*token, self.last_id)));
         self.to_add.extend(tokens);
     }
 
     fn delete(&mut self, tokens: &[TokenId]) {
         for token in tokens {
             self.outstanding.remove(token);
+            self.added_after.remove(token);
         }
         self.to_add.retain(|token| !tokens.contains(token));
         self.to_snapshot.retain(|token| !tokens.contains(token));
@@ -551,7 +562,7 @@ impl SubscriptionProtocol for Subscriptions {
         true
     }
 
-    fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) {
+    fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) -> bool {
         self.last_input_ns = now_ns;
         match *reply {
             Reply::Subscribed { id, sid, .. } => {
@@ -570,7 +581,13 @@ impl SubscriptionProtocol for Subscriptions {
             }
             Reply::Unsubscribed { id, .. } => _ = self.take(id),
             Reply::Snapshot { id, market } => {
-                if let Some(token) = TokenId::new(market) {
+                let token = TokenId::new(market);
+                let added_after = token.and_then(|token| self.added_after.get(&token).copied());
+                let since = added_after.unwrap_or(0).max(self.begun_after);
+                let follows = id.is_none_or(|id| id > since);
+                if let Some(token) = token
+                    && follows
+                {
                     self.outstanding.remove(&token);
                 }
                 // A snapshot may be the only response (kalshi/protocol.md, 2.4).
@@ -580,9 +597,11 @@ impl SubscriptionProtocol for Subscriptions {
                 {
                     self.take(id);
                 }
+                return follows;
             }
             Reply::Error { id, sid, code, .. } => self.on_error(id, sid, code, now_ns),
         }
+        true
     }
 
     /// Valid data arrived.

@@ -297,7 +297,7 @@ impl Sink for Client {
         true
     }
 
-    fn on_reply(&mut self, reply: &Reply<'_>) {
+    fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
         match *reply {
             Reply::Subscribed { sid, .. } => {
                 let sid = sid.unwrap();
@@ -309,6 +309,7 @@ impl Sink for Client {
             Reply::Error { .. } => self.errors += 1,
             Reply::Ok { .. } | Reply::Snapshot { .. } => {}
         }
+        true
     }
 
     fn on_event(&mut self, event: &Event<'_>) {

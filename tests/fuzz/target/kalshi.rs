@@ -84,10 +84,8 @@ impl Sink for Log {
     fn on_lost(&mut self) {
         self.lost = true;
     }
-    fn on_reply(&mut self, reply: &Reply<'_>) {
-        if let Some(subscription) = &mut self.subscription {
-            subscription.on_reply(reply, 1);
-        }
+    fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
+        self.subscription.as_mut().is_none_or(|subscription| subscription.on_reply(reply, 1))
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
         self.bad_frame |= matches!(notice, DecodeNotice::BadFrame { .. });

@@ -28,6 +28,8 @@ pub(super) struct Follower {
     pub(super) first: HashMap<String, [BTreeMap<u64, u64>; 2]>,
     /// The last number of each subscription.
     numbers: HashMap<u64, u64>,
+    /// The last ticker of each market.
+    pub(super) tickers: HashMap<String, Value>,
     kinds: HashMap<String, usize>,
     /// The last message of each `id`.
     answers: HashMap<u64, Value>,
@@ -57,6 +59,7 @@ impl Follower {
             books: HashMap::new(),
             first: HashMap::new(),
             numbers: HashMap::new(),
+            tickers: HashMap::new(),
             kinds: HashMap::new(),
             answers: HashMap::new(),
             closed: None,
@@ -129,6 +132,7 @@ impl Follower {
                 self.first.entry(ticker()).or_insert_with(|| book.clone());
                 self.books.insert(ticker(), book);
             }
+            "ticker" => _ = self.tickers.insert(ticker(), body.clone()),
             "orderbook_delta" => {
                 let book = self.books.get_mut(&ticker()).expect("a snapshot comes first");
                 let side = &mut book[usize::from(body["side"] == "no")];

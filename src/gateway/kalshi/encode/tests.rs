@@ -147,12 +147,19 @@ fn a_trade_and_a_ticker_have_every_field_of_strict_clients() {
     );
     let mut book = replica(&[level(450_000, 300_000_000)], &[level(530_000, 150_000_000)]);
     book.facts.last_trade = Some(Price(480_000));
+    let quantity = |contracts: u64| Quantity(contracts * 1_000_000);
+    book.traded = Traded {
+        volume: quantity(33_896),
+        open_interest: quantity(20_422),
+        last_quantity: quantity(25),
+        timestamp_ms: 0,
+    };
     let show =
         |book: &Replica, is_trusted| text(|out| ticker(out, book, &Top::new(book, is_trusted)));
     let expect = |prices: [&str; 5], end: &str| {
         let [last, bid, ask, bids, asks] = prices;
         golden(&format!(
-            r#"{IDS},"price_dollars":"{last}","yes_bid_dollars":"{bid}","yes_ask_dollars":"{ask}","volume_fp":"0.00","open_interest_fp":"0.00","dollar_volume":0,"dollar_open_interest":0,"yes_bid_size_fp":"{bids}","yes_ask_size_fp":"{asks}","last_trade_size_fp":"0.00",{end}}}"#
+            r#"{IDS},"price_dollars":"{last}","yes_bid_dollars":"{bid}","yes_ask_dollars":"{ask}","volume_fp":"33896.00","open_interest_fp":"20422.00","dollar_volume":16948,"dollar_open_interest":10211,"yes_bid_size_fp":"{bids}","yes_ask_size_fp":"{asks}","last_trade_size_fp":"25.00",{end}}}"#
         ))
     };
     let time = r#""ts":1786085188,"ts_ms":1786085188978,"time":"2026-08-07T06:46:28.978Z""#;

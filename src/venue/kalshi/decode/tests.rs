@@ -44,8 +44,9 @@ impl Sink for Seen {
         self.lines.push(format!("{update:?}"));
     }
 
-    fn on_reply(&mut self, reply: &Reply<'_>) {
+    fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
         self.lines.push(format!("{reply:?}"));
+        true
     }
 
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {

@@ -398,8 +398,36 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
     assert_eq!(subscriptions.poll_action(1, &markets), None);
 }
 
-/// Simulation seed 60093: every later message counted as one of another subscription, and every book was requested
-/// again and again.
+/// Simulation seed 100176: the response made the book live, and what changed before the addition was missing in it.
+#[test]
+fn a_snapshot_requested_before_its_market_was_added_again_is_not_taken() {
+    let markets = tokens(0..2);
+    let mut subscriptions = begun(&markets);
+    all(&mut subscriptions, 0);
+    subscribed(&mut subscriptions, 1);
+    snapshots(&mut subscriptions, &markets, None);
+    subscriptions.ask(&markets);
+    assert!(all(&mut subscriptions, SECOND)[0].contains("get_snapshot"));
+    subscriptions.delete(&markets[..1]);
+    all(&mut subscriptions, SECOND);
+    subscriptions.on_reply(&Reply::Ok { id: Some(3), sid: Some(1) }, SECOND);
+    subscriptions.add(&markets[..1]);
+    assert!(all(&mut subscriptions, SECOND)[0].contains("add_markets"));
+    let mut takes = |id, market: usize| {
+        let market = markets[market].as_str();
+        subscriptions.on_reply(&Reply::Snapshot { id, market }, SECOND)
+    };
+    assert!(!takes(Some(2), 0), "the request is older than the addition");
+    assert!(takes(Some(2), 1));
+    assert!(takes(None, 0), "its own");
+    assert!(takes(Some(5), 0));
+    // What was requested from a subscription that has ended.
+    subscriptions.restart(&markets);
+    let market = markets[1].as_str();
+    assert!(!subscriptions.on_reply(&Reply::Snapshot { id: Some(4), market }, SECOND));
+    assert!(subscriptions.on_reply(&Reply::Snapshot { id: Some(5), market }, SECOND));
+}
+
 #[test]
 fn a_repeated_request_for_snapshots_names_no_market_that_was_deleted_since() {
     let markets = tokens(0..3);
@@ -423,6 +451,8 @@ fn a_repeated_request_for_snapshots_names_no_market_that_was_deleted_since() {
     assert!(!all(&mut subscriptions, 8 * SECOND).join(" ").contains("get_snapshot"));
 }
 
+/// Simulation seed 60093: every later message counted as one of another subscription, and every book was requested
+/// again and again.
 #[test]
 fn a_subscription_whose_acknowledgement_is_lost_is_ours_once_a_response_names_it() {
     let markets = tokens(0..3);

@@ -1,10 +1,6 @@
 //! Replays for the clients of a gateway: each has a range of the recording, two threads, and ends with its client.
 //!
 //! Runs on:  serve core (starts one), plain threads. Bounds: `--replays` at once.
-use super::expected;
-use super::feed::{FeedLinks, feed};
-use super::plan::{Plan, Speed, parse_time};
-use super::records::{Content, RawRecord, Recording};
 use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_UPDATES_DEPTH, UPDATE_REQUESTS_DEPTH};
 use crate::base::time::SECOND_NS;
 use crate::capture::index;
@@ -18,6 +14,9 @@ use crate::io::wake::{Sleeper, TaskWaker};
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
 use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::link::shard_updates::UpdateLink;
+use crate::replay::feed::{FeedLinks, feed};
+use crate::replay::plan::{Plan, Speed, parse_time};
+use crate::replay::{Content, RawRecord, Recording, ReplayError, expected};
 use crate::ring::{Consumer, Producer, ring};
 use crate::serve::gateway::{GatewayLinks, ShardUpdates};
 use crate::serve::parts::Part;
@@ -53,11 +52,6 @@ impl Recorded {
     /// # Errors
     /// A file cannot be read.
     pub fn open(recording: Recording) -> Result<(Self, Vec<String>), String> {
-        for source in &recording.files {
-            if file::look(source)?.len.is_none() {
-                return Err(format!("{source} can be read only once: save it to a file first"));
-            }
-        }
         let plan = Plan::new(recording.files.clone(), 1, 1, Speed::Max, None)?;
         let missing = expected::missing(&plan.of(recording.feed)).failures;
         let last_ns = recording.files.last().and_then(last_time);
@@ -210,6 +204,11 @@ impl Sessions {
         Self { recorded, defaults, settings, running, most, logged }
     }
 
+    /// Logs faults of the files; not again when a replay finds them.
+    pub fn log(&self, faults: &[String]) {
+        faults.iter().for_each(|line| log(&self.logged, line));
+    }
+
     /// Counts a replay that begins.
     pub(super) fn begin(&self) -> Result<Running, NoReplay> {
         let most = self.most;
@@ -294,7 +293,7 @@ impl Sessions {
                     faults.iter().for_each(|line| log(&logged, line));
                     ending.gate.set_end(ReplayEnd::Complete);
                 }
-                Err(super::ReplayError::Input(line) | super::ReplayError::Usage(line)) => {
+                Err(ReplayError::Input(line) | ReplayError::Usage(line)) => {
                     log(&logged, &line);
                 }
             }

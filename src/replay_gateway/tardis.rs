@@ -1,11 +1,7 @@
 //! Replays for the tardis interface: raw messages, or books through the shard's code to normalized messages.
 //!
 //! Runs on:  plain threads of each replay; they wait for its client. Bounds: `TARDIS_PARTS_DEPTH` parts in transit.
-use super::plan::Speed;
-use super::records::{Content, RawRecord};
-use super::run::run_with;
 use super::sessions::{Recorded, Running, Sessions, log};
-use super::{Plan, ReplayError};
 use crate::base::id::{TokenId, TradeId};
 use crate::base::limits::{
     CAPTURE_DISORDER_NS, DECODE_STACK_BYTES, TARDIS_PART_BYTES, TARDIS_PARTS_DEPTH,
@@ -13,12 +9,14 @@ use crate::base::limits::{
 use crate::gateway::tardis::options::Options;
 use crate::gateway::tardis::raw::{Form, RawOptions};
 use crate::gateway::tardis::{Messages, Session};
-use crate::gateway::{Replica, StalePolicy};
+use crate::gateway::{Replica, StalePolicy, Traded};
 use crate::io::executor::no_thread;
 use crate::io::wake::TaskWaker;
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::{Book, BookState};
 use crate::market::event::Trade;
+use crate::replay::plan::{Plan, Speed};
+use crate::replay::{Content, RawRecord, ReplayError, run_with};
 use crate::serve::parts::{self, Part};
 use crate::serve::replays::{NoReplay, Reading};
 use crate::shard::publish::{BookView, Change, Handler};
@@ -248,6 +246,7 @@ impl RecordedBook {
             book: Book::default(),
             version: 0,
             read_wall_ns: view.read_wall_ns,
+            traded: Traded::default(),
         };
         Self { replica, has_begun: false, is_shown: false }
     }
