@@ -422,6 +422,11 @@ fn the_runtime_is_not_tokio() {
     report(&tracked().iter().flat_map(rules::lock).collect::<Vec<_>>());
 }
 
+#[test]
+fn the_guided_fuzzer_has_the_packages_of_its_targets() {
+    report(&rules::guided_packages(&tracked()));
+}
+
 fn report(breaches: &[Breach]) {
     let lines: Vec<String> = breaches.iter().map(ToString::to_string).collect();
     assert!(lines.is_empty(), "{} breaches\n{}\n", lines.len(), lines.join("\n"));

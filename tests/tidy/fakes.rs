@@ -279,3 +279,14 @@ fn paths_are_resolved() {
     assert_eq!(found[..4], wanted);
     assert_eq!(found[4], (5, "std::h".to_owned()));
 }
+
+#[test]
+fn a_package_that_the_guided_fuzzer_lacks_is_reported() {
+    let manifest =
+        Source::new("tests/fuzz/guided/Cargo.toml", "[dependencies]\nserde_json = \"1\"\n");
+    let text = "//! A.\nuse serde_json::Value;\nuse sonic_rs::{Value, from_str};\nuse std::fmt;\n";
+    let target = Source::new("tests/fuzz/target/kalshi.rs", text);
+    let breaches = rules::guided_packages(&[manifest, target]);
+    let wanted = "tests/fuzz/target/kalshi.rs:3: tests/fuzz/guided/Cargo.toml has no sonic-rs";
+    assert_eq!(printed(&breaches), [wanted]);
+}

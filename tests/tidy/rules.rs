@@ -259,3 +259,24 @@ pub(crate) fn lock(source: &Source) -> Vec<Breach> {
     }
     breaches
 }
+
+/// The crate of the guided fuzzer is not built here: its manifest has every package that a fuzz target uses.
+pub(crate) fn guided_packages(sources: &[Source]) -> Vec<Breach> {
+    const MANIFEST: &str = "tests/fuzz/guided/Cargo.toml";
+    let manifest = sources.iter().find(|source| source.file == MANIFEST);
+    let manifest = manifest.map_or("", |source| source.text.as_str());
+    let has =
+        |package: &str| manifest.lines().any(|line| line.starts_with(&format!("{package} =")));
+    let targets = sources.iter().filter(|source| source.file.starts_with("tests/fuzz/target/"));
+    let used = targets.flat_map(|source| {
+        source.text.lines().enumerate().filter_map(move |(number, line)| {
+            let name =
+                line.trim_start().strip_prefix("use ")?.split(&[':', ';', ' '][..]).next()?;
+            let package = name.replace('_', "-");
+            let of_package = !["std", "core", "crate", "super", "self"].contains(&name);
+            (of_package && !has(name) && !has(&package))
+                .then(|| source.breach(number + 1, format!("{MANIFEST} has no {package}")))
+        })
+    });
+    used.collect()
+}
