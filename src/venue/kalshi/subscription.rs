@@ -26,8 +26,6 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Window over which resubscriptions are counted.
 const RESUBSCRIBE_WINDOW_NS: u64 = 60 * SECOND_NS;
-/// A requested snapshot that has not arrived for so long is lost.
-const REQUEST_LOST_NS: u64 = 60 * SECOND_NS;
 
 /// A command, stored while it may have to be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,26 +44,6 @@ impl Command {
             Self::List => false,
         }
     }
-
-    /// Markets whose snapshots it requests.
-    fn snapshots(&self) -> &[TokenId] {
-        match self {
-            Self::Subscribe(tokens) | Self::Update(Update::Add | Update::Snapshot, tokens) => {
-                tokens
-            }
-            Self::Update(Update::Delete, _) | Self::List => &[],
-        }
-    }
-}
-
-/// A market that was added while snapshots requested before were awaited: they may be from before the addition, and
-/// changes were missed since.
-#[derive(Clone, Copy, Debug)]
-struct Addition {
-    /// The last command before it.
-    after: u64,
-    /// Snapshots requested before it that have not arrived; `None` until the addition is sent.
-    earlier: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -118,7 +96,7 @@ const fn class(code: u64) -> Class {
 }
 
 /// Commands and responses of one connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Subscriptions {
     channel: Channel,
     last_id: u64,
@@ -136,12 +114,10 @@ pub struct Subscriptions {
     to_snapshot: VecDeque<TokenId>,
     to_list: bool,
     outstanding: HashMap<TokenId, Outstanding, FixedState>,
-    /// Snapshots that commands of this session requested and that have not arrived: their number, and the time of the
-    /// last command.
-    requested: HashMap<TokenId, (u32, u64), FixedState>,
-    /// Markets that were added while snapshots requested before were awaited.
-    additions: HashMap<TokenId, Addition, FixedState>,
-    /// The last command before the subscription began.
+    /// The last command before each addition. A snapshot requested by it or by an earlier one may be from before the
+    /// addition: changes were missed since.
+    added_after: HashMap<TokenId, u64, FixedState>,
+    /// The same for all markets: the last command before the subscription began.
     begun_after: u64,
     /// No command is sent before this time.
     not_before_ns: u64,
@@ -172,8 +148,7 @@ impl Subscriptions {
             to_snapshot: VecDeque::new(),
             to_list: false,
             outstanding: HashMap::default(),
-            requested: HashMap::default(),
-            additions: HashMap::default(),
+            added_after: HashMap::default(),
             begun_after: 0,
             not_before_ns: 0,
             pause_ns: COMMAND_PAUSE_NS,
@@ -194,8 +169,7 @@ impl Subscriptions {
         self.to_snapshot.clear();
         self.to_list = false;
         self.outstanding.clear();
-        self.requested.clear();
-        self.additions.clear();
+        self.added_after.clear();
         self.begun_after = self.last_id;
         self.to_add = tokens.iter().copied().collect();
         self.pause_ns = COMMAND_PAUSE_NS;
@@ -314,47 +288,6 @@ impl Subscriptions {
         Some(Command::Update(Update::Snapshot, tickers))
     }
 
-    /// A command that requests snapshots is sent.
-    fn note_requests(&mut self, command: &Command, now_ns: u64) {
-        let adds = !matches!(command, Command::Update(Update::Snapshot, _));
-        for token in command.snapshots() {
-            let (count, last_ns) = self.requested.entry(*token).or_default();
-            // What did not arrive for so long is lost.
-            let earlier = if *last_ns + REQUEST_LOST_NS > now_ns { *count } else { 0 };
-            (*count, *last_ns) = (earlier + 1, now_ns);
-            if adds && let Some(addition) = self.additions.get_mut(token) {
-                addition.earlier.get_or_insert(earlier);
-            }
-        }
-    }
-
-    /// A requested snapshot has arrived, or will not.
-    fn forget_request(&mut self, token: &TokenId) {
-        if let Some((count, _)) = self.requested.get_mut(token) {
-            *count -= 1;
-            if *count == 0 {
-                self.requested.remove(token);
-            }
-        }
-    }
-
-    /// Whether a snapshot is from after its market was added. Of those without an id as many are not taken as were
-    /// requested before: their order is undefined.
-    fn takes_snapshot(&mut self, token: TokenId, id: Option<u64>) -> bool {
-        self.forget_request(&token);
-        if id.is_some_and(|id| id <= self.begun_after) {
-            return false;
-        }
-        let Some(Addition { after, earlier }) = self.additions.get_mut(&token) else { return true };
-        let takes = id.map_or(*earlier == Some(0), |id| id > *after);
-        if takes {
-            self.additions.remove(&token);
-        } else if let Some(earlier) = earlier {
-            *earlier = earlier.saturating_sub(1);
-        }
-        takes
-    }
-
     fn take(&mut self, id: Option<u64>) -> Option<Pending> {
         self.pending.remove(&id?)
     }
@@ -379,9 +312,6 @@ impl Subscriptions {
     fn on_error(&mut self, id: Option<u64>, sid: Option<u64>, code: u64, now_ns: u64) {
         self.counts.errors += 1;
         let pending = self.take(id);
-        if let Some(Pending { command, .. }) = &pending {
-            command.snapshots().iter().for_each(|token| self.forget_request(token));
-        }
         match (class(code), pending) {
             (Class::Resubscribe, pending) => {
                 // Our `sid` is unknown until `subscribed` arrives; an error of any `sid` but the ended one is then
@@ -518,16 +448,14 @@ impl SubscriptionProtocol for Subscriptions {
     fn add(&mut self, tokens: &[TokenId]) {
         self.to_delete.retain(|token| !tokens.contains(token));
         self.drop_repetitions(tokens);
-        for token in tokens.iter().filter(|token| self.requested.contains_key(token)) {
-            self.additions.insert(*token, Addition { after: self.last_id, earlier: None });
-        }
+        self.added_after.extend(tokens.iter().map(|token| (*token, self.last_id)));
         self.to_add.extend(tokens);
     }
 
     fn delete(&mut self, tokens: &[TokenId]) {
         for token in tokens {
             self.outstanding.remove(token);
-            self.additions.remove(token);
+            self.added_after.remove(token);
         }
         self.to_add.retain(|token| !tokens.contains(token));
         self.to_snapshot.retain(|token| !tokens.contains(token));
@@ -598,7 +526,6 @@ impl SubscriptionProtocol for Subscriptions {
                         .or_insert(Outstanding { requested_ns: 0, tries: 0 });
                     outstanding.requested_ns = now_ns;
                 }
-                self.note_requests(&command, now_ns);
             }
             Command::Update(Update::Delete, _) | Command::List => {}
         }
@@ -655,7 +582,9 @@ impl SubscriptionProtocol for Subscriptions {
             Reply::Unsubscribed { id, .. } => _ = self.take(id),
             Reply::Snapshot { id, market } => {
                 let token = TokenId::new(market);
-                let follows = token.is_none_or(|token| self.takes_snapshot(token, id));
+                let added_after = token.and_then(|token| self.added_after.get(&token).copied());
+                let since = added_after.unwrap_or(0).max(self.begun_after);
+                let follows = id.is_none_or(|id| id > since);
                 if let Some(token) = token
                     && follows
                 {
