@@ -17,6 +17,8 @@ pub(super) struct Group {
     pub(super) queued: bool,
     /// The book's snapshot was ahead of the host's clock when it was read.
     pub(super) is_ahead: bool,
+    /// Messages of the book may have been lost since it was asked for over REST; here for its size.
+    pub(super) has_lost: bool,
     /// The best prices are those of a ticker, at the end of this millisecond; 0 for none.
     claim_ms: u64,
     /// The book changed more than once in the millisecond of its last message; for relative changes only.
@@ -74,7 +76,8 @@ impl Group {
 
     /// Discards what waits for a comparison, and the failures before it.
     pub(super) fn forget(&mut self) {
-        *self = Self { queued: self.queued, is_ahead: self.is_ahead, ..Self::default() };
+        let Self { queued, is_ahead, has_lost, .. } = *self;
+        *self = Self { queued, is_ahead, has_lost, ..Self::default() };
     }
 
     /// Whether best prices are to be compared at the end of the group.

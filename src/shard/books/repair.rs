@@ -20,7 +20,7 @@ impl<H: Handler> Books<H> {
     ) {
         for token in tokens {
             let Some(index) = self.find(token.as_str()) else { continue };
-            let slot = &self.store.slots[index];
+            let slot = &mut self.store.slots[index];
             if slot.connection == connection
                 && slot.state != BookState::Live
                 && self.repairer.ask(index, slot, now_ns)
@@ -40,9 +40,9 @@ impl<H: Handler> Books<H> {
     /// A book was asked for, as captured: its changes from now on are kept for the answer.
     pub fn on_asked(&mut self, token: &TokenId, now_ns: u64) {
         let Some(index) = self.find(token.as_str()) else { return };
-        let slot = &self.store.slots[index];
+        let slot = &mut self.store.slots[index];
         if slot.state != BookState::Live {
-            self.repairer.ask(index, slot, now_ns);
+            self.repairer.on_asked(index, slot, now_ns);
         }
     }
 

@@ -6,12 +6,15 @@
 //! A book that is not live and whose snapshot does not come is asked for over REST. What changes
 //! from the moment of asking is kept; the answer replaces the book, and of what was kept all that is not
 //! older than the answer is applied again. That is right because sizes are absolute. An answer
-//! older than what was known at the asking is a stale one: it is asked for again.
+//! older than what was known at the asking is a stale one: it is asked for again. So is one to a question from before
+//! messages of the book were lost, or its connection was.
 use super::slots::Slot;
 use super::times::VenueTimes;
 use crate::base::condition;
 use crate::base::id::BookIndex;
-use crate::base::limits::{REPAIR_CHANGES_MAX, REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS};
+use crate::base::limits::{
+    REPAIR_CHANGES_MAX, REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS, REST_TIMEOUT_NS,
+};
 use crate::counter::shard::RepairCounts;
 use crate::market::book::{Book, summary::Summary};
 use crate::market::event::{ChangeSpan, Snapshot};
@@ -28,8 +31,17 @@ struct Repair {
     changes: Vec<TimedChange>,
     /// Changes were lost for lack of room: the answer on its way cannot be used.
     lossy: bool,
+    asked_ns: u64,
     next_ask_ns: u64,
     timeout_ns: u64,
+}
+
+impl Repair {
+    fn is_due(&self, slot: &Slot, now_ns: u64) -> bool {
+        // An answer to the question before the loss would pass for one to the next.
+        let awaited = slot.group.has_lost && now_ns < self.asked_ns + REST_TIMEOUT_NS;
+        now_ns >= self.next_ask_ns && !awaited
+    }
 }
 
 /// The books that were asked for.
@@ -60,26 +72,33 @@ impl Repairer {
         }
     }
 
-    /// Whether a book is to be asked for now; each time the pause until the next doubles.
-    pub(super) fn ask(&mut self, index: BookIndex, slot: &Slot, now_ns: u64) -> bool {
+    /// Asks for a book, if it is to be asked for now.
+    pub(super) fn ask(&mut self, index: BookIndex, slot: &mut Slot, now_ns: u64) -> bool {
+        let due = self.open.get(&index).is_none_or(|repair| repair.is_due(slot, now_ns));
+        if due {
+            self.on_asked(index, slot, now_ns);
+        }
+        due
+    }
+
+    /// A book is asked for; each time the pause until the next doubles.
+    pub(super) fn on_asked(&mut self, index: BookIndex, slot: &mut Slot, now_ns: u64) {
         let repair = self.open.entry(index).or_insert_with(|| Repair {
             seen_ms: slot.facts.timestamp_ms,
             changes: Vec::new(),
             lossy: false,
+            asked_ns: 0,
             next_ask_ns: 0,
             timeout_ns: REPAIR_RETRY_MIN_NS,
         });
-        if now_ns < repair.next_ask_ns {
-            return false;
-        }
-        if repair.lossy {
+        if std::mem::take(&mut slot.group.has_lost) || repair.lossy {
             repair.changes.clear();
             (repair.seen_ms, repair.lossy) = (slot.facts.timestamp_ms, false);
         }
+        repair.asked_ns = now_ns;
         repair.next_ask_ns = now_ns + repair.timeout_ns;
         repair.timeout_ns = (2 * repair.timeout_ns).min(REPAIR_RETRY_MAX_NS);
         self.counts.asked += 1;
-        true
     }
 
     /// The question did not go out: the book is asked for again at the next check.
@@ -102,7 +121,7 @@ impl Repairer {
         let repair = self.open.get(&index)?;
         // A time that has not come is no evidence of what is old.
         let is_old = event.timestamp_ms < repair.seen_ms && times.has_come(repair.seen_ms, wall_ns);
-        if repair.lossy || is_old {
+        if repair.lossy || slot.group.has_lost || is_old {
             self.counts.answers_old += 1;
             return None;
         }

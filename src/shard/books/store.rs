@@ -367,8 +367,9 @@ impl<H: Handler> Store<H> {
         }
     }
 
-    /// Makes a book stale if it is live.
+    /// Makes a book stale if it is live; what it was asked for before is no answer any more.
     pub(super) fn set_stale(&mut self, index: BookIndex, why: StaleReason, since_wall_ns: u64) {
+        self.slots[index].group.has_lost = true;
         if self.slots[index].state == BookState::Live {
             self.set_state(index, BookState::Stale { why, since_wall_ns }, since_wall_ns);
         }

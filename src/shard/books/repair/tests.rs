@@ -1,7 +1,7 @@
 //! Books that REST repairs, and books that it proves to be behind.
 use super::*;
 use crate::base::id::{MarketId, ShardId};
-use crate::base::limits::{AUDIT_TIMEOUT_NS, REPAIR_CHANGES_MAX};
+use crate::base::limits::{AUDIT_TIMEOUT_NS, REPAIR_CHANGES_MAX, REST_TIMEOUT_NS};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::shard::books::Admission;
@@ -113,6 +113,34 @@ fn an_answer_older_than_what_was_known_at_the_asking_is_not_used() {
     rest(&mut intake, &book(11, 90, &[("0.1", "9")]), at(11_100));
     assert_eq!(shown(&intake, 11), "live 0.1x9");
     assert_eq!(check(&mut intake, &[11], 99_000), 0);
+}
+
+/// Simulation seed 105828: the answer came while the connection was down, and what changed until it was up again was
+/// missing in a live book.
+#[test]
+fn an_answer_to_a_question_from_before_messages_were_lost_is_not_used() {
+    type Loss = fn(&mut Intake<(), StillClock>);
+    let losses: [Loss; 2] = [
+        |intake| _ = intake.books.set_connection_stale(HERE, StaleReason::Disconnected, 1),
+        // A message of the book that cannot be read.
+        |intake| feed(intake, &change(11, 92, "x", "9")),
+    ];
+    for loss in losses {
+        let mut intake = intake(&[11]);
+        feed(&mut intake, &change(11, 90, "0.1", "9"));
+        assert_eq!(check(&mut intake, &[11], 5_000), 1);
+        loss(&mut intake);
+        let answer = book(11, 90, &[("0.1", "9")]);
+        rest(&mut intake, &answer, at(5_100));
+        assert_eq!(shown(&intake, 11), "awaiting_snapshot ");
+        // An answer to that question may still be on its way.
+        let lost_ms = 5_000 + REST_TIMEOUT_NS / MILLISECOND_NS;
+        assert_eq!(check(&mut intake, &[11], lost_ms - 1), 0);
+        assert_eq!(check(&mut intake, &[11], lost_ms), 1);
+        feed(&mut intake, &change(11, 95, "0.2", "2"));
+        rest(&mut intake, &answer, at(lost_ms + 100));
+        assert_eq!(shown(&intake, 11), "live 0.1x9 0.2x2");
+    }
 }
 
 #[test]

@@ -398,7 +398,7 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
     assert_eq!(subscriptions.poll_action(1, &markets), None);
 }
 
-/// Simulation seed 100176: the response made the book live, and what changed before the addition was missing in it.
+/// As in simulation seed 100176, whose venue answers without ids: the response made the book live, and what changed before the addition was missing in it.
 #[test]
 fn a_snapshot_requested_before_its_market_was_added_again_is_not_taken() {
     let markets = tokens(0..2);
