@@ -8,9 +8,11 @@ use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::{HANDOVER_AGE_NS, HANDOVER_STEP_NS};
 use crate::base::time::Now;
 use crate::counter::shard::HandoverCounts;
-use crate::market::book::BookState;
+use crate::market::book::{Book, BookState, ladder::Ladder};
 use crate::market::event::{Changes, Event};
+use crate::market::owned::OwnedEvent;
 use crate::shard::publish::Handler;
+use std::cmp::Ordering;
 
 impl<H: Handler> Books<H> {
     /// From now on both connections carry those of these tokens whose books are on `from`; they stay
@@ -106,10 +108,25 @@ impl<H: Handler> Books<H> {
         let late = switch_ns.is_some_and(|at_ns| now.mono_ns >= at_ns + HANDOVER_STEP_NS);
         let mut counts = HandoverCounts::default();
         for market in markets.values_mut().filter(|market| !market.moved) {
-            market.held_snapshots.retain(|(_, stored)| self.is_behind(&stored.event()));
+            let there = market
+                .held_snapshots
+                .extract_if(.., |(_, stored)| self.behind(&stored.event()) != Some(Ordering::Less));
+            market.reached_snapshots.extend(there.map(|(_, stored)| stored));
+            let is_there =
+                |stored: &OwnedEvent| self.behind(&stored.event()) == Some(Ordering::Equal);
+            market.reached_snapshots.retain(is_there);
             let force = late || ended.contains(&market.from);
-            let moves = switch_ns.is_some() && (force || market.is_in_step(reached));
+            let is_whole = switch_ns.is_none()
+                || market.reached_snapshots.iter().all(|stored| self.has_levels(&stored.event()));
+            let moves = switch_ns.is_some() && (force || is_whole && market.is_in_step(reached));
             let due = |read_ns: u64| moves || now.mono_ns >= read_ns + HANDOVER_AGE_NS;
+            if moves && !is_whole {
+                // The old connection may have delivered a part of the millisecond. The new one goes on from its snapshot.
+                for stored in &market.reached_snapshots {
+                    self.apply_late(&stored.event(), now.wall_ns);
+                }
+                market.boundary.clear();
+            }
             let oldest_ns = market.early.front().map(|entry| entry.read_ns);
             let overdue = market.held_snapshots.iter().any(|(read_ns, _)| due(*read_ns));
             if overdue || oldest_ns.is_some_and(due) {
@@ -153,11 +170,24 @@ impl<H: Handler> Books<H> {
         handover.counts.markets += counts.markets;
     }
 
-    /// Whether a book has not come as far as this snapshot.
-    fn is_behind(&self, event: &Event<'_>) -> bool {
-        let Event::Snapshot(snapshot) = event else { return false };
-        let slot = self.store.slot(snapshot.token);
-        slot.is_some_and(|slot| slot.facts.timestamp_ms < snapshot.timestamp_ms)
+    /// How far a book has come, compared with a snapshot.
+    fn behind(&self, event: &Event<'_>) -> Option<Ordering> {
+        let Event::Snapshot(snapshot) = event else { return None };
+        let slot = self.store.slot(snapshot.token)?;
+        Some(slot.facts.timestamp_ms.cmp(&snapshot.timestamp_ms))
+    }
+
+    /// Whether a book has the levels of a snapshot, or is not live.
+    fn has_levels(&self, event: &Event<'_>) -> bool {
+        let Event::Snapshot(snapshot) = event else { return true };
+        let Some(slot) = self.store.slot(snapshot.token) else { return true };
+        let mut book = Book::default();
+        let replaced = book.replace(snapshot.bids, snapshot.asks);
+        let is_equal = |a: &Ladder, b: &Ladder| a.levels().eq(b.levels());
+        slot.state != BookState::Live
+            || replaced.is_ok()
+                && is_equal(&book.bids, &slot.book.bids)
+                && is_equal(&book.asks, &slot.book.asks)
     }
 
     /// Applies what only the new connection delivered, to those books that are not past it: one

@@ -72,6 +72,9 @@ pub(super) struct MarketMatcher {
     /// Snapshots of the new connection that were newer than the book, and when they were read: the old one may
     /// never deliver what was before them.
     pub(super) held_snapshots: Vec<(u64, OwnedEvent)>,
+    /// Those of them whose millisecond the book has reached since, perhaps not its last message. Once both have
+    /// delivered a message that the new one sent after its snapshots, the old one has delivered what is in them.
+    pub(super) reached_snapshots: Vec<OwnedEvent>,
     /// The last messages that both have delivered: the venue may repeat one on one connection.
     matched: VecDeque<u64>,
     /// Repetitions on the new connection, skipped: not outstanding when the old one repeats them too.
@@ -113,6 +116,7 @@ impl MarketMatcher {
             outstanding: VecDeque::new(),
             boundary: Vec::new(),
             held_snapshots: Vec::new(),
+            reached_snapshots: Vec::new(),
             matched: VecDeque::new(),
             repeated: VecDeque::new(),
             applied_early: VecDeque::new(),
@@ -146,6 +150,7 @@ impl MarketMatcher {
         }
         if let Some(place) = self.early.iter().position(|entry| entry.fingerprint == fingerprint) {
             self.early.remove(place);
+            self.reached_snapshots.clear();
             counts.duplicates += 1;
             note(&mut self.matched, fingerprint);
             return Action::Apply;
@@ -188,6 +193,9 @@ impl MarketMatcher {
             self.outstanding.iter().position(|entry| entry.fingerprint == fingerprint)
         {
             self.outstanding.remove(place);
+            if self.ready {
+                self.reached_snapshots.clear();
+            }
             counts.duplicates += 1;
             note(&mut self.matched, fingerprint);
             return Action::Skip;
@@ -197,6 +205,9 @@ impl MarketMatcher {
             // In the snapshots; the old connection delivered it before they came.
             if let Some(place) = self.boundary.iter().position(|&(known, _)| known == fingerprint) {
                 self.boundary.swap_remove(place);
+                if self.ready {
+                    self.reached_snapshots.clear();
+                }
                 counts.duplicates += 1;
                 return Action::Skip;
             }

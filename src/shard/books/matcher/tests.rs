@@ -343,6 +343,31 @@ fn the_old_connection_may_end_once_the_new_one_has_its_snapshots() {
     assert_eq!(scribe.seen.values().map(Vec::len).sum::<usize>(), 30);
 }
 
+/// Simulation seed 104377: the book was taken for as far as the snapshot of the new connection.
+#[test]
+fn an_old_connection_that_ends_within_a_millisecond_leaves_no_hole() {
+    let mut venue = Venue::new(5);
+    let mut run = Run::new();
+    (0..MARKETS).for_each(|market| run.feed(OLD, &venue.dump(market)));
+    run.begin();
+    let change = |price: u32| {
+        format!(
+            r#"{{"market":"0x0","price_changes":[{{"asset_id":"11","price":"0.0{price}","size":"3","side":"BUY"}}],"timestamp":"1500","event_type":"price_change"}}"#
+        )
+    };
+    [4, 5].iter().for_each(|&price| _ = venue.books[0].insert(price, 3));
+    venue.changed_ms[0] = 1_500;
+    (0..MARKETS).for_each(|market| run.feed(NEW, &venue.dump(market)));
+    run.feed(OLD, &change(4));
+    let now = run.now();
+    assert_eq!(run.intake.books.on_disconnect(OLD, now), DisconnectOutcome::TakenOver);
+    run.assert_books(&venue);
+    // What the new one sent after its snapshot is applied again.
+    run.feed(NEW, &change(6));
+    venue.books[0].insert(6, 3);
+    run.assert_books(&venue);
+}
+
 #[test]
 fn without_its_snapshots_the_new_one_does_not_take_over() {
     let venue = Venue::new(5);
