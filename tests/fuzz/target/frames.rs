@@ -186,6 +186,11 @@ fn run(input: &[u8]) -> u64 {
     let (plan, pieces) = pieces(input);
     let close_at = if plan % 5 == 4 { usize::from(plan / 5 % 3) } else { usize::MAX };
     let (expected, got) = (alone(&pieces, close_at), engine(&pieces, close_at));
+    if matches!(got.end, Some(WebSocketError::Flood(_))) {
+        // A bound of the engine that the other implementation does not have.
+        assert!(expected.messages.starts_with(&got.messages), "{got:?} {expected:?}");
+        return behaviour(format!("{:?}", got.end));
+    }
     assert_eq!(got, expected);
     if close_at == usize::MAX {
         let (texts, end) = session(&pieces);
