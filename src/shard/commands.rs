@@ -182,7 +182,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     /// Does what the protocol of a connection wants done, and sends its messages.
     pub(super) fn poll_protocol(&mut self, slot: ConnectionSlot, now: Now) {
-        let Self { connections, intake, links, capture, .. } = self;
+        let Self { connections, intake, links, capture, unsent, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return };
         let Connection { id, tokens, protocol, transport: Some(transport), .. } = connection else {
             return;
@@ -204,8 +204,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                     }
                     refused.iter().for_each(|token| intake.books.close_on(token, slot));
                     let report = Report::Full { connection: *id, tokens: refused.into() };
-                    // If refused, they wait until control looks at what is missing.
-                    let _ = links.reports.try_send(report);
+                    // Control counts them as subscribed until it receives this.
+                    unsent.extend(links.reports.try_send(report).err());
                 }
             }
         }
