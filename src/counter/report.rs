@@ -110,8 +110,32 @@ pub struct RecycleReport {
     pub interrupted: u64,
     /// Why the last one failed.
     pub last_failure: String,
+    /// Those under way, by replacement.
+    pub replacements: Vec<ReplacementReport>,
+    /// Connections whose replacement was asked for and has not begun.
+    pub queued: Vec<u32>,
     /// The last ones, oldest first.
     pub handovers: Vec<HandoverReport>,
+}
+
+/// A replacement under way.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub struct ReplacementReport {
+    /// The connections that are replaced.
+    pub from: Vec<u32>,
+    /// Their replacement.
+    pub to: u32,
+    /// As in [`HandoverReport`].
+    pub reason: String,
+    /// `opening` (dialed), `filling` (snapshots are missing), `settling` (all are there) or `switching`.
+    pub phase: String,
+    /// When it began.
+    pub began_wall_ns: u64,
+    /// Tokens that move.
+    pub tokens: u64,
+    /// Live books whose snapshot the replacement has yet to deliver; absent while it is not known.
+    pub owing: Option<u64>,
 }
 
 impl RecycleReport {
@@ -294,6 +318,9 @@ pub struct ConnectionReport {
     pub bytes: u64,
     /// Frames or messages that could not be decoded.
     pub decode_errors: u64,
+    /// Age of its last message with a time when it was read, nanoseconds; 0 before the first. It contains the difference
+    /// of the two clocks.
+    pub lag_ns: u64,
     /// Reconnects since the start.
     pub reconnects: u64,
     /// When the present socket came up.

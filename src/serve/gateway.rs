@@ -31,6 +31,7 @@ use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_
 use futures_lite::future::or;
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::rc::Rc;
 
 /// The serve core's ends of the links for updates with one shard.
@@ -228,7 +229,14 @@ impl Gateway {
                 continue;
             }
             let wait = or(self.sleeper.wait(), self.work.wait());
-            or(or(wait, sleep(GATEWAY_TIMER_NS)), stop.wait()).await;
+            let is_unused = self.hub.borrow().is_unused();
+            let timer = async {
+                match is_unused {
+                    true => pending().await,
+                    false => sleep(GATEWAY_TIMER_NS).await,
+                }
+            };
+            or(or(wait, timer), stop.wait()).await;
         }
     }
 
@@ -446,7 +454,7 @@ impl Client {
         }
         let pump = async {
             gateway.pump(&server.stopping).await;
-            std::future::pending().await
+            pending().await
         };
         or(run, pump).await;
     }

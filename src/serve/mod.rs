@@ -11,7 +11,9 @@ pub mod client_limit;
 mod event;
 pub mod exposition;
 pub mod gateway;
+pub mod host;
 pub mod metrics;
+pub mod page;
 pub mod parts;
 pub mod proxy;
 mod query;
@@ -44,6 +46,7 @@ use exposition::ServeReport;
 use futures_lite::future::or;
 use gateway::Gateway;
 use hdrhistogram::Histogram;
+use host::HostVerdict;
 use query::Queries;
 use request::{BodyError, Head};
 use response::Response;
@@ -118,6 +121,7 @@ pub struct Server {
     counts: RefCell<ServeReport>,
     /// Of `/ws-replay`.
     sessions: step::Sessions,
+    host: HostVerdict,
 }
 
 impl std::fmt::Debug for Server {
@@ -158,6 +162,7 @@ impl Server {
         });
         Rc::new(Self {
             doors: doors.collect(),
+            host: HostVerdict::new(links.host.take()),
             gateway: links.gateway.take().map(|links| Rc::new(Gateway::new(links))),
             queries: Queries::new(links),
             timeouts,
@@ -318,6 +323,7 @@ impl Server {
                 let report = self.queries.report(answer_ns).await;
                 route::page(page, report, &self.report())
             }
+            Plan::Host => self.host.answer(self.wall_ns()).await,
             Plan::Recycle(connection) => {
                 route::recycling(self.queries.recycle(connection, answer_ns).await)
             }
