@@ -163,6 +163,11 @@ impl Gateway {
         rest::plan(site, request, self.hub.borrow().known())
     }
 
+    /// Calls `with` with the markets and the last trades that the hub knows.
+    pub(super) fn with_known<T>(&self, with: impl FnOnce(rest::Known<'_>) -> T) -> T {
+        with(self.hub.borrow().known())
+    }
+
     /// The answer to it.
     pub(super) fn answer(&self, plan: Plan, fetched: Fetched<'_>) -> Answer {
         plan.answer(fetched, self.hub.borrow().known())

@@ -12,6 +12,7 @@ mod event;
 pub mod exposition;
 pub mod gateway;
 pub mod host;
+pub mod markets;
 pub mod metrics;
 pub mod page;
 pub mod parts;
@@ -22,6 +23,7 @@ pub mod replays;
 pub mod request;
 pub mod response;
 pub mod route;
+mod search;
 mod step;
 
 pub use crate::io::listen::{BindError, Listener};
@@ -323,6 +325,9 @@ impl Server {
                 let report = self.queries.report(answer_ns).await;
                 route::page(page, report, &self.report())
             }
+            Plan::Markets(search) => self.search(&search).await,
+            Plan::Market => self.market(head).await,
+            Plan::Trades => self.trades(head),
             Plan::Host => self.host.answer(self.wall_ns()).await,
             Plan::Recycle(connection) => {
                 route::recycling(self.queries.recycle(connection, answer_ns).await)

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
 use super::exposition::{self, ServeReport};
+use super::markets::Search;
 use super::page as web_page;
 use super::request::{BodyError, Head, HeadError, Method, Sender};
 use super::response::Response;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Every path with a description.
-pub const PATHS: [(&str, &str); 10] = [
+pub const PATHS: [(&str, &str); 13] = [
     ("/", "the web page"),
     ("/health", "200 if the engine is healthy, otherwise 503 with reasons"),
     ("/stats", "all counters as JSON"),
@@ -27,6 +28,9 @@ pub const PATHS: [(&str, &str); 10] = [
         "/book?token_id=",
         "one order book in the shape of the venue's REST interface; &outcome=no mirrors a book in YES terms",
     ),
+    ("/markets?q=", "followed markets: search and filters, in pages"),
+    ("/market?token_id=", "one market with the states of its books"),
+    ("/trades?token_id=", "its last trades in memory"),
     ("/v1/stream", "WebSocket: updates of the books that its client names"),
     ("/host", "settings of the host with their remedies, as ringbook doctor judges them"),
     ("/conditions", "every condition of /health with its remedy"),
@@ -50,6 +54,12 @@ pub enum Plan {
     },
     /// The verdict on the host.
     Host,
+    /// Markets of the catalog.
+    Markets(Search),
+    /// The market that the request names, with the states of its books.
+    Market,
+    /// The last trades of the market that the request names.
+    Trades,
     /// A connection to replace.
     Recycle(ConnectionId),
 }
@@ -84,6 +94,9 @@ pub fn name(head: &Head) -> &'static str {
         "/metrics" => "/metrics",
         "/book" => "/book",
         "/v1/stream" => "/v1/stream",
+        "/markets" => "/markets",
+        "/market" => "/market",
+        "/trades" => "/trades",
         "/host" => "/host",
         "/conditions" => "/conditions",
         "/counters" => "/counters",
@@ -111,6 +124,12 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
             },
             None => Plan::Response(Response::error(400, "Invalid token id")),
         },
+        "/markets" => match Search::parse(&head.query) {
+            Ok(search) => Plan::Markets(search),
+            Err(line) => Plan::Response(Response::error(400, &line)),
+        },
+        "/market" => Plan::Market,
+        "/trades" => Plan::Trades,
         "/host" => Plan::Host,
         "/conditions" => Plan::Response(web_page::conditions()),
         "/counters" => Plan::Response(web_page::counters()),

@@ -84,6 +84,8 @@ function connectionTable(ask) {
     { name: "name", title: "connection", text: (one) => one.name, sort: (one) => one.id },
     { name: "state", title: "state", state: (one) => [LEVELS[one.state] ?? "off", one.state], sort: (one) => one.state,
       tip: (one) => one.why },
+    { name: "recycle", title: "recycle", make: (_, current) => recycleCell(ask, current),
+      fill: (cell, one) => fillRecycle(cell, one) },
     number("shard", "shard", (one) => String(one.shard), (one) => one.shard),
     number("tokens", "tokens", (one) => format.count(one.tokens), (one) => one.tokens),
     number("live", "live books", (one) => format.count(one.snapshots), (one) => one.snapshots,
@@ -100,8 +102,6 @@ function connectionTable(ask) {
     number("errors", "not decoded", (one) => format.count(one.decode_errors), (one) => one.decode_errors,
       { class: "wide", mark: (one) => (one.decode_errors > 0 ? "bad-text" : "") }),
     number("reconnects", "reconnects", (one) => format.count(one.reconnects), (one) => one.reconnects),
-    { name: "recycle", title: "recycle", make: (_, current) => recycleCell(ask, current),
-      fill: (cell, one) => fillRecycle(cell, one) },
     { name: "why", title: "last error", class: "text", text: (one) => one.why, tip: (one) => one.why },
   ], { key: (one) => one.id, sort: { name: "name", descending: false }, empty: "no connection yet" });
 }

@@ -103,7 +103,7 @@ export function create(root, { stats }) {
       ["messages", format.count(sum(latest, "messages"))],
       ["frames", format.count(sum(latest, "frames"))],
       ["received", format.bytes(sum(latest, "bytes"))],
-      ["a second", now.bytes == null ? "–" : `${format.bytes(now.bytes)}/s`],
+      ["received a second", now.bytes == null ? "–" : `${format.bytes(now.bytes)}/s`],
     ]);
     const undecoded = sum(latest, "decode_errors");
     showRate(tiles.changes, rates, "updates", [

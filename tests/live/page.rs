@@ -1,0 +1,159 @@
+//! The web page and what it asks for, over HTTP.
+//!
+//! Runs on:  test threads; engine and venue are processes.
+use crate::engine::Engine;
+use crate::program::TIMEOUT;
+use crate::venue::Venue;
+use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// No market begins or ends.
+const CALM: [&str; 8] = [
+    "--rate",
+    "50",
+    "--births-per-minute",
+    "0",
+    "--resolutions-per-minute",
+    "0",
+    "--ending-soon",
+    "0",
+];
+
+/// The status of a request with these headers beside `Host`, and the answer's text.
+fn exchange(engine: &Engine, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut stream = TcpStream::connect(engine.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nContent-Length: 0\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !headers.iter().any(|(name, _)| *name == "Upgrade") {
+        request.push_str("Connection: close\r\n");
+    }
+    stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut part).unwrap();
+        bytes.extend_from_slice(&part[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // A WebSocket stays open.
+        if count == 0 || text.starts_with("HTTP/1.1 101") && text.contains("\r\n\r\n") {
+            return (text[9..12].parse().unwrap(), text);
+        }
+    }
+}
+
+#[test]
+fn the_page_is_served_with_its_policy_and_to_its_own_origin_only() {
+    let mut venue = Venue::start(&[&CALM[..], &["--markets", "20"]].concat());
+    let mut engine = Engine::start(&venue, &[]);
+    let tokens = venue.tokens().len();
+    engine.wait_live(tokens);
+    let index = engine.get("/");
+    assert_eq!(
+        (index.status, index.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
+    let mut files = vec!["/".to_owned()];
+    let mut at = 0;
+    while let Some(path) = files.get(at).cloned() {
+        let file = engine.get(&path);
+        let kind = file.header("content-type").unwrap();
+        assert_eq!(file.status, 200, "{path}");
+        let expected = match path.rsplit('.').next() {
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            _ => "text/html; charset=utf-8",
+        };
+        assert_eq!(kind, expected, "{path}");
+        let policy = file.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
+            "{policy}"
+        );
+        assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
+        for part in file.text().split('"') {
+            let named = part.replacen("./", "/page/", 1);
+            let is_file = part.starts_with("/page/") || part.starts_with("./");
+            if is_file && !files.contains(&named) {
+                files.push(named);
+            }
+        }
+        at += 1;
+    }
+    assert!(files.len() >= 8, "{files:?}");
+    for path in ["/page/", "/page/none.js", "/page/../stats", "/index.html"] {
+        assert_eq!(engine.get(path).status, 404, "{path}");
+    }
+    assert_eq!(engine.post("/page/main.js").status, 405);
+
+    for (path, key) in [("/conditions", "remedy"), ("/counters", "when_it_rises")] {
+        let list = engine.get(path).json();
+        let list = list.as_array().unwrap();
+        assert!(list.len() > 20, "{path}");
+        assert!(
+            list.iter().all(|one| one[key].as_str().is_some_and(|text| !text.is_empty())),
+            "{path}"
+        );
+    }
+    let host: Value = engine.get("/host").json();
+    assert!(
+        host["profile"].is_string() && host["settings"].as_array().unwrap().len() > 5,
+        "{host}"
+    );
+
+    let own = engine.address.to_string();
+    let other = "evil.test".to_owned();
+    let command = "/admin/recycle?connection=999";
+    let page = |host: &str| format!("http://{host}");
+    assert_eq!(
+        exchange(&engine, "POST", command, &[("Host", &own), ("Origin", &page(&own))]).0,
+        409
+    );
+    assert_eq!(
+        exchange(&engine, "POST", command, &[("Host", &own), ("Origin", &page(&other))]).0,
+        403
+    );
+    assert_eq!(
+        exchange(&engine, "POST", command, &[("Host", &other), ("Origin", &page(&other))]).0,
+        421
+    );
+    assert_eq!(exchange(&engine, "GET", "/", &[("Host", &other)]).0, 421);
+}
+
+#[test]
+fn the_stream_is_at_the_address_of_the_page() {
+    let mut venue = Venue::start(&[&CALM[..], &["--markets", "5"]].concat());
+    let mut engine = Engine::start(&venue, &[]);
+    let tokens = venue.tokens();
+    engine.wait_live(tokens.len());
+    let own = engine.address.to_string();
+    let upgrade = |origin: Option<&str>, path: &str| {
+        let mut headers = vec![
+            ("Host", own.as_str()),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        headers.extend(origin.map(|origin| ("Origin", origin)));
+        exchange(&engine, "GET", path, &headers).0
+    };
+    let page = format!("http://{own}");
+    assert_eq!(upgrade(None, "/v1/stream"), 101);
+    assert_eq!(upgrade(Some(&page), "/v1/stream"), 101);
+    assert_eq!(upgrade(Some("http://evil.test"), "/v1/stream"), 403);
+    assert_eq!(upgrade(None, "/v1/stream?kinds=none"), 400);
+    assert_eq!(upgrade(None, "/ws/market"), 404);
+    assert_eq!(engine.get("/v1/stream").status, 426);
+
+    let mut follower = crate::gateway::Follower::connect(engine.address, "/v1/stream");
+    follower.send(&serde_json::json!({ "subscribe": tokens }));
+    let begun = Instant::now();
+    while follower.books.len() < tokens.len() {
+        assert!(begun.elapsed() < TIMEOUT, "{} books", follower.books.len());
+        follower.read();
+    }
+}
