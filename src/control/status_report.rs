@@ -50,6 +50,7 @@ impl Controller {
             capture: self.reporting.capture(),
             lifecycle: self.markets.report(),
             latencies: Vec::new(),
+            buckets: Vec::new(),
             pool,
         }
     }

@@ -125,7 +125,7 @@ fold!(EngineReport {
     option: exchange trades capture;
     report: health registry pool correctness recycling lifecycle;
     // Of histograms, which a report does not hold: the supervisor adds these up.
-    derived: latencies;
+    derived: latencies buckets;
 });
 
 fold!(ExchangeReport {

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::capture::CaptureReport;
-use super::latency::LatencySummary;
+use super::latency::{LatencySummary, StageBuckets};
 use super::service::ServiceReport;
 use super::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use super::trades::TradeReport;
@@ -48,6 +48,9 @@ pub struct EngineReport {
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.
     pub latencies: Vec<LatencySummary>,
+    /// The values that they are from, for `/latency`.
+    #[serde(skip)]
+    pub buckets: Vec<StageBuckets>,
 }
 
 /// Books compared with venue-reported values, all shards together.

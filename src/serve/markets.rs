@@ -11,8 +11,8 @@ use crate::base::time::SECOND_NS;
 use crate::gateway::catalog::{Catalog, Listed};
 use crate::gateway::stream::decoded;
 use crate::link::shard_updates::TradeUpdate;
-use crate::market::book::Side;
 use crate::market::book::image::BookImage;
+use crate::market::book::{BookState, Side};
 use crate::market::info::MarketStage;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -229,16 +229,19 @@ pub(super) struct BookRow {
     read_ms: u64,
     /// Messages that changed it.
     version: u64,
+    /// When a hash of it was last right.
+    hash_right_ms: Option<u64>,
+    /// When the venue's whole book was last equal.
+    levels_right_ms: Option<u64>,
 }
 
 impl BookRow {
     pub(super) fn of(image: &BookImage) -> Self {
         let facts = &image.facts;
+        let known = |ns| (ns > 0).then(|| milliseconds(ns));
         let hash = facts.hash.as_ref().and_then(|hash| std::str::from_utf8(hash).ok());
         let since_ms = match image.state {
-            crate::market::book::BookState::Stale { since_wall_ns, .. } => {
-                Some(milliseconds(since_wall_ns))
-            }
+            BookState::Stale { since_wall_ns, .. } => Some(milliseconds(since_wall_ns)),
             _ => None,
         };
         Self {
@@ -248,6 +251,8 @@ impl BookRow {
             changed_ms: facts.timestamp_ms,
             read_ms: milliseconds(facts.updated_wall_ns),
             version: facts.updates,
+            hash_right_ms: known(image.proof.hash_wall_ns),
+            levels_right_ms: known(image.proof.levels_wall_ns),
         }
     }
 
@@ -337,5 +342,61 @@ fn json<T: Serialize>(value: &T) -> Response {
     match sonic_rs::to_vec(value) {
         Ok(body) => Response::json(200, visible_json(body)),
         Err(_) => Response::error(500, "the markets cannot be written as JSON"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_parsed_or_refused() {
+        let search = Search::parse(
+            "q=Will+it%20RAIN&venue=x&stage=opened&state=stale&order=end&skip=3&limit=500",
+        );
+        let search = search.unwrap();
+        assert_eq!(search.words, ["will", "it", "rain"]);
+        assert_eq!((search.skip(), search.limit(), search.by_end), (3, MARKETS_PAGE_MAX, true));
+        assert!(search.needs_states() && search.stage == Some(MarketStage::Opened));
+        assert_eq!(Search::parse("q=&venue=&state="), Search::parse(""));
+        assert_eq!(search.part(&[0, 1, 2, 3, 4]), [3, 4]);
+        assert_eq!(search.part(&[0, 1]), [0; 0]);
+        for bad in [
+            "stage=resolved",
+            "state=x",
+            "order=x",
+            "skip=x",
+            "limit=-1",
+            "x=1",
+            "q=%f",
+            "ends_within_s=y",
+        ] {
+            assert!(Search::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn words_are_found_in_any_case() {
+        for (text, word, is_in) in [
+            ("Will it rain?", "rain", true),
+            ("Will it RAIN?", "rain?", true),
+            ("raRAin", "rain", true),
+            ("", "a", false),
+            ("a", "", true),
+            ("rai", "rain", false),
+            ("Zürich", "zürich", true),
+        ] {
+            assert_eq!(contains(text, word), is_in, "{text} {word}");
+        }
+    }
+
+    #[test]
+    fn states_are_filtered_by_their_first_part() {
+        let wants = |state: &str, states: &[&str]| {
+            Search::parse(&format!("state={state}")).unwrap().wants_states(states)
+        };
+        assert!(wants("stale", &["live", "stale:behind"]) && !wants("stale", &["live"]));
+        assert!(wants("live", &["live", "stale:behind"]) && !wants("live", &[]));
+        assert!(wants("awaiting_snapshot", &["awaiting_snapshot"]));
     }
 }

@@ -36,6 +36,10 @@ const FILES: &[File] = files! {
     "/page/chart.js" MODULE "chart.js";
     "/page/overview.js" MODULE "overview.js";
     "/page/connections.js" MODULE "connections.js";
+    "/page/stream.js" MODULE "stream.js";
+    "/page/markets.js" MODULE "markets.js";
+    "/page/market.js" MODULE "market.js";
+    "/page/latency.js" MODULE "latency.js";
 };
 
 /// Scripts, styles and data of this server only; no frame around the page.

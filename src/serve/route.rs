@@ -9,6 +9,7 @@ use super::response::Response;
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::counter::latency::StageBuckets;
 use crate::counter::report::{EngineReport, HealthReport};
 use crate::gateway::hub::HubReport;
 use crate::gateway::stream;
@@ -19,11 +20,12 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Every path with a description.
-pub const PATHS: [(&str, &str); 13] = [
+pub const PATHS: [(&str, &str); 14] = [
     ("/", "the web page"),
     ("/health", "200 if the engine is healthy, otherwise 503 with reasons"),
     ("/stats", "all counters as JSON"),
     ("/metrics", "all counters in the OpenMetrics format"),
+    ("/latency", "the histogram of each stage since the start"),
     (
         "/book?token_id=",
         "one order book in the shape of the venue's REST interface; &outcome=no mirrors a book in YES terms",
@@ -73,6 +75,8 @@ pub enum Page {
     Stats,
     /// `/metrics`
     Metrics,
+    /// `/latency`
+    Latency,
 }
 
 /// Why another core did not answer.
@@ -92,6 +96,7 @@ pub fn name(head: &Head) -> &'static str {
         "/health" => "/health",
         "/stats" => "/stats",
         "/metrics" => "/metrics",
+        "/latency" => "/latency",
         "/book" => "/book",
         "/v1/stream" => "/v1/stream",
         "/markets" => "/markets",
@@ -116,6 +121,7 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
         "/health" => Plan::Report(Page::Health),
         "/stats" => Plan::Report(Page::Stats),
         "/metrics" => Plan::Report(Page::Metrics),
+        "/latency" => Plan::Report(Page::Latency),
         "/book" => match head.query_value("token_id").and_then(TokenId::new) {
             Some(token) => match head.query_value("outcome") {
                 None | Some("yes") => Plan::Book { token, opposite: false },
@@ -261,6 +267,18 @@ pub fn page(
                 Err(_) => Response::error(500, "the report cannot be written as JSON"),
             }
         }
+        (Page::Latency, Ok(report)) => {
+            let (started_ms, now_ms) = (report.started_wall_ns, report.now_wall_ns);
+            let body = Latency {
+                started_ms: started_ms / MILLISECOND_NS,
+                now_ms: now_ms / MILLISECOND_NS,
+                stages: &report.buckets,
+            };
+            match sonic_rs::to_vec(&body) {
+                Ok(body) => Response::json(200, body),
+                Err(_) => Response::error(500, "the histograms cannot be written as JSON"),
+            }
+        }
         (Page::Metrics, Ok(report)) => Response {
             status: 200,
             content_type: exposition::CONTENT_TYPE,
@@ -268,6 +286,13 @@ pub fn page(
             body: exposition::encode(&report, serve).into_bytes(),
         },
     }
+}
+
+#[derive(Serialize)]
+struct Latency<'a> {
+    started_ms: u64,
+    now_ms: u64,
+    stages: &'a [StageBuckets],
 }
 
 #[derive(Serialize)]

@@ -21,6 +21,15 @@ const CALM: [&str; 8] = [
     "0",
 ];
 
+/// An engine that follows so many markets, all live.
+fn followed(markets: &str) -> (Engine, Venue, Vec<String>) {
+    let mut venue = Venue::start(&[&CALM[..], &["--markets", markets]].concat());
+    let mut engine = Engine::start(&venue, &[]);
+    let tokens = venue.tokens();
+    engine.wait_live(tokens.len());
+    (engine, venue, tokens)
+}
+
 /// The status of a request with these headers beside `Host`, and the answer's text.
 fn exchange(engine: &Engine, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut stream = TcpStream::connect(engine.address).unwrap();
@@ -47,10 +56,7 @@ fn exchange(engine: &Engine, method: &str, path: &str, headers: &[(&str, &str)])
 
 #[test]
 fn the_page_is_served_with_its_policy_and_to_its_own_origin_only() {
-    let mut venue = Venue::start(&[&CALM[..], &["--markets", "20"]].concat());
-    let mut engine = Engine::start(&venue, &[]);
-    let tokens = venue.tokens().len();
-    engine.wait_live(tokens);
+    let (mut engine, _venue, _) = followed("20");
     let index = engine.get("/");
     assert_eq!(
         (index.status, index.header("content-type")),
@@ -89,6 +95,11 @@ fn the_page_is_served_with_its_policy_and_to_its_own_origin_only() {
     }
     assert_eq!(engine.post("/page/main.js").status, 405);
 
+    check_texts(&mut engine);
+    check_origins(&engine);
+}
+
+fn check_texts(engine: &mut Engine) {
     for (path, key) in [("/conditions", "remedy"), ("/counters", "when_it_rises")] {
         let list = engine.get(path).json();
         let list = list.as_array().unwrap();
@@ -98,37 +109,44 @@ fn the_page_is_served_with_its_policy_and_to_its_own_origin_only() {
             "{path}"
         );
     }
+    let latency = engine.get("/latency").json();
+    let stages: Vec<&str> = latency["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["stage"].as_str().unwrap())
+        .collect();
+    assert!(stages.contains(&"venue_to_read") && stages.contains(&"read_to_applied"), "{latency}");
     let host: Value = engine.get("/host").json();
     assert!(
         host["profile"].is_string() && host["settings"].as_array().unwrap().len() > 5,
         "{host}"
     );
+}
 
+fn check_origins(engine: &Engine) {
     let own = engine.address.to_string();
     let other = "evil.test".to_owned();
     let command = "/admin/recycle?connection=999";
     let page = |host: &str| format!("http://{host}");
     assert_eq!(
-        exchange(&engine, "POST", command, &[("Host", &own), ("Origin", &page(&own))]).0,
+        exchange(engine, "POST", command, &[("Host", &own), ("Origin", &page(&own))]).0,
         409
     );
     assert_eq!(
-        exchange(&engine, "POST", command, &[("Host", &own), ("Origin", &page(&other))]).0,
+        exchange(engine, "POST", command, &[("Host", &own), ("Origin", &page(&other))]).0,
         403
     );
     assert_eq!(
-        exchange(&engine, "POST", command, &[("Host", &other), ("Origin", &page(&other))]).0,
+        exchange(engine, "POST", command, &[("Host", &other), ("Origin", &page(&other))]).0,
         421
     );
-    assert_eq!(exchange(&engine, "GET", "/", &[("Host", &other)]).0, 421);
+    assert_eq!(exchange(engine, "GET", "/", &[("Host", &other)]).0, 421);
 }
 
 #[test]
 fn the_stream_is_at_the_address_of_the_page() {
-    let mut venue = Venue::start(&[&CALM[..], &["--markets", "5"]].concat());
-    let mut engine = Engine::start(&venue, &[]);
-    let tokens = venue.tokens();
-    engine.wait_live(tokens.len());
+    let (mut engine, _venue, tokens) = followed("5");
     let own = engine.address.to_string();
     let upgrade = |origin: Option<&str>, path: &str| {
         let mut headers = vec![
@@ -156,4 +174,40 @@ fn the_stream_is_at_the_address_of_the_page() {
         assert!(begun.elapsed() < TIMEOUT, "{} books", follower.books.len());
         follower.read();
     }
+}
+
+#[test]
+fn markets_are_found_by_words_and_filters_in_pages() {
+    let (mut engine, mut venue, tokens) = followed("30");
+    let all = engine.get("/markets?limit=20").json();
+    assert_eq!((&all["total"], &all["next"]), (&30.into(), &20.into()), "{all}");
+    let rest = engine.get("/markets?limit=20&skip=20").json();
+    assert_eq!((rest["markets"].as_array().unwrap().len(), &rest["next"]), (10, &Value::Null));
+    let market = &all["markets"][3];
+    let token = market["tokens"][1]["token"].as_str().unwrap();
+    assert!(tokens.iter().any(|known| known == token));
+    for words in [token, market["market"].as_str().unwrap(), market["slug"].as_str().unwrap()] {
+        let found = engine.get(&format!("/markets?q={words}")).json();
+        assert!(found["markets"].as_array().unwrap().contains(market), "{words}: {found}");
+    }
+    let none = engine.get("/markets?q=no+such%20market").json();
+    assert_eq!((&none["total"], none["markets"].as_array().unwrap().len()), (&0.into(), 0));
+    assert_eq!(engine.get("/markets?venue=kalshi").json()["total"], 0);
+    for bad in ["stage=x", "state=x", "order=x", "skip=x", "word=x", "q=%zz"] {
+        assert_eq!(engine.get(&format!("/markets?{bad}")).status, 400, "{bad}");
+    }
+    let live = engine.get("/markets?state=live&limit=7").json();
+    assert_eq!((live["markets"].as_array().unwrap().len(), &live["next"]), (7, &7.into()));
+    assert_eq!(engine.get("/markets?state=stale").json()["markets"].as_array().unwrap().len(), 0);
+
+    venue.control("pause");
+    engine.wait_still(Duration::from_secs(1));
+    let one = engine.get(&format!("/market?token_id={token}")).json();
+    assert_eq!(one["market"], market["market"]);
+    let book = engine.book(token).json();
+    let row = one["tokens"].as_array().unwrap().iter().find(|row| row["token"] == token).unwrap();
+    assert_eq!((&row["book"]["state"], &row["book"]["hash"]), (&"live".into(), &book["hash"]));
+    assert_eq!(row["book"]["changed_ms"].to_string(), book["timestamp"].as_str().unwrap());
+    assert_eq!(engine.get("/market?token_id=1").status, 404);
+    assert_eq!(engine.get(&format!("/trades?token_id={token}")).status, 200);
 }

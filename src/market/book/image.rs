@@ -33,6 +33,15 @@ pub struct BookFacts {
     pub updated_wall_ns: u64,
 }
 
+/// When a book last equalled what the venue reports, nanoseconds since the Unix epoch; 0 for never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BookProof {
+    /// Its hash; of the sampled ones.
+    pub hash_wall_ns: u64,
+    /// All its levels, over REST or with a repeated snapshot.
+    pub levels_wall_ns: u64,
+}
+
 /// A copy of one book.
 #[derive(Clone, Debug, Default)]
 pub struct BookImage {
@@ -44,6 +53,8 @@ pub struct BookImage {
     pub state: BookState,
     /// Everything but the levels.
     pub facts: BookFacts,
+    /// What its shard has compared it with; set by the shard's answer to a query only.
+    pub proof: BookProof,
     /// Buyers, best last.
     pub bids: Vec<Level>,
     /// Sellers, best last.

@@ -3,11 +3,18 @@ import { h, setState, setText } from "./dom.js";
 import { Stats } from "./source.js";
 import * as overview from "./overview.js";
 import * as connections from "./connections.js";
+import * as latency from "./latency.js";
+import * as markets from "./markets.js";
+import * as market from "./market.js";
 
 const VIEWS = [
   ["overview", "Overview", overview],
   ["connections", "Connections", connections],
+  ["markets", "Markets", markets],
+  ["latency", "Latency", latency],
 ];
+/** A view without a link of its own: its name, the link that is current meanwhile, its module. */
+const INNER = [["market", "markets", market]];
 /** Shortest time between two drawings: 30 a second. */
 const DRAW_MS = 33;
 
@@ -58,16 +65,18 @@ function showStatus() {
 }
 
 function open() {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-  const found = VIEWS.find(([id]) => id === name) ?? VIEWS[0];
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = path.split("/");
+  const inner = INNER.find(([id]) => id === name);
+  const [id, , module] = inner ? [inner[1], "", inner[2]] : (VIEWS.find(([one]) => one === name) ?? VIEWS[0]);
   view?.close?.();
   root.replaceChildren();
   for (const link of document.querySelectorAll("nav a")) {
-    const isCurrent = link.hash === `#/${found[0]}`;
+    const isCurrent = link.hash === `#/${id}`;
     if (isCurrent) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  view = found[2].create(root, { stats, draw, rest: rest.join("/") });
+  view = module.create(root, { stats, draw, rest: rest.join("/"), query, go: (hash) => { location.hash = hash; } });
   window.scrollTo(0, 0);
   draw();
 }

@@ -5,7 +5,10 @@
 use super::{ConnectionSlot, group::Group, updates::Mark};
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::link::shard_updates::SubscriptionKey;
-use crate::market::book::{Book, BookState, image::BookFacts};
+use crate::market::book::{
+    Book, BookState,
+    image::{BookFacts, BookProof},
+};
 use crate::market::event::Snapshot;
 use std::hint::black_box;
 use std::ops::{Index, IndexMut};
@@ -32,6 +35,8 @@ pub(super) struct Slot {
     pub(super) mark: Mark,
     /// The subscriber's number of a subscribed book.
     pub(super) subscription: SubscriptionKey,
+    /// When it last equalled what the venue reports.
+    pub(super) proof: BookProof,
 }
 
 /// What a place holds.

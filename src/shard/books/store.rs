@@ -15,7 +15,7 @@ use crate::counter::shard::BookCounts;
 use crate::link::shard_updates::{BookUpdate, BookUpdateKind, SubscriptionKey, UpdateRequest};
 use crate::market::book::{
     Book, BookOpening, BookState, StaleReason,
-    image::{BookFacts, BookImage},
+    image::{BookFacts, BookImage, BookProof},
 };
 use crate::market::info::MarketEvent;
 use crate::ring::Producer;
@@ -131,6 +131,7 @@ impl<H> Store<H> {
             return false;
         };
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
+        image.proof = slot.proof;
         true
     }
 
@@ -463,6 +464,7 @@ impl Slot {
                 ..BookFacts::default()
             },
             book: Book::default(),
+            proof: BookProof::default(),
         }
     }
 

@@ -79,7 +79,7 @@ fn run(input: &[u8]) -> u64 {
         Plan::Host => "host".into(),
         Plan::Market => "market".into(),
         Plan::Trades => "trades".into(),
-        Plan::Markets(search) => format!("{search:?}"),
+        Plan::Markets(_) => "markets".into(),
         Plan::Report(page) => format!("{page:?}"),
         Plan::Book { token, .. } => {
             assert_eq!(head.query_value("token_id"), Some(token.as_str()));

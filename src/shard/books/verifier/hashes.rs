@@ -74,7 +74,7 @@ impl HashVerifier {
         counts: &mut CheckCounts,
     ) {
         let Some(hash) = slot.facts.hash else { return };
-        let Slot { market, token, facts, book, group, .. } = slot;
+        let Slot { market, token, facts, book, group, proof, .. } = slot;
         let Some(summary) = Summary::new(market, token, facts, book, &mut self.scratch) else {
             counts.hashes_unverifiable += 1;
             return;
@@ -93,6 +93,7 @@ impl HashVerifier {
         if traded || summary.matches(None, &hash) {
             counts.hashes_matched += 1;
             group.note_right_hash();
+            proof.hash_wall_ns = wall_ns;
             return;
         }
         if condition::is_position(token) {
