@@ -1,29 +1,20 @@
-//! The web page and what it asks for, over HTTP.
+//! The web page and what it asks for, over HTTP and in a browser.
 //!
-//! Runs on:  test threads; engine and venue are processes.
+//! Runs on:  test threads; engine, venue, browser and its driver are processes. The test in a browser is skipped, with
+//! one line, where chromium or Python's `websockets` is missing; `RINGBOOK_TEST_PYTHON` names another interpreter.
 use crate::engine::Engine;
 use crate::program::TIMEOUT;
 use crate::venue::Venue;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// No market begins or ends.
-const CALM: [&str; 8] = [
-    "--rate",
-    "50",
-    "--births-per-minute",
-    "0",
-    "--resolutions-per-minute",
-    "0",
-    "--ending-soon",
-    "0",
-];
 
 /// An engine that follows so many markets, all live.
 fn followed(markets: &str) -> (Engine, Venue, Vec<String>) {
-    let mut venue = Venue::start(&[&CALM[..], &["--markets", markets]].concat());
+    let mut venue = Venue::start(&["--plain", "--rate", "50", "--markets", markets]);
     let mut engine = Engine::start(&venue, &[]);
     let tokens = venue.tokens();
     engine.wait_live(tokens.len());
@@ -210,4 +201,25 @@ fn markets_are_found_by_words_and_filters_in_pages() {
     assert_eq!(row["book"]["changed_ms"].to_string(), book["timestamp"].as_str().unwrap());
     assert_eq!(engine.get("/market?token_id=1").status, 404);
     assert_eq!(engine.get(&format!("/trades?token_id={token}")).status, 200);
+}
+
+#[test]
+fn a_browser_shows_what_the_engine_reports() {
+    let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let runs = |program: &str, args: &[&str]| {
+        Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+    };
+    if !runs(&python, &["-c", "import websockets"]) || !runs("chromium", &["--version"]) {
+        eprintln!("skipped: tests/python/page.py: chromium or Python's websockets is missing");
+        return;
+    }
+    let (engine, venue, _) = followed("20");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/page.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(format!("http://{}", engine.address)).arg(&venue.url);
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (printed, complained) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{printed}{complained}{}", engine.program);
+    assert!(printed.contains("the page is right"), "{printed}");
 }

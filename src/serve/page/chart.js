@@ -60,7 +60,9 @@ function steps(low, high, count) {
 
 /** Times on the hour, minute or second; at most `count` of them. */
 function timeSteps(low, high, count) {
-  const sizes = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400].map((s) => s * 1000);
+  const sizes = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400].map(
+    (s) => s * 1000,
+  );
   const step = sizes.find((size) => (high - low) / size <= count) ?? sizes.at(-1);
   const found = [];
   for (let at = Math.ceil(low / step) * step; at <= high; at += step) found.push(at);
@@ -88,7 +90,8 @@ function frame({ context, width, height }, [lowMs, highMs], ticks, y) {
   context.textBaseline = "top";
   for (const ms of timeSteps(lowMs, highMs, Math.max(2, Math.floor((width - LEFT) / 80)))) {
     const at = x(ms);
-    if (at > LEFT + 20 && at < width - 24) context.fillText(new Date(ms).toLocaleTimeString("en-GB"), at, height - BOTTOM + 6);
+    if (at > LEFT + 20 && at < width - 24)
+      context.fillText(new Date(ms).toLocaleTimeString("en-GB"), at, height - BOTTOM + 6);
   }
   return x;
 }
@@ -152,7 +155,11 @@ export function priceChart(canvas, trades, mids, outcome) {
   context.fillStyle = color("muted");
   context.textAlign = "left";
   context.textBaseline = "top";
-  context.fillText(`price of ${outcome}: points are trades, the line is the mid price; below: size traded, most ${Math.round(most)}`, LEFT + 4, TOP);
+  context.fillText(
+    `price of ${outcome}: points are trades, the line is the mid price; below: size traded, most ${Math.round(most)}`,
+    LEFT + 4,
+    TOP,
+  );
 }
 
 /** Powers of ten and 2, 5 between them within a range, for a logarithmic axis. */
@@ -177,7 +184,12 @@ export function lines(canvas, values, keys, textOf) {
   if (ticks.length > 8) ticks = ticks.filter((value) => String(value).startsWith("1"));
   const lowMs = values[0].ms;
   const highMs = Math.max(values.at(-1).ms, lowMs + 60_000);
-  const x = frame(area, [lowMs, highMs], ticks.map((value) => [value, textOf(value).replace(/\.0+ /, " ")]), y);
+  const x = frame(
+    area,
+    [lowMs, highMs],
+    ticks.map((value) => [value, textOf(value).replace(/\.0+ /, " ")]),
+    y,
+  );
   for (const { name, color: colorName } of keys) {
     context.strokeStyle = color(colorName);
     context.lineWidth = 1.4;
@@ -204,7 +216,8 @@ export function histogram(canvas, buckets, marks, textOf) {
   // Columns of four pixels: several buckets may share one.
   const columns = Math.max(10, Math.floor(width / 4));
   const sums = new Array(columns).fill(0);
-  for (const [upper, count] of buckets) sums[Math.min(columns - 1, Math.max(0, Math.floor((x(upper) / width) * columns)))] += count;
+  for (const [upper, count] of buckets)
+    sums[Math.min(columns - 1, Math.max(0, Math.floor((x(upper) / width) * columns)))] += count;
   const most = Math.max(...sums);
   context.fillStyle = color("accent");
   context.globalAlpha = 0.75;

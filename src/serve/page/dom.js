@@ -69,9 +69,10 @@ export class Table {
     Object.assign(this, { columns, key, open, rows: new Map(), items: [], sorted: sort });
     this.body = h("tbody");
     this.heads = columns.map((column) => {
-      const button = sortable && column.sort
-        ? h("button", { type: "button", onclick: () => this.sortBy(column) }, column.title)
-        : column.title;
+      const button =
+        sortable && column.sort
+          ? h("button", { type: "button", onclick: () => this.sortBy(column) }, column.title)
+          : column.title;
       return h("th", { scope: "col", class: classOf(column), title: column.about }, button);
     });
     const table = h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...this.heads)), this.body);

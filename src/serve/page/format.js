@@ -36,7 +36,12 @@ export function bytes(value) {
 /** A duration in nanoseconds, with three digits. */
 export function duration(ns) {
   if (ns == null || ns <= 0) return "–";
-  const units = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+  const units = [
+    [1e9, "s"],
+    [1e6, "ms"],
+    [1e3, "µs"],
+    [1, "ns"],
+  ];
   if (ns >= 60e9) return age(ns / 1e9);
   const [scale, unit] = units.find(([size]) => ns >= size) ?? units[3];
   const value = ns / scale;

@@ -18,7 +18,12 @@ const MEANINGS = {
   control_ring: "wait of a command in the ring from the control core",
   wake_up: "lateness of a wake-up",
 };
-const PERCENTILES = [["p50", 0.5, "accent"], ["p90", 0.9, "muted"], ["p99", 0.99, "warn"], ["max", 1, "bad"]];
+const PERCENTILES = [
+  ["p50", 0.5, "accent"],
+  ["p90", 0.9, "muted"],
+  ["p99", 0.99, "warn"],
+  ["max", 1, "bad"],
+];
 
 /** What was polled, kept while other views are open: {ms, started, stages: Map of stage to Map of upper bound to count}. */
 const polled = [];
@@ -27,22 +32,46 @@ const series = new Map();
 
 export function create(root, { stats, draw }) {
   const stageSelect = h("select", { "aria-label": "Stage", onchange: draw });
-  const spanSelect = h("select", { "aria-label": "Time of the histograms", onchange: draw },
-    ...[["60", "last minute"], ["10", "last 10 s"], ["600", "last 10 minutes"], ["0", "since the start"]]
-      .map(([value, text]) => h("option", { value }, text)));
+  const spanSelect = h(
+    "select",
+    { "aria-label": "Time of the histograms", onchange: draw },
+    ...[
+      ["60", "last minute"],
+      ["10", "last 10 s"],
+      ["600", "last 10 minutes"],
+      ["0", "since the start"],
+    ].map(([value, text]) => h("option", { value }, text)),
+  );
   const problem = h("p", { class: "bad-text", role: "status" });
   const chart = h("canvas", { class: "chart", role: "img", "aria-label": "Percentiles over time" });
-  const legend = h("p", { class: "legend" }, ...PERCENTILES.map(([name, , color]) => h("span", { class: `key ${color}` }, name)));
+  const legend = h(
+    "p",
+    { class: "legend" },
+    ...PERCENTILES.map(([name, , color]) => h("span", { class: `key ${color}` }, name)),
+  );
   const summary = summaryTable();
   const grid = h("div", { class: "histograms" });
   const cells = new Map();
   const lags = lagTable();
   root.append(
-    h("div", { class: "view-top" }, h("h2", {}, "Percentiles over time"), stageSelect, legend), problem,
+    h("div", { class: "view-top" }, h("h2", {}, "Percentiles over time"), stageSelect, legend),
+    problem,
     h("div", { class: "sheet pad" }, chart),
-    h("div", { class: "view-top" }, h("h2", {}, "Stages"), spanSelect), summary.node, grid,
-    h("h2", {}, "Lag of each connection ", h("span", { class: "muted" }, "age of its last message when it was read; contains the difference of the clocks")),
-    lags.node);
+    h("div", { class: "view-top" }, h("h2", {}, "Stages"), spanSelect),
+    summary.node,
+    grid,
+    h(
+      "h2",
+      {},
+      "Lag of each connection ",
+      h(
+        "span",
+        { class: "muted" },
+        "age of its last message when it was read; contains the difference of the clocks",
+      ),
+    ),
+    lags.node,
+  );
   const lagSeries = new Map();
   let timer = null;
   let isOpen = true;
@@ -70,17 +99,27 @@ export function create(root, { stats, draw }) {
   function showStages(latest) {
     const names = [...latest.stages.keys()];
     if (stageSelect.options.length !== names.length) {
-      stageSelect.replaceChildren(...names.map((name) => h("option", { value: name, selected: name === "read_to_applied" }, name)));
+      stageSelect.replaceChildren(
+        ...names.map((name) => h("option", { value: name, selected: name === "read_to_applied" }, name)),
+      );
     }
     const values = series.get(stageSelect.value) ?? [];
-    lines(chart, values, PERCENTILES.map(([name, , color]) => ({ name, color })), format.duration);
+    lines(
+      chart,
+      values,
+      PERCENTILES.map(([name, , color]) => ({ name, color })),
+      format.duration,
+    );
     const seconds = Number(spanSelect.value);
     const rows = names.map((name) => rowOf(name, seconds));
     summary.update(rows);
     for (const row of rows) {
       let cell = cells.get(row.stage);
       if (!cell) {
-        cell = { canvas: h("canvas", { role: "img", "aria-label": `Histogram of ${row.stage}` }), note: h("span", { class: "muted" }) };
+        cell = {
+          canvas: h("canvas", { role: "img", "aria-label": `Histogram of ${row.stage}` }),
+          note: h("span", { class: "muted" }),
+        };
         cell.node = h("section", { class: "sheet pad" }, h("h3", {}, row.stage, " ", cell.note), cell.canvas);
         cells.set(row.stage, cell);
         grid.append(cell.node);
@@ -95,16 +134,25 @@ export function create(root, { stats, draw }) {
     if (!report) return;
     const isNew = report.now_wall_ns !== lastLagNs;
     lastLagNs = report.now_wall_ns;
-    lags.update(report.pool.connections.map((one) => {
-      const values = lagSeries.get(one.id) ?? [];
-      lagSeries.set(one.id, values);
-      if (isNew && one.lag_ns > 0) values.push(one.lag_ns);
-      if (values.length > LAGS_KEPT) values.shift();
-      const sorted = [...values].sort((a, b) => a - b);
-      return { ...one, values, median: sorted[sorted.length >> 1] ?? 0, most: sorted.at(-1) ?? 0 };
-    }));
+    lags.update(
+      report.pool.connections.map((one) => {
+        const values = lagSeries.get(one.id) ?? [];
+        lagSeries.set(one.id, values);
+        if (isNew && one.lag_ns > 0) values.push(one.lag_ns);
+        if (values.length > LAGS_KEPT) values.shift();
+        const sorted = [...values].sort((a, b) => a - b);
+        return { ...one, values, median: sorted[sorted.length >> 1] ?? 0, most: sorted.at(-1) ?? 0 };
+      }),
+    );
   }
-  return { update, table: lags, close: () => { isOpen = false; clearTimeout(timer); } };
+  return {
+    update,
+    table: lags,
+    close: () => {
+      isOpen = false;
+      clearTimeout(timer);
+    },
+  };
 }
 
 /** Takes one answer of /latency. */
@@ -165,21 +213,46 @@ function rowOf(stage, seconds) {
 
 function summaryTable() {
   const column = (name, title) => ({ name, title, number: true, text: (row) => format.duration(row[name]) });
-  return new Table("Stages", [
-    { name: "stage", title: "stage", text: (row) => row.stage },
-    { name: "count", title: "values", number: true, text: (row) => format.count(row.count) },
-    column("p50", "p50"), column("p90", "p90"), column("p99", "p99"), column("p999", "p99.9"), column("max", "max"),
-    { name: "meaning", title: "from … to", class: "wide text", text: (row) => MEANINGS[row.stage] ?? "" },
-  ], { key: (row) => row.stage, sortable: false });
+  return new Table(
+    "Stages",
+    [
+      { name: "stage", title: "stage", text: (row) => row.stage },
+      { name: "count", title: "values", number: true, text: (row) => format.count(row.count) },
+      column("p50", "p50"),
+      column("p90", "p90"),
+      column("p99", "p99"),
+      column("p999", "p99.9"),
+      column("max", "max"),
+      { name: "meaning", title: "from … to", class: "wide text", text: (row) => MEANINGS[row.stage] ?? "" },
+    ],
+    { key: (row) => row.stage, sortable: false },
+  );
 }
 
 function lagTable() {
-  const column = (name, title) => ({ name, title, number: true, text: (one) => format.duration(one[name]), sort: (one) => one[name] });
-  return new Table("Lag of each connection", [
-    { name: "name", title: "connection", text: (one) => one.name, sort: (one) => one.id },
-    { name: "shard", title: "shard", number: true, text: (one) => String(one.shard), sort: (one) => one.shard },
-    column("lag_ns", "now"), column("median", "median seen"), column("most", "most seen"),
-    { name: "chart", title: "last two minutes", class: "wide spark-cell", make: () => h("canvas", { class: "row-spark", "aria-hidden": "true" }),
-      fill: (cell, one) => spark(cell.firstChild, one.values, LAGS_KEPT) },
-  ], { key: (one) => one.id, sort: { name: "name", descending: false }, empty: "no connection yet" });
+  const column = (name, title) => ({
+    name,
+    title,
+    number: true,
+    text: (one) => format.duration(one[name]),
+    sort: (one) => one[name],
+  });
+  return new Table(
+    "Lag of each connection",
+    [
+      { name: "name", title: "connection", text: (one) => one.name, sort: (one) => one.id },
+      { name: "shard", title: "shard", number: true, text: (one) => String(one.shard), sort: (one) => one.shard },
+      column("lag_ns", "now"),
+      column("median", "median seen"),
+      column("most", "most seen"),
+      {
+        name: "chart",
+        title: "last two minutes",
+        class: "wide spark-cell",
+        make: () => h("canvas", { class: "row-spark", "aria-hidden": "true" }),
+        fill: (cell, one) => spark(cell.firstChild, one.values, LAGS_KEPT),
+      },
+    ],
+    { key: (one) => one.id, sort: { name: "name", descending: false }, empty: "no connection yet" },
+  );
 }

@@ -49,15 +49,19 @@ function showStatus() {
   const health = latest?.health;
   if (error) setState(verdict, "bad", "No answer");
   else if (!health) setState(verdict, "off", "Connecting");
-  else if (!health.healthy) setState(verdict, "bad", `${health.reasons.length} faults`.replace(/^1 faults/, "1 fault"));
+  else if (!health.healthy)
+    setState(verdict, "bad", `${health.reasons.length} faults`.replace(/^1 faults/, "1 fault"));
   else if (health.in_grace) setState(verdict, "warn", "Starting");
   else if (health.notices.length > 0) setState(verdict, "warn", "Healthy, with notices");
   else setState(verdict, "ok", "Healthy");
   const outage = document.getElementById("outage");
   outage.hidden = !error;
   if (error) {
-    setText(outage, `The engine does not answer (${error}). Figures below are the last ones. Check that the process runs; `
-      + "the page asks again every second.");
+    setText(
+      outage,
+      `The engine does not answer (${error}). Figures below are the last ones. Check that the process runs; ` +
+        "the page asks again every second.",
+    );
   }
   const seconds = (performance.now() - stats.receivedMs) / 1000;
   setText(document.getElementById("age"), latest ? `updated ${seconds.toFixed(0)} s ago` : "");
@@ -76,7 +80,15 @@ function open() {
     if (isCurrent) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  view = module.create(root, { stats, draw, rest: rest.join("/"), query, go: (hash) => { location.hash = hash; } });
+  view = module.create(root, {
+    stats,
+    draw,
+    rest: rest.join("/"),
+    query,
+    go: (hash) => {
+      location.hash = hash;
+    },
+  });
   window.scrollTo(0, 0);
   draw();
 }

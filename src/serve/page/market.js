@@ -26,13 +26,47 @@ export function create(root, { draw, rest, go }) {
   const proofs = proofTable();
   root.append(
     h("p", { class: "back" }, h("a", { href: "#/markets", onclick: back }, "← Markets")),
-    h("div", { class: "view-top" }, title, link), problem, ladders,
-    h("div", { class: "columns" },
-      h("section", {}, h("h2", {}, "Price and volume ", h("span", { class: "muted" }, "trades in memory, and the mid price since this view was opened")), h("div", { class: "sheet pad" }, chart),
-        h("h2", {}, "Compared with the venue"), proofs.node,
-        h("h2", {}, "States ", h("span", { class: "muted" }, "since this view was opened")), states.node),
-      h("section", {}, h("h2", {}, "Trades"), trades.node, h("h2", {}, "Facts"), h("div", { class: "sheet pad" }, facts.node))));
-  const model = { market: null, books: new Map(), views: new Map(), trades: [], seen: new Set(), states: [], mids: [], asked: 0 };
+    h("div", { class: "view-top" }, title, link),
+    problem,
+    ladders,
+    h(
+      "div",
+      { class: "columns" },
+      h(
+        "section",
+        {},
+        h(
+          "h2",
+          {},
+          "Price and volume ",
+          h("span", { class: "muted" }, "trades in memory, and the mid price since this view was opened"),
+        ),
+        h("div", { class: "sheet pad" }, chart),
+        h("h2", {}, "Compared with the venue"),
+        proofs.node,
+        h("h2", {}, "States ", h("span", { class: "muted" }, "since this view was opened")),
+        states.node,
+      ),
+      h(
+        "section",
+        {},
+        h("h2", {}, "Trades"),
+        trades.node,
+        h("h2", {}, "Facts"),
+        h("div", { class: "sheet pad" }, facts.node),
+      ),
+    ),
+  );
+  const model = {
+    market: null,
+    books: new Map(),
+    views: new Map(),
+    trades: [],
+    seen: new Set(),
+    states: [],
+    mids: [],
+    asked: 0,
+  };
   const stream = new Stream("kinds=snapshot,change,trade,tick,state,market", onEvent, (isUp) => {
     setState(link, isUp ? "ok" : "bad", isUp ? "connected" : "the stream is gone; connecting again");
     for (const book of model.books.values()) if (!isUp) book.state = "";
@@ -81,7 +115,13 @@ export function create(root, { draw, rest, go }) {
     book.apply(event);
     if (event.kind === "trade") addTrade({ ...event, timeMs: event.venue_time ?? Date.now() });
     if (event.state && before !== `${book.state}:${book.reason}`) {
-      model.states.unshift({ number: (model.states[0]?.number ?? 0) + 1, ms: Date.now(), token: event.token, state: book.state, reason: book.reason });
+      model.states.unshift({
+        number: (model.states[0]?.number ?? 0) + 1,
+        ms: Date.now(),
+        token: event.token,
+        state: book.state,
+        reason: book.reason,
+      });
       model.states.length = Math.min(model.states.length, STATES_KEPT);
     }
     draw();
@@ -102,7 +142,12 @@ export function create(root, { draw, rest, go }) {
       view.update(model.books.get(outcome.token) ?? new Book());
     }
     const nameOf = (of) => market.tokens.find((one) => one.token === of)?.outcome ?? "";
-    trades.update(model.trades.slice(-TRADES_SHOWN).reverse().map((trade) => ({ ...trade, outcome: nameOf(trade.token) })));
+    trades.update(
+      model.trades
+        .slice(-TRADES_SHOWN)
+        .reverse()
+        .map((trade) => ({ ...trade, outcome: nameOf(trade.token) })),
+    );
     states.update(model.states.map((one) => ({ ...one, outcome: nameOf(one.token) })));
     proofs.update(market.tokens.map((one) => ({ ...one, now: Date.now() })));
     facts.update(marketFacts(market));
@@ -119,13 +164,16 @@ export function create(root, { draw, rest, go }) {
 
 function marketFacts(market) {
   const facts = [
-    ["venue", market.venue], ["stage", market.stage],
+    ["venue", market.venue],
+    ["stage", market.stage],
     ["ends in", endsIn({ ...market, now: Date.now() })],
     ["end", market.end_ms ? format.date(market.end_ms) : "–"],
     ["start", market.start_ms ? format.date(market.start_ms) : "–"],
-    ["price step", market.tick_size ?? "–"], ["smallest order", market.min_order_size ?? "–"],
+    ["price step", market.tick_size ?? "–"],
+    ["smallest order", market.min_order_size ?? "–"],
     ["one of several that exclude each other", market.neg_risk ? "yes" : "no"],
-    ["slug", market.slug], ["id", market.market],
+    ["slug", market.slug],
+    ["id", market.market],
   ];
   if (market.event) facts.unshift(["event", market.event]);
   for (const one of market.tokens) facts.push([`token ${one.outcome}`, one.token]);
@@ -164,14 +212,36 @@ class Ladder {
     this.facts = new Facts("facts row");
     this.asks = this.rows("ask");
     this.bids = this.rows("bid");
-    const head = h("tr", {}, ...["price", "size", "total"].map((text) => h("th", { scope: "col", class: "number" }, text)));
+    const head = h(
+      "tr",
+      {},
+      ...["price", "size", "total"].map((text) => h("th", { scope: "col", class: "number" }, text)),
+    );
     this.beyond = { ask: h("td", { colspan: "3", class: "muted" }), bid: h("td", { colspan: "3", class: "muted" }) };
     this.middle = h("td", { colspan: "3", class: "middle" });
-    const body = h("tbody", {}, h("tr", {}, this.beyond.ask), ...[...this.asks].reverse().map((row) => row.node), h("tr", {}, this.middle),
-      ...this.bids.map((row) => row.node), h("tr", {}, this.beyond.bid));
-    const table = h("table", { class: "ladder" }, h("caption", {}, `Book of ${outcome.outcome}`), h("thead", {}, head), body);
-    this.node = h("section", { "data-token": outcome.token },
-      h("h2", {}, outcome.outcome, " ", this.state), this.facts.node, h("div", { class: "sheet" }, table));
+    const body = h(
+      "tbody",
+      {},
+      h("tr", {}, this.beyond.ask),
+      ...[...this.asks].reverse().map((row) => row.node),
+      h("tr", {}, this.middle),
+      ...this.bids.map((row) => row.node),
+      h("tr", {}, this.beyond.bid),
+    );
+    const table = h(
+      "table",
+      { class: "ladder" },
+      h("caption", {}, `Book of ${outcome.outcome}`),
+      h("thead", {}, head),
+      body,
+    );
+    this.node = h(
+      "section",
+      { "data-token": outcome.token },
+      h("h2", {}, outcome.outcome, " ", this.state),
+      this.facts.node,
+      h("div", { class: "sheet" }, table),
+    );
   }
 
   rows(side) {
@@ -187,7 +257,10 @@ class Ladder {
     const asks = book.levels("asks", LEVELS);
     const most = Math.max(bids.shown.at(-1)?.total ?? 0, asks.shown.at(-1)?.total ?? 0, 1e-9);
     this.node.classList.toggle("untrusted", book.state !== "live");
-    for (const [rows, levels] of [[this.bids, bids.shown], [this.asks, asks.shown]]) {
+    for (const [rows, levels] of [
+      [this.bids, bids.shown],
+      [this.asks, asks.shown],
+    ]) {
       rows.forEach(({ node, cells }, place) => {
         const level = levels[place];
         setText(cells[0], level ? level.text : "");
@@ -200,15 +273,24 @@ class Ladder {
         }
       });
     }
-    for (const [side, levels] of [["ask", asks], ["bid", bids]]) {
+    for (const [side, levels] of [
+      ["ask", asks],
+      ["bid", bids],
+    ]) {
       setText(this.beyond[side], levels.beyond > 0 ? `${format.count(levels.beyond)} more` : "\u00a0");
     }
     const [bid, ask] = [bids.shown[0], asks.shown[0]];
     const spread = bid && ask ? decimal(ask.price - bid.price) : "–";
     const mid = bid && ask ? decimal((ask.price + bid.price) / 2) : "–";
     setText(this.middle, book.state === "live" ? `spread ${spread}   mid ${mid}` : "not to be trusted now");
-    this.facts.update([["bid", bid?.text ?? "–"], ["ask", ask?.text ?? "–"], ["spread", spread], ["mid", mid],
-      ["last trade", book.last || "–"], ["version", format.count(book.version)]]);
+    this.facts.update([
+      ["bid", bid?.text ?? "–"],
+      ["ask", ask?.text ?? "–"],
+      ["spread", spread],
+      ["mid", mid],
+      ["last trade", book.last || "–"],
+      ["version", format.count(book.version)],
+    ]);
   }
 }
 
@@ -218,33 +300,60 @@ function quantity(value) {
 }
 
 function tradeTable() {
-  return new Table("Trades", [
-    { name: "time", title: "time", text: (one) => format.clock(one.timeMs) },
-    { name: "outcome", title: "outcome", text: (one) => one.outcome },
-    { name: "side", title: "side", fill: (cell, one) => {
-      setText(cell, one.side === "buy" ? "▲ buy" : "▼ sell");
-      cell.className = one.side === "buy" ? "buy" : "sell";
-    } },
-    { name: "price", title: "price", number: true, text: (one) => one.price },
-    { name: "size", title: "size", number: true, text: (one) => quantity(Number(one.size)) },
-  ], { key: (one) => one.key, empty: "no trade since the engine follows this market for the page", sortable: false });
+  return new Table(
+    "Trades",
+    [
+      { name: "time", title: "time", text: (one) => format.clock(one.timeMs) },
+      { name: "outcome", title: "outcome", text: (one) => one.outcome },
+      {
+        name: "side",
+        title: "side",
+        fill: (cell, one) => {
+          setText(cell, one.side === "buy" ? "▲ buy" : "▼ sell");
+          cell.className = one.side === "buy" ? "buy" : "sell";
+        },
+      },
+      { name: "price", title: "price", number: true, text: (one) => one.price },
+      { name: "size", title: "size", number: true, text: (one) => quantity(Number(one.size)) },
+    ],
+    { key: (one) => one.key, empty: "no trade since the engine follows this market for the page", sortable: false },
+  );
 }
 
 function stateTable() {
-  return new Table("States", [
-    { name: "time", title: "time", text: (one) => format.clock(one.ms) },
-    { name: "outcome", title: "outcome", text: (one) => one.outcome },
-    { name: "state", title: "state", state: (one) => stateOf(one.state, one.reason) },
-  ], { key: (one) => one.number, empty: "no state yet", sortable: false });
+  return new Table(
+    "States",
+    [
+      { name: "time", title: "time", text: (one) => format.clock(one.ms) },
+      { name: "outcome", title: "outcome", text: (one) => one.outcome },
+      { name: "state", title: "state", state: (one) => stateOf(one.state, one.reason) },
+    ],
+    { key: (one) => one.number, empty: "no state yet", sortable: false },
+  );
 }
 
 function proofTable() {
   const ago = (ms, now) => (ms ? `${format.age((now - ms) / 1000)} ago` : "not yet");
-  return new Table("Comparisons", [
-    { name: "outcome", title: "outcome", text: (one) => one.outcome },
-    { name: "hash", title: "hash right", number: true, text: (one) => ago(one.book?.hash_right_ms, one.now) },
-    { name: "audit", title: "all levels equal", number: true, text: (one) => ago(one.book?.levels_right_ms, one.now) },
-    { name: "read", title: "last message", number: true, text: (one) => ago(one.book?.read_ms, one.now) },
-    { name: "digest", title: "venue's last hash", class: "wide", text: (one) => one.book?.hash?.slice(0, 12) ?? "none", tip: (one) => one.book?.hash ?? "" },
-  ], { key: (one) => one.token, sortable: false });
+  return new Table(
+    "Comparisons",
+    [
+      { name: "outcome", title: "outcome", text: (one) => one.outcome },
+      { name: "hash", title: "hash right", number: true, text: (one) => ago(one.book?.hash_right_ms, one.now) },
+      {
+        name: "audit",
+        title: "all levels equal",
+        number: true,
+        text: (one) => ago(one.book?.levels_right_ms, one.now),
+      },
+      { name: "read", title: "last message", number: true, text: (one) => ago(one.book?.read_ms, one.now) },
+      {
+        name: "digest",
+        title: "venue's last hash",
+        class: "wide",
+        text: (one) => one.book?.hash?.slice(0, 12) ?? "none",
+        tip: (one) => one.book?.hash ?? "",
+      },
+    ],
+    { key: (one) => one.token, sortable: false },
+  );
 }

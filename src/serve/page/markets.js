@@ -9,19 +9,54 @@ const LIMIT = 50;
 /** Answers in a row that a filter by state may take before it waits for a person. */
 const ROUNDS_MAX = 20;
 
-const STAGES = [["", "any stage"], ["new", "new"], ["opened", "open"], ["ended", "ended"]];
-const STATES = [["", "any state"], ["live", "live"], ["awaiting_snapshot", "awaiting a snapshot"], ["stale", "stale"]];
-const ENDS = [["", "any end"], ["3600", "ends within an hour"], ["86400", "ends within a day"], ["604800", "ends within a week"]];
-const ORDERS = [["", "as found"], ["end", "soonest end first"]];
+const STAGES = [
+  ["", "any stage"],
+  ["new", "new"],
+  ["opened", "open"],
+  ["ended", "ended"],
+];
+const STATES = [
+  ["", "any state"],
+  ["live", "live"],
+  ["awaiting_snapshot", "awaiting a snapshot"],
+  ["stale", "stale"],
+];
+const ENDS = [
+  ["", "any end"],
+  ["3600", "ends within an hour"],
+  ["86400", "ends within a day"],
+  ["604800", "ends within a week"],
+];
+const ORDERS = [
+  ["", "as found"],
+  ["end", "soonest end first"],
+];
 
 export function create(root, { stats, draw, query, go }) {
   const asked = new URLSearchParams(query);
-  const search = h("input", { type: "search", name: "q", placeholder: "words of the question, slug or id  ( / )",
-    "aria-label": "Search markets", value: asked.get("q") ?? "", autocomplete: "off", spellcheck: "false" });
+  const search = h("input", {
+    type: "search",
+    name: "q",
+    placeholder: "words of the question, slug or id  ( / )",
+    "aria-label": "Search markets",
+    value: asked.get("q") ?? "",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const venues = select("venue", "Venue", [["", "any venue"]], asked);
-  const filters = [venues, select("stage", "Stage", STAGES, asked), select("state", "State of its books", STATES, asked),
-    select("ends_within_s", "End", ENDS, asked), select("order", "Order", ORDERS, asked)];
-  const form = h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() }, search, ...filters);
+  const filters = [
+    venues,
+    select("stage", "Stage", STAGES, asked),
+    select("state", "State of its books", STATES, asked),
+    select("ends_within_s", "End", ENDS, asked),
+    select("order", "Order", ORDERS, asked),
+  ];
+  const form = h(
+    "form",
+    { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+    search,
+    ...filters,
+  );
   const summary = h("p", { class: "muted", role: "status" });
   const more = h("button", { type: "button", hidden: true, onclick: () => load(false) }, "More");
   const tops = new Map();
@@ -84,7 +119,12 @@ export function create(root, { stats, draw, query, go }) {
       venues.append(h("option", { value: venue, selected: asked.get("venue") === venue }, venue));
     }
     const found = total === null ? `${format.count(markets.length)} found` : `${format.count(total)} found`;
-    const rest = next === null ? "" : total === null ? `, ${format.count(next)} looked at` : `, ${format.count(markets.length)} shown`;
+    const rest =
+      next === null
+        ? ""
+        : total === null
+          ? `, ${format.count(next)} looked at`
+          : `, ${format.count(markets.length)} shown`;
     setText(summary, error ? `The search failed: ${error}` : found + rest);
     more.hidden = next === null;
     const now = Date.now();
@@ -105,30 +145,55 @@ export function create(root, { stats, draw, query, go }) {
     table.move(0);
   });
   load(true);
-  return { update, key, table, close: () => { run += 1; clearTimeout(timer); stream.close(); } };
+  return {
+    update,
+    key,
+    table,
+    close: () => {
+      run += 1;
+      clearTimeout(timer);
+      stream.close();
+    },
+  };
 }
 
 function select(name, label, options, asked) {
-  return h("select", { name, "aria-label": label },
-    ...options.map(([value, text]) => h("option", { value, selected: (asked.get(name) ?? "") === value }, text)));
+  return h(
+    "select",
+    { name, "aria-label": label },
+    ...options.map(([value, text]) => h("option", { value, selected: (asked.get(name) ?? "") === value }, text)),
+  );
 }
 
 function marketTable(open) {
   const price = (level) => (level ? level[0] : "–");
   const both = ({ top }) => top.bid && top.ask;
-  return new Table("Markets", [
-    { name: "question", title: "market", class: "text grows", text: (one) => one.question || one.slug || one.market,
-      tip: (one) => one.question },
-    { name: "state", title: "book", state: (one) => stateOf(one.top.state, one.top.reason) },
-    { name: "outcome", title: "outcome", class: "wide", text: (one) => one.tokens[0].outcome },
-    { name: "bid", title: "bid", number: true, text: (one) => price(one.top.bid) },
-    { name: "ask", title: "ask", number: true, text: (one) => price(one.top.ask) },
-    { name: "spread", title: "spread", number: true,
-      text: (one) => (both(one) ? decimal(Number(one.top.ask[0]) - Number(one.top.bid[0])) : "–") },
-    { name: "end", title: "ends in", number: true, text: (one) => endsIn(one) },
-    { name: "stage", title: "stage", class: "wide", text: (one) => one.stage },
-    { name: "venue", title: "venue", class: "wide", text: (one) => one.venue },
-  ], { key: (one) => one.market, open, empty: "no market matches", sortable: false });
+  return new Table(
+    "Markets",
+    [
+      {
+        name: "question",
+        title: "market",
+        class: "text grows",
+        text: (one) => one.question || one.slug || one.market,
+        tip: (one) => one.question,
+      },
+      { name: "state", title: "book", state: (one) => stateOf(one.top.state, one.top.reason) },
+      { name: "outcome", title: "outcome", class: "wide", text: (one) => one.tokens[0].outcome },
+      { name: "bid", title: "bid", number: true, text: (one) => price(one.top.bid) },
+      { name: "ask", title: "ask", number: true, text: (one) => price(one.top.ask) },
+      {
+        name: "spread",
+        title: "spread",
+        number: true,
+        text: (one) => (both(one) ? decimal(Number(one.top.ask[0]) - Number(one.top.bid[0])) : "–"),
+      },
+      { name: "end", title: "ends in", number: true, text: (one) => endsIn(one) },
+      { name: "stage", title: "stage", class: "wide", text: (one) => one.stage },
+      { name: "venue", title: "venue", class: "wide", text: (one) => one.venue },
+    ],
+    { key: (one) => one.market, open, empty: "no market matches", sortable: false },
+  );
 }
 
 /** A price difference without the noise of binary fractions. */

@@ -31,8 +31,16 @@ class Tile {
     this.advice = h("p", { class: "advice", hidden: true });
     this.chart = chart ? h("canvas", { class: "spark", "aria-hidden": "true" }) : null;
     this.bar = bar ? h("div", { class: "bar", "aria-hidden": "true" }) : null;
-    this.node = h("section", { class: "tile" }, h("h3", {}, this.title, this.note), this.big, this.bar, this.chart,
-      this.facts.node, this.advice);
+    this.node = h(
+      "section",
+      { class: "tile" },
+      h("h3", {}, this.title, this.note),
+      this.big,
+      this.bar,
+      this.chart,
+      this.facts.node,
+      this.advice,
+    );
   }
 
   update({ value, of = "", note = "", facts = [], advice = "", level = "" }) {
@@ -58,28 +66,50 @@ export function create(root, { stats }) {
     capture: new Tile("Capture"),
     host: new Tile("Host"),
   };
-  const states = new Table("Books by state", [
-    { name: "state", title: "state of books", state: (row) => [row.level, row.state] },
-    { name: "books", title: "books", number: true, text: (row) => format.count(row.books) },
-    { name: "advice", title: "what to do", class: "wrap", text: (row) => row.advice },
-  ], { key: (row) => row.state });
+  const states = new Table(
+    "Books by state",
+    [
+      { name: "state", title: "state of books", state: (row) => [row.level, row.state] },
+      { name: "books", title: "books", number: true, text: (row) => format.count(row.books) },
+      { name: "advice", title: "what to do", class: "wrap", text: (row) => row.advice },
+    ],
+    { key: (row) => row.state },
+  );
   const venues = venueTable();
   const checks = checkTable();
   const shards = shardTable();
-  const links = new Table("Full links", [
-    { name: "name", title: "link", text: (row) => row.name },
-    { name: "refused", title: "refused messages", number: true, text: (row) => format.count(row.refused) },
-    { name: "depth", title: "waiting", number: true, text: (row) => `${format.count(row.depth)} of ${format.count(row.capacity)}` },
-  ], { key: (row) => row.name });
+  const links = new Table(
+    "Full links",
+    [
+      { name: "name", title: "link", text: (row) => row.name },
+      { name: "refused", title: "refused messages", number: true, text: (row) => format.count(row.refused) },
+      {
+        name: "depth",
+        title: "waiting",
+        number: true,
+        text: (row) => `${format.count(row.depth)} of ${format.count(row.capacity)}`,
+      },
+    ],
+    { key: (row) => row.name },
+  );
   const services = serviceTable();
   const linkTitle = h("h2", {}, "Links that were full");
-  root.append(findings, h("div", { class: "tiles" }, ...Object.values(tiles).map((tile) => tile.node)),
-    h("h2", {}, "Venues"), venues.node,
-    h("h2", {}, "Books"), states.node,
-    h("h2", {}, "Checks against the venue"), checks.node,
-    h("h2", {}, "Shards"), shards.node,
-    h("h2", {}, "Services"), services.node,
-    linkTitle, links.node);
+  root.append(
+    findings,
+    h("div", { class: "tiles" }, ...Object.values(tiles).map((tile) => tile.node)),
+    h("h2", {}, "Venues"),
+    venues.node,
+    h("h2", {}, "Books"),
+    states.node,
+    h("h2", {}, "Checks against the venue"),
+    checks.node,
+    h("h2", {}, "Shards"),
+    shards.node,
+    h("h2", {}, "Services"),
+    services.node,
+    linkTitle,
+    links.node,
+  );
   let host = { report: null, error: "", askedMs: -HOST_MS };
 
   async function askHost() {
@@ -106,11 +136,17 @@ export function create(root, { stats }) {
       ["received a second", now.bytes == null ? "–" : `${format.bytes(now.bytes)}/s`],
     ]);
     const undecoded = sum(latest, "decode_errors");
-    showRate(tiles.changes, rates, "updates", [
-      ["level changes", format.count(sum(latest, "updates"))],
-      ["snapshots", format.count(sum(latest, "snapshots"))],
-      ["not decoded", format.count(undecoded), undecoded > 0 ? "bad-text" : ""],
-    ], undecoded > 0 ? stats.advice("shard_decode_errors") : "");
+    showRate(
+      tiles.changes,
+      rates,
+      "updates",
+      [
+        ["level changes", format.count(sum(latest, "updates"))],
+        ["snapshots", format.count(sum(latest, "snapshots"))],
+        ["not decoded", format.count(undecoded), undecoded > 0 ? "bad-text" : ""],
+      ],
+      undecoded > 0 ? stats.advice("shard_decode_errors") : "",
+    );
     showCorrectness(tiles.correctness, latest, stats);
     showConnections(tiles.connections, latest, stats);
     showTrades(tiles.trades, latest, rates);
@@ -119,7 +155,13 @@ export function create(root, { stats }) {
     venues.update(latest.venues.map((venue) => ({ ...venue, report: latest })));
     states.update(bookStates(latest, stats));
     checks.update(checkRows(latest, stats));
-    shards.update(latest.shards.map((shard) => ({ ...shard, rates: stats.beats.get(shard.shard)?.rates ?? {}, now: latest.now_wall_ns })));
+    shards.update(
+      latest.shards.map((shard) => ({
+        ...shard,
+        rates: stats.beats.get(shard.shard)?.rates ?? {},
+        now: latest.now_wall_ns,
+      })),
+    );
     services.update(latest.services);
     const full = latest.router.filter((link) => link.refused > 0);
     linkTitle.hidden = links.node.hidden = full.length === 0;
@@ -135,27 +177,38 @@ function showFindings(list, health, stats) {
   list.hidden = lines.length === 0;
   setChildren(list, JSON.stringify(withRemedies), () =>
     withRemedies.map(([level, line, remedy]) =>
-      h("li", { class: level }, h("span", { class: `state ${level}` }, line), remedy ? h("p", {}, remedy) : null)));
+      h("li", { class: level }, h("span", { class: `state ${level}` }, line), remedy ? h("p", {}, remedy) : null),
+    ),
+  );
 }
 
 function showRate(tile, rates, key, facts, advice = "") {
   tile.update({ value: format.rate(rates.at(-1)?.[key]), facts, advice });
-  spark(tile.chart, rates.slice(-SPARK_SLOTS).map((one) => one[key]), SPARK_SLOTS);
+  spark(
+    tile.chart,
+    rates.slice(-SPARK_SLOTS).map((one) => one[key]),
+    SPARK_SLOTS,
+  );
 }
 
 /** Parts of a bar: class and amount. */
 function showBar(bar, parts) {
   const total = parts.reduce((all, [, amount]) => all + amount, 0) || 1;
   setChildren(bar, JSON.stringify(parts), () =>
-    parts.filter(([, amount]) => amount > 0).map(([name, amount]) => {
-      const part = h("span", { class: name });
-      part.style.flex = `${Math.max(amount / total, 0.01)} 1 0`;
-      return part;
-    }));
+    parts
+      .filter(([, amount]) => amount > 0)
+      .map(([name, amount]) => {
+        const part = h("span", { class: name });
+        part.style.flex = `${Math.max(amount / total, 0.01)} 1 0`;
+        return part;
+      }),
+  );
 }
 
 function showBooks(tile, latest, stats) {
-  const [books, live, awaiting, stale] = ["books", "books_live", "books_awaiting", "books_stale"].map((key) => sum(latest, key));
+  const [books, live, awaiting, stale] = ["books", "books_live", "books_awaiting", "books_stale"].map((key) =>
+    sum(latest, key),
+  );
   const ended = latest.registry.tokens_expired;
   tile.update({
     value: format.count(live),
@@ -168,19 +221,33 @@ function showBooks(tile, latest, stats) {
       ["tokens without connection", format.count(latest.registry.tokens_pending)],
       ["tokens of ended markets", format.count(ended)],
     ],
-    advice: stale > 0 ? stats.advice("shard_books_stale") : latest.registry.tokens_pending > 0 ? stats.advice("tokens_pending") : "",
+    advice:
+      stale > 0
+        ? stats.advice("shard_books_stale")
+        : latest.registry.tokens_pending > 0
+          ? stats.advice("tokens_pending")
+          : "",
   });
-  showBar(tile.bar, [["live", live], ["awaiting", awaiting], ["stale", stale]]);
+  showBar(tile.bar, [
+    ["live", live],
+    ["awaiting", awaiting],
+    ["stale", stale],
+  ]);
 }
 
 function bookStates(latest, stats) {
   const rows = [{ state: "live", level: "ok", books: sum(latest, "books_live"), advice: "" }];
   const awaiting = sum(latest, "books_awaiting");
-  rows.push({ state: "awaiting_snapshot", level: awaiting > 0 ? "warn" : "off", books: awaiting,
-    advice: awaiting > 0 ? stats.advice("shard_books_awaiting") : "" });
+  rows.push({
+    state: "awaiting_snapshot",
+    level: awaiting > 0 ? "warn" : "off",
+    books: awaiting,
+    advice: awaiting > 0 ? stats.advice("shard_books_awaiting") : "",
+  });
   for (const [key, name] of REASONS) {
     const books = sum(latest, `books_stale_${key}`);
-    if (books > 0) rows.push({ state: `stale:${name}`, level: "bad", books, advice: stats.advice(`shard_books_stale_${key}`) });
+    if (books > 0)
+      rows.push({ state: `stale:${name}`, level: "bad", books, advice: stats.advice(`shard_books_stale_${key}`) });
   }
   return rows;
 }
@@ -189,16 +256,54 @@ function bookStates(latest, stats) {
 function checkRows(latest, stats) {
   const { checks, repairs } = latest.correctness;
   const row = (name, right, explained, wrong, open, metric) => ({
-    name, right, explained, wrong, open, advice: wrong > 0 ? stats.advice(metric) : "",
+    name,
+    right,
+    explained,
+    wrong,
+    open,
+    advice: wrong > 0 ? stats.advice(metric) : "",
   });
   return [
-    row("best prices", checks.tops_matched, 0, checks.tops_mismatched, checks.tops_unverifiable, "shard_tops_mismatched"),
-    row("hashes", checks.hashes_matched, checks.hashes_explained, checks.hashes_mismatched, checks.hashes_unverifiable,
-      "shard_hashes_mismatched"),
-    row("REST audits", repairs.audits_matched, 0, repairs.audits_mismatched + repairs.audits_behind, 0, "shard_audits_mismatched"),
-    row("REST comparisons of numbered streams", repairs.polls_matched, 0, repairs.polls_different, repairs.polls_undecided,
-      "shard_polls_different"),
-    row("both outcomes of a market", repairs.mirrors_matched, 0, repairs.mirrors_mismatched, 0, "shard_mirrors_mismatched"),
+    row(
+      "best prices",
+      checks.tops_matched,
+      0,
+      checks.tops_mismatched,
+      checks.tops_unverifiable,
+      "shard_tops_mismatched",
+    ),
+    row(
+      "hashes",
+      checks.hashes_matched,
+      checks.hashes_explained,
+      checks.hashes_mismatched,
+      checks.hashes_unverifiable,
+      "shard_hashes_mismatched",
+    ),
+    row(
+      "REST audits",
+      repairs.audits_matched,
+      0,
+      repairs.audits_mismatched + repairs.audits_behind,
+      0,
+      "shard_audits_mismatched",
+    ),
+    row(
+      "REST comparisons of numbered streams",
+      repairs.polls_matched,
+      0,
+      repairs.polls_different,
+      repairs.polls_undecided,
+      "shard_polls_different",
+    ),
+    row(
+      "both outcomes of a market",
+      repairs.mirrors_matched,
+      0,
+      repairs.mirrors_mismatched,
+      0,
+      "shard_mirrors_mismatched",
+    ),
   ];
 }
 
@@ -236,12 +341,19 @@ function showConnections(tile, latest, stats) {
       ["failed dials", format.count(pool.dials_failed)],
       ["recycles completed", format.count(recycling.completed)],
       ["recycles failed", format.count(recycling.failed), recycling.failed > 0 ? "warn-text" : ""],
-      ["books interrupted by recycles", format.count(recycling.interrupted), recycling.interrupted > 0 ? "bad-text" : ""],
+      [
+        "books interrupted by recycles",
+        format.count(recycling.interrupted),
+        recycling.interrupted > 0 ? "bad-text" : "",
+      ],
     ],
     advice: pool.connections_active < all ? `${why || "being dialed"}: ${stats.advice("connections_active")}` : "",
   });
   const share = pool.connections_active;
-  showBar(tile.bar, [["live", share], ["stale", all - share]]);
+  showBar(tile.bar, [
+    ["live", share],
+    ["stale", all - share],
+  ]);
 }
 
 function showTrades(tile, latest, rates) {
@@ -249,10 +361,13 @@ function showTrades(tile, latest, rates) {
   const facts = [["seen", format.count(sum(latest, "trades"))]];
   let advice = "";
   if (trades) {
-    facts.push(["stored", format.count(trades.inserted)], ["known before", format.count(trades.repeated)],
+    facts.push(
+      ["stored", format.count(trades.inserted)],
+      ["known before", format.count(trades.repeated)],
       ["waiting", format.count(trades.queued + trades.journaled)],
       ["lost", format.count(trades.lost), trades.lost > 0 ? "bad-text" : ""],
-      ["database", trades.store]);
+      ["database", trades.store],
+    );
     if (trades.error) advice = trades.error;
   } else facts.push(["stored", "not kept; start with --trades"]);
   showRate(tile, rates, "trades", facts, advice);
@@ -286,7 +401,9 @@ function showHost(tile, { report, error }) {
     tile.update({ value: "–", facts: error ? [] : [["", "being judged"]], advice: error });
     return;
   }
-  const worst = report.settings.filter((setting) => setting.remedy && setting.verdict === (report.bad > 0 ? "bad" : "warn"));
+  const worst = report.settings.filter(
+    (setting) => setting.remedy && setting.verdict === (report.bad > 0 ? "bad" : "warn"),
+  );
   tile.update({
     value: report.bad > 0 ? "bad" : report.warn > 0 ? `${report.warn} to improve` : "as expected",
     level: report.bad > 0 ? "bad" : "",
@@ -304,53 +421,79 @@ function venueTable() {
   const shards = (venue) => venue.report.shards.filter((shard) => venue.shards.includes(shard.shard));
   const total = (venue, key) => shards(venue).reduce((all, shard) => all + shard[key], 0);
   const column = (name, title, of) => ({ name, title, number: true, text: (venue) => format.count(of(venue)) });
-  return new Table("Venues", [
-    { name: "venue", title: "venue", text: (venue) => venue.venue },
-    column("markets", "markets", (venue) => venue.markets),
-    column("connections", "connections up", (venue) => venue.connections_active),
-    column("books", "books", (venue) => venue.books),
-    column("live", "live", (venue) => venue.books_live),
-    column("awaiting", "awaiting", (venue) => total(venue, "books_awaiting")),
-    column("stale", "stale", (venue) => total(venue, "books_stale")),
-    column("trades", "trades", (venue) => venue.trades),
-  ], { key: (venue) => venue.venue });
+  return new Table(
+    "Venues",
+    [
+      { name: "venue", title: "venue", text: (venue) => venue.venue },
+      column("markets", "markets", (venue) => venue.markets),
+      column("connections", "connections up", (venue) => venue.connections_active),
+      column("books", "books", (venue) => venue.books),
+      column("live", "live", (venue) => venue.books_live),
+      column("awaiting", "awaiting", (venue) => total(venue, "books_awaiting")),
+      column("stale", "stale", (venue) => total(venue, "books_stale")),
+      column("trades", "trades", (venue) => venue.trades),
+    ],
+    { key: (venue) => venue.venue },
+  );
 }
 
 function checkTable() {
   const number = (name, title) => ({ name, title, number: true, text: (row) => format.count(row[name]) });
-  return new Table("Checks", [
-    { name: "name", title: "compared with the venue's own", text: (row) => row.name },
-    number("right", "right"), number("explained", "explained"),
-    { ...number("wrong", "wrong"), mark: (row) => (row.wrong > 0 ? "bad-text" : "") },
-    number("open", "unverifiable"),
-    { name: "advice", title: "what to do", class: "wrap", text: (row) => row.advice },
-  ], { key: (row) => row.name });
+  return new Table(
+    "Checks",
+    [
+      { name: "name", title: "compared with the venue's own", text: (row) => row.name },
+      number("right", "right"),
+      number("explained", "explained"),
+      { ...number("wrong", "wrong"), mark: (row) => (row.wrong > 0 ? "bad-text" : "") },
+      number("open", "unverifiable"),
+      { name: "advice", title: "what to do", class: "wrap", text: (row) => row.advice },
+    ],
+    { key: (row) => row.name },
+  );
 }
 
 function shardTable() {
   const number = (name, title, text, more = {}) => ({ name, title, number: true, text, ...more });
-  return new Table("Shards", [
-    { name: "shard", title: "shard", text: (shard) => `shard-${shard.shard}` },
-    { name: "state", title: "state", state: (shard) => (shard.healthy ? ["ok", "reports"] : ["bad", "does not report"]) },
-    number("core", "core", (shard) => (shard.core == null ? "any" : String(shard.core))),
-    number("connections", "connections", (shard) => format.count(shard.connections)),
-    number("books", "books", (shard) => format.count(shard.books)),
-    number("messages", "messages/s", (shard) => format.rate(shard.rates.messages)),
-    number("updates", "changes/s", (shard) => format.rate(shard.rates.updates)),
-    number("frame", "mean of a frame", (shard) => format.duration(shard.frame_mean_ns)),
-    number("memory", "books' memory", (shard) => format.bytes(shard.book_bytes), { class: "wide" }),
-    number("data", "last data", (shard) => format.since(shard.last_message_wall_ns, shard.now), { class: "wide" }),
-  ], { key: (shard) => shard.shard });
+  return new Table(
+    "Shards",
+    [
+      { name: "shard", title: "shard", text: (shard) => `shard-${shard.shard}` },
+      {
+        name: "state",
+        title: "state",
+        state: (shard) => (shard.healthy ? ["ok", "reports"] : ["bad", "does not report"]),
+      },
+      number("core", "core", (shard) => (shard.core == null ? "any" : String(shard.core))),
+      number("connections", "connections", (shard) => format.count(shard.connections)),
+      number("books", "books", (shard) => format.count(shard.books)),
+      number("messages", "messages/s", (shard) => format.rate(shard.rates.messages)),
+      number("updates", "changes/s", (shard) => format.rate(shard.rates.updates)),
+      number("frame", "mean of a frame", (shard) => format.duration(shard.frame_mean_ns)),
+      number("memory", "books' memory", (shard) => format.bytes(shard.book_bytes), { class: "wide" }),
+      number("data", "last data", (shard) => format.since(shard.last_message_wall_ns, shard.now), { class: "wide" }),
+    ],
+    { key: (shard) => shard.shard },
+  );
 }
 
 function serviceTable() {
   const levels = { up: "ok", down: "bad" };
-  return new Table("Services", [
-    { name: "service", title: "service", text: (one) => one.service },
-    { name: "state", title: "state", state: (one) => [levels[one.health.state] ?? "off", one.health.state] },
-    { name: "requests", title: "requests", number: true, text: (one) => (one.requests == null ? "–" : format.count(one.requests)) },
-    { name: "errors", title: "failed", number: true, text: (one) => format.percent(one.error_rate) },
-    { name: "error", title: "last error", class: "wrap", text: (one) => one.health.last_error ?? "" },
-    { name: "address", title: "address", class: "wide", text: (one) => one.address },
-  ], { key: (one) => one.service + one.address });
+  return new Table(
+    "Services",
+    [
+      { name: "service", title: "service", text: (one) => one.service },
+      { name: "state", title: "state", state: (one) => [levels[one.health.state] ?? "off", one.health.state] },
+      {
+        name: "requests",
+        title: "requests",
+        number: true,
+        text: (one) => (one.requests == null ? "–" : format.count(one.requests)),
+      },
+      { name: "errors", title: "failed", number: true, text: (one) => format.percent(one.error_rate) },
+      { name: "error", title: "last error", class: "wrap", text: (one) => one.health.last_error ?? "" },
+      { name: "address", title: "address", class: "wide", text: (one) => one.address },
+    ],
+    { key: (one) => one.service + one.address },
+  );
 }

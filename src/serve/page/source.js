@@ -111,5 +111,10 @@ export class Stats {
 /** A condition whose parts in braces stand for any text. */
 function patternOf(condition) {
   const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${condition.split(/\{[a-z]+\}/).map(escape).join("[^]*")}$`);
+  return new RegExp(
+    `^${condition
+      .split(/\{[a-z]+\}/)
+      .map(escape)
+      .join("[^]*")}$`,
+  );
 }

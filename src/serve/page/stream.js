@@ -11,7 +11,9 @@ export class Stream {
   }
 
   connect() {
-    const socket = new WebSocket(`ws${location.protocol === "https:" ? "s" : ""}://${location.host}/v1/stream?${this.query}`);
+    const socket = new WebSocket(
+      `ws${location.protocol === "https:" ? "s" : ""}://${location.host}/v1/stream?${this.query}`,
+    );
     this.socket = socket;
     socket.onopen = () => {
       this.failures = 0;
@@ -28,14 +30,21 @@ export class Stream {
   }
 
   send(what, tokens) {
-    if (tokens.length > 0 && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ [what]: tokens }));
+    if (tokens.length > 0 && this.socket.readyState === WebSocket.OPEN)
+      this.socket.send(JSON.stringify({ [what]: tokens }));
   }
 
   /** The books that are wanted from now on. */
   setTokens(tokens) {
     const wanted = new Set(tokens);
-    this.send("unsubscribe", [...this.tokens].filter((token) => !wanted.has(token)));
-    this.send("subscribe", [...wanted].filter((token) => !this.tokens.has(token)));
+    this.send(
+      "unsubscribe",
+      [...this.tokens].filter((token) => !wanted.has(token)),
+    );
+    this.send(
+      "subscribe",
+      [...wanted].filter((token) => !this.tokens.has(token)),
+    );
     this.tokens = wanted;
   }
 
@@ -68,7 +77,10 @@ export class Book {
       this.tick = event.tick_size ?? this.tick;
       this.last = event.last_trade_price ?? this.last;
     } else if (event.kind === "change") {
-      for (const [side, levels] of [[this.bids, event.bids], [this.asks, event.asks]]) {
+      for (const [side, levels] of [
+        [this.bids, event.bids],
+        [this.asks, event.asks],
+      ]) {
         for (const [price, size] of levels ?? []) {
           if (size === "0") side.delete(price);
           else side.set(price, size);
