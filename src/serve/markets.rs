@@ -238,7 +238,7 @@ pub(super) struct BookRow {
 impl BookRow {
     pub(super) fn of(image: &BookImage) -> Self {
         let facts = &image.facts;
-        let known = |ns| (ns > 0).then(|| milliseconds(ns));
+        let known = |seconds: u32| (seconds > 0).then_some(u64::from(seconds) * 1_000);
         let hash = facts.hash.as_ref().and_then(|hash| std::str::from_utf8(hash).ok());
         let since_ms = match image.state {
             BookState::Stale { since_wall_ns, .. } => Some(milliseconds(since_wall_ns)),
@@ -251,8 +251,8 @@ impl BookRow {
             changed_ms: facts.timestamp_ms,
             read_ms: milliseconds(facts.updated_wall_ns),
             version: facts.updates,
-            hash_right_ms: known(image.proof.hash_wall_ns),
-            levels_right_ms: known(image.proof.levels_wall_ns),
+            hash_right_ms: known(image.proof.hash_wall_s),
+            levels_right_ms: known(image.proof.levels_wall_s),
         }
     }
 

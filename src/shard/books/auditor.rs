@@ -142,7 +142,7 @@ impl Auditor {
             counts.audits_matched += 1;
             let (first, updates) = (index.min(slot.sibling), slot.facts.updates);
             self.mirrors.on_equal(first, usize::from(first != index), updates);
-            store.slots[index].proof.levels_wall_ns = read.wall_ns;
+            store.slots.proof_mut(index).on_levels(read.wall_ns);
         } else if event.timestamp_ms > ours_ms {
             // Its message may be on its way.
             if self.audits.len() < AUDITS_OPEN_MAX {
@@ -208,7 +208,7 @@ impl Auditor {
         let full = self.differences.len() >= AUDITS_OPEN_MAX;
         if same {
             counts.polls_matched += 1;
-            slots[index].proof.levels_wall_ns = read.wall_ns;
+            slots.proof_mut(index).on_levels(read.wall_ns);
         } else if updated_wall_ns + POLL_AGE_NS > read.wall_ns || full {
             counts.polls_undecided += 1;
         } else {

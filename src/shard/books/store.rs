@@ -15,7 +15,7 @@ use crate::counter::shard::BookCounts;
 use crate::link::shard_updates::{BookUpdate, BookUpdateKind, SubscriptionKey, UpdateRequest};
 use crate::market::book::{
     Book, BookOpening, BookState, StaleReason,
-    image::{BookFacts, BookImage, BookProof},
+    image::{BookFacts, BookImage},
 };
 use crate::market::info::MarketEvent;
 use crate::ring::Producer;
@@ -131,7 +131,7 @@ impl<H> Store<H> {
             return false;
         };
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
-        image.proof = slot.proof;
+        image.proof = self.slots.proof(index);
         true
     }
 
@@ -464,7 +464,6 @@ impl Slot {
                 ..BookFacts::default()
             },
             book: Book::default(),
-            proof: BookProof::default(),
         }
     }
 
