@@ -24,6 +24,7 @@ use serde::Deserialize;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use table::{ClientBooks, Counts, GatewayOutcome, GatewayStep, GatewayVerdict};
 
 /// Name of the clients' thread.
@@ -165,7 +166,8 @@ fn plan(
     };
     let texts = (0..clients).map(|client| format!("{before}{}{after}", list(client))).collect();
     let (never_reads, core) = (flags.never_reads, flags.clients_core);
-    Ok(Plan { address, path, texts, never_reads, core })
+    let interval = flags.clients_read_us.map(Duration::from_micros);
+    Ok(Plan { address, path, texts, never_reads, core, interval })
 }
 
 fn measure(
