@@ -22,12 +22,13 @@ use crate::config::file::FileError;
 use crate::config::flags::{Cli, Command};
 use crate::engine::EngineError;
 use crate::io::output::complain;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Main function of the program `ringbook`.
+/// Main function of the program `ringbook`, with its command line.
 #[must_use]
-pub fn command_line() -> ExitCode {
-    let cli = match Cli::of_this_process() {
+pub fn command_line(line: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::of(line) {
         Ok(cli) => cli,
         Err(FileError(lines)) => return fail(&Failure { line: lines.join("\n"), code: 2 }),
     };

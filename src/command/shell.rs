@@ -4,7 +4,6 @@
 use super::Failure;
 use crate::config::flags::Cli;
 use crate::io::output::print;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,9 +13,7 @@ use std::process::ExitCode;
 /// # Errors
 /// None.
 pub fn completions(shell: Shell) -> Result<ExitCode, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "ringbook", &mut script);
-    print(String::from_utf8_lossy(&script));
+    print(Cli::completions(shell));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -25,9 +22,7 @@ pub fn completions(shell: Shell) -> Result<ExitCode, Failure> {
 /// # Errors
 /// The folder cannot be written.
 pub fn man(folder: &Path) -> Result<ExitCode, Failure> {
-    let written = std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
-    match written {
+    match Cli::write_manual(folder) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             let line = format!("{}: the manual pages cannot be written: {error}", folder.display());

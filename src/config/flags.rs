@@ -17,10 +17,11 @@ use crate::gateway::StalePolicy;
 use crate::io::driver::Driver;
 use crate::venue::Feed;
 use clap::builder::PossibleValue;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Every order book of a prediction market on one machine, live or replayed.
 #[derive(Debug, Parser)]
@@ -36,13 +37,30 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line of this process and the file of `run --config`; ends the process with a message where
-    /// the command line is wrong or asks for help.
+    /// Reads a command line and the file of `run --config`; ends the process with a message where the command line is
+    /// wrong or asks for help.
     ///
     /// # Errors
     /// [`FileError`]: the faults of the file.
-    pub fn of_this_process() -> Result<Self, FileError> {
-        with_file(std::env::args_os().collect()).map(Self::parse_from)
+    pub fn of(line: Vec<OsString>) -> Result<Self, FileError> {
+        with_file(line).map(Self::parse_from)
+    }
+
+    /// The script with a shell's completions.
+    #[must_use]
+    pub fn completions(shell: Shell) -> String {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Self::command(), "ringbook", &mut script);
+        String::from_utf8_lossy(&script).into_owned()
+    }
+
+    /// Writes the manual pages: `ringbook.1`, and one for each subcommand.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or a page cannot be written.
+    pub fn write_manual(folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        clap_mangen::generate_to(Self::command(), folder)
     }
 }
 
