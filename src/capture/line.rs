@@ -40,6 +40,7 @@
 //! | `r` | REST response | `,"f":<the response>` |
 //! | `i` | housekeeping | `,"read":<all input up to this time was applied, Unix nanoseconds; 0: unknown>`, may be missing |
 //! | `z` | digest of a live book | `,"a":"<token>","z":"<digest>"` |
+//! | `s` | the engine stops: the shard closes its connections | |
 //!
 //! `c` is the connection number in the capturing process; a loss without `c` concerns every connection. `s` counts the
 //! records of a connection from 0. `f` is always the last key. Unknown kinds and keys are ignored. Keys in another
@@ -90,6 +91,8 @@ pub enum AnnotationRecord {
     Housekeeping,
     /// Digest of a book.
     Proof,
+    /// The engine stops, and the shard closes its connections.
+    Stopping,
 }
 
 impl AnnotationRecord {
@@ -110,6 +113,7 @@ impl AnnotationRecord {
             Self::Asked => "a",
             Self::Housekeeping => "i",
             Self::Proof => "z",
+            Self::Stopping => "s",
         }
     }
 
@@ -128,6 +132,7 @@ impl AnnotationRecord {
             r#""a""# => Self::Asked,
             r#""i""# => Self::Housekeeping,
             r#""z""# => Self::Proof,
+            r#""s""# => Self::Stopping,
             _ => return None,
         })
     }

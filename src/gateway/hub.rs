@@ -565,7 +565,7 @@ impl Hub {
                 let mut resumed = Vec::new();
                 for &key in keys {
                     let book = &self.books[&key];
-                    match session.from_sequence(&book.token) {
+                    match session.resume_from(&book.token) {
                         Some(from_sequence) if book.replica.is_some() => {
                             resumed.push(ResumedBook {
                                 key,

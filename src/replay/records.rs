@@ -5,7 +5,7 @@ use super::ReplayError;
 use super::detect::looks_binary;
 use super::expected::part;
 use super::lines::{Condition, Lines};
-use crate::capture::line::{Record, What};
+use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::io::file::{self, Damage, Source};
 use crate::venue::Feed;
 use std::io::BufRead;
@@ -31,6 +31,8 @@ pub enum Content<'a> {
     Opened,
     /// The connection has ended.
     Ended,
+    /// A shard of the engine begins to close its connections, because the engine stops.
+    Stopping,
     /// Frames are missing here.
     Lost,
 }
@@ -74,6 +76,7 @@ enum Kind {
     Text,
     Opened,
     Ended,
+    Stopping,
     Lost,
 }
 
@@ -106,6 +109,7 @@ impl Records {
             Kind::Text => Content::Text(&self.text),
             Kind::Opened => Content::Opened,
             Kind::Ended => Content::Ended,
+            Kind::Stopping => Content::Stopping,
             Kind::Lost => Content::Lost,
         };
         Ok(Some(RawRecord { receive_ns, connection, content }))
@@ -157,6 +161,7 @@ impl Records {
                 }
                 What::Opened { .. } => Kind::Opened,
                 What::Ended => Kind::Ended,
+                What::Annotation(AnnotationRecord::Stopping) => Kind::Stopping,
                 What::Lost(_) | What::Broken(_) => Kind::Lost,
                 _ => continue,
             };
@@ -218,6 +223,8 @@ mod tests {
             "\n",
             r#"{"t":5,"c":7,"s":4,"k":"l","n":3}"#,
             "\n",
+            r#"{"t":6,"c":0,"s":9,"k":"s","d":1}"#,
+            "\n",
             r#"{"t":6,"c":7,"s":5,"k":"e","why":"cut"}"#,
             "\n"
         );
@@ -226,6 +233,7 @@ mod tests {
             r#"3 Some(7) Text("{\"a\":1}")"#,
             r#"4 Some(7) Text("PONG")"#,
             "5 Some(7) Lost",
+            "6 Some(0) Stopping",
             "6 Some(7) Ended",
         ];
         assert_eq!(records(text, 0..u64::MAX), all);

@@ -153,7 +153,7 @@ fn read_raw(
                     continue;
                 }
             }
-            Content::Opened => continue,
+            Content::Opened | Content::Stopping => continue,
         }
         last_ns = receive_ns;
         match &mut encoder {

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with a venue, an engine and a gateway as processes.
 use super::gateway::Follower as KalshiClient;
-use super::{Kalshi, fixed, wait_live};
+use super::{Kalshi, compare_at_rest, fixed, wait_live};
 use crate::engine::{count, sum};
 use crate::gateway::Follower;
 use crate::http::Client;
@@ -38,6 +38,9 @@ fn record(capture: &Path) -> u64 {
     more();
     let middle = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     more();
+    // Connections are closed one after the other: what is still received of others would be in some books only.
+    venue.ask("POST", "/sim/pause");
+    compare_at_rest(&mut venue, &mut engine);
     engine.program.signal(Signal::INT);
     assert!(engine.program.wait(TIMEOUT).success());
     middle.as_nanos() as u64
