@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`running`] | every flag of `run`, the local server, exit codes, startup errors |
 //! | [`page`] | the web page at `--serve ADDRESS` |
+//! | [`configuration`] | flags from a file, shell completions, manual pages |
 //! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
@@ -28,6 +29,9 @@ pub mod running {}
 
 #[doc = include_str!("guide/page.md")]
 pub mod page {}
+
+#[doc = include_str!("guide/configuration.md")]
+pub mod configuration {}
 
 #[doc = include_str!("guide/kalshi.md")]
 pub mod kalshi {}

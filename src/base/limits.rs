@@ -37,6 +37,8 @@ pub const AUDIT_BOOKS: usize = 8;
 pub const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 /// Tries of a command or a snapshot before the connection is considered broken.
 pub const SNAPSHOT_TRIES: u32 = 3;
+/// Markets deleted from a Kalshi subscription that a connection remembers: 400 kB.
+pub const DELETED_MARKETS_MAX: usize = 4_096;
 /// Subscriptions ended by the venue within a minute before the connection is replaced.
 pub const RESUBSCRIBES_MAX: usize = 3;
 
@@ -655,9 +657,8 @@ pub const TARDIS_PARTS_DEPTH: usize = 8;
 pub const TARDIS_PART_BYTES: usize = 64 * 1024;
 /// Clients of `/ws-replay` subscribe within this time of the first one of their session.
 pub const TARDIS_SUBSCRIBE_NS: u64 = 2 * SECOND_NS;
-/// Records of different shards are out of order in a capture by less than this: the capture takes them from each ring
-/// every few milliseconds.
-pub const CAPTURE_DISORDER_NS: u64 = 2 * SECOND_NS;
+/// Bytes of records that a replay in receive order holds back for those of other shards.
+pub const REPLAY_ORDER_BYTES_MAX: usize = 32 << 20;
 
 // ---- Sinks ---------------------------------------------------------------------------------
 

@@ -30,9 +30,9 @@ impl Block {
 
     /// Its index line, with a newline.
     #[must_use]
-    pub fn to_line(&self) -> String {
+    pub fn to_line(self) -> String {
         // Serialization of numbers cannot fail.
-        sonic_rs::to_string(self).unwrap_or_default() + "\n"
+        sonic_rs::to_string(&self).unwrap_or_default() + "\n"
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     Failure,
     compare::{Comparison, Verdict},
     run::{Session, listen},
+    terminal::LOOK_INTERVAL,
 };
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
@@ -18,8 +19,6 @@ use log::{info, warn};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Poll interval.
-const LOOK: Duration = Duration::from_millis(20);
 /// Without a message for this time, the shards have applied everything that a paused venue had sent.
 const QUIET_NS: u64 = SECOND_NS;
 /// Timeout of that.
@@ -45,10 +44,10 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     let mut session = Session::start(&config)?;
     let clock = HostClock::new();
     let deadline_ns = clock.mono_ns().saturating_add(flags.duration.saturating_mul(SECOND_NS));
-    while !signals.asked() && clock.mono_ns() < deadline_ns {
+    signals.poll_until(|| {
         session.look();
-        std::thread::sleep(LOOK);
-    }
+        clock.mono_ns() >= deadline_ns
+    });
     venue.pause().map_err(explain)?;
     if !await_quiet(&mut session, &clock, QUIET_TIMEOUT_NS, |_| true) {
         warn!("messages still arrive {} s after the pause", QUIET_TIMEOUT_NS / SECOND_NS);
@@ -91,7 +90,7 @@ pub fn await_quiet(
                 return true;
             }
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(LOOK_INTERVAL);
     }
     false
 }

@@ -8,10 +8,6 @@ use crate::replay_gateway::sessions::{Recorded, Sessions};
 use crate::serve::{Listener, Site};
 use log::info;
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// Interval in which signals are polled.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Serves until a signal.
 ///
@@ -36,9 +32,7 @@ pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     let sessions = Sessions::new(recorded, defaults, settings, usize::from(args.replays));
     sessions.log(&faults);
     let server = ReplayServer::start(sessions, listeners, access.keys).map_err(fail)?;
-    while !signals.asked() {
-        std::thread::sleep(LOOK_INTERVAL);
-    }
+    signals.poll_until(|| false);
     server.stop().map_err(fail)?;
     Ok(ExitCode::SUCCESS)
 }

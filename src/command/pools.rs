@@ -23,7 +23,6 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,9 +78,6 @@ pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
     Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Interval in which signals are polled.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
 /// Forwards until a signal, then prints what the pools did.
 fn listen(
     flags: &PoolsFlags,
@@ -112,9 +108,7 @@ fn listen(
         reports
     });
     let executor = executor.map_err(|error| failure(error.to_string()))?;
-    while !signals.asked() && !stopped.load(Ordering::Acquire) {
-        std::thread::sleep(LOOK_INTERVAL);
-    }
+    signals.poll_until(|| stopped.load(Ordering::Acquire));
     stop.store(true, Ordering::Release);
     let reports = executor.join_within(FORWARD_DRAIN_NS.saturating_add(THREAD_END_NS));
     let reports = reports.map_err(|error| failure(error.to_string()))?;

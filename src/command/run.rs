@@ -23,10 +23,6 @@ use crate::wire::tls::client_config;
 use log::{info, warn};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// Interval in which events and signals are polled.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs until a signal or `--duration`.
 ///
@@ -43,10 +39,10 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let clock = HostClock::new();
     let duration_ns = (flags.duration > 0).then(|| flags.duration.saturating_mul(SECOND_NS));
     let deadline_ns = duration_ns.map(|ns| clock.mono_ns().saturating_add(ns));
-    while !signals.asked() && deadline_ns.is_none_or(|deadline_ns| clock.mono_ns() < deadline_ns) {
+    signals.poll_until(|| {
         session.look();
-        std::thread::sleep(LOOK_INTERVAL);
-    }
+        deadline_ns.is_some_and(|deadline_ns| clock.mono_ns() >= deadline_ns)
+    });
     session.stop()
 }
 

@@ -7,6 +7,10 @@ use crate::io::output;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Interval in which the main thread polls signals and events.
+pub const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Log to standard error: time, level, one line per record whatever a peer sent. Other crates log warnings only, since
 /// their records contain requests with signatures.
@@ -141,5 +145,12 @@ impl Signals {
     #[must_use]
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Calls `look` every `LOOK_INTERVAL` until it returns true or a stop is requested.
+    pub fn poll_until(&self, mut look: impl FnMut() -> bool) {
+        while !self.asked() && !look() {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 }

@@ -138,4 +138,8 @@ pub struct BenchGatewayFlags {
     /// Core of the clients' thread. Default: not pinned.
     #[arg(long, value_name = "CORE")]
     pub clients_core: Option<u32>,
+
+    /// The clients read at this interval, so that no write has to wake them. Default: as soon as data is there.
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub clients_read_us: Option<u64>,
 }

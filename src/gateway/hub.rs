@@ -297,11 +297,13 @@ impl Hub {
         self.clients.iter().flatten().all(has_room)
     }
 
-    /// Whether there is a subscribed book, and the clients have what there is of theirs.
+    /// Whether there is a subscribed book, or a client of all markets, and the clients have what there is of theirs.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         let is_dumped = |client: &Client| client.dump.is_none();
-        let is_subscribed = !self.books.is_empty() && self.requests.is_empty();
+        let is_any = !self.books.is_empty()
+            || self.clients.iter().flatten().any(|client| client.protocol.follows_markets());
+        let is_subscribed = is_any && self.requests.is_empty();
         is_subscribed && self.clients.iter().flatten().all(is_dumped) && self.has_room()
     }
 
@@ -571,7 +573,7 @@ impl Hub {
                 let mut resumed = Vec::new();
                 for &key in keys {
                     let book = &self.books[&key];
-                    match session.from_sequence(&book.token) {
+                    match session.resume_from(&book.token) {
                         Some(from_sequence) if book.replica.is_some() => {
                             resumed.push(ResumedBook {
                                 key,

@@ -92,6 +92,12 @@ impl Kinds {
         self.0 & kind.bit() != 0
     }
 
+    /// Whether only the stages of markets are wanted.
+    #[must_use]
+    pub const fn are_of_markets(self) -> bool {
+        self.0 == Kind::Market.bit()
+    }
+
     /// A comma-separated list. `change` includes `snapshot` and `state`: without them a book cannot be rebuilt or
     /// trusted.
     fn parse(list: &str) -> Result<Self, String> {
@@ -273,7 +279,7 @@ impl Session {
     /// For a subscription just returned by [`Session::new`] or [`Session::on_text`]: the first sequence number that the
     /// client has not received of the book; `None` for a new subscription, which begins with a snapshot.
     #[must_use]
-    pub fn from_sequence(&self, token: &TokenId) -> Option<u64> {
+    pub fn resume_from(&self, token: &TokenId) -> Option<u64> {
         self.resumed.get(token).copied()
     }
 }

@@ -183,7 +183,7 @@ impl Service {
     /// As [`Service::new`].
     pub fn rest(name: &str, url: &str) -> Result<Self, EndpointError> {
         let kind = if url.starts_with("https:") { Kind::Https } else { Kind::Http };
-        Endpoint::parse(url, kind.schemes())?.as_base()?;
+        Endpoint::parse(url, kind.schemes())?.into_base()?;
         let mut service = Self::new(name, kind, url)?;
         service.limits = Limits {
             min: 0,

@@ -213,6 +213,8 @@ impl Annotations {
                 books.settle_some(CHECKS_PER_HOUSEKEEPING, read_wall_ns, recorded_here);
                 while books.poll_some_behind(at.mono_ns, recorded_here).is_some() {}
             }
+            // Each connection has a record of its end.
+            AnnotationRecord::Stopping => {}
             AnnotationRecord::Proof => return self.on_checkpoint(&keys, shards, books),
         }
         Followup::Nothing

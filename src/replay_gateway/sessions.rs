@@ -29,8 +29,8 @@ use std::sync::{Arc, Mutex};
 
 /// An engine's first records are older than its line in the manifest.
 const START_MARGIN_NS: u64 = 10 * SECOND_NS;
-/// An engine that stops closes its connections within this time.
-const STOP_NS: u64 = SECOND_NS;
+/// An engine that stops closes its connections within this time; its shards write to the capture in turns.
+const STOP_NS: u64 = 10 * SECOND_NS;
 /// Fault lines that are logged; a line is logged once.
 const LINES_MAX: usize = 100;
 
@@ -98,35 +98,38 @@ impl Recorded {
         Ok(plan.between(self.reads(range)).of(self.recording.feed))
     }
 
-    /// Receive time of the last message before the engine that recorded it began to stop: then it closes its
-    /// connections, one after the other, and their books are stale. `None` where that is not known without reading
-    /// everything.
+    /// Receive time of the last message before the last engine began to stop: then it closes its connections, one after
+    /// the other, and their books are stale. `None` where that is not known without reading everything.
     fn last_message_ns(&self) -> Option<u64> {
-        // Times of the last message and of ends after it.
-        let (mut last_ns, mut ends) = (None, Vec::new());
+        let start_ns = self.starts.last().copied().unwrap_or(0);
+        let (mut last_ns, mut stop_ns) = (None, None);
         for source in self.recording.files.iter().rev() {
             let recording = Recording { feed: self.recording.feed, files: vec![source.clone()] };
             for block in blocks(source).iter().rev() {
+                let is_earlier = |last_ns| block.to.saturating_add(STOP_NS) < last_ns;
+                if last_ns.is_some_and(is_earlier) {
+                    return before_stop(last_ns, stop_ns);
+                }
                 let range = block.from..block.to.saturating_add(1);
                 let mut records = recording.records(range, Arc::default());
                 while let Ok(Some(RawRecord { receive_ns, content, .. })) = records.next_record() {
                     match content {
                         Content::Text(_) => last_ns = last_ns.max(Some(receive_ns)),
-                        Content::Ended => ends.push(receive_ns),
-                        Content::Opened | Content::Lost => {}
+                        Content::Stopping if receive_ns >= start_ns => {
+                            stop_ns = Some(stop_ns.map_or(receive_ns, |at| receive_ns.min(at)));
+                        }
+                        _ => {}
                     }
                 }
-                let Some(last_ns) = last_ns else { continue };
-                let stop_ns = ends.iter().max().map_or(u64::MAX, |at| at.saturating_sub(STOP_NS));
-                if block.from > stop_ns {
-                    continue;
-                }
-                let first_end = ends.iter().copied().filter(|&at| at > stop_ns).min();
-                return Some(first_end.map_or(last_ns, |end_ns| last_ns.min(end_ns - 1)));
             }
         }
-        last_ns
+        before_stop(last_ns, stop_ns)
     }
+}
+
+fn before_stop(last_ns: Option<u64>, stop_ns: Option<u64>) -> Option<u64> {
+    let stop_ns = stop_ns.unwrap_or(u64::MAX);
+    last_ns.map(|last_ns| last_ns.min(stop_ns.saturating_sub(1)))
 }
 
 fn first_time(source: &Source) -> Option<u64> {
@@ -365,7 +368,7 @@ impl Drop for Running {
     }
 }
 
-/// Tells the client of the end, whatever it is.
+/// Reports the end of a replay to its client when the replay's thread ends: as failed unless an end is set.
 struct Ending {
     gate: Arc<ReplayGate>,
     waker: TaskWaker,

@@ -239,6 +239,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
 
     fn on_stop(&mut self, now: Now) {
         self.schedule.stopping = true;
+        if let Some(capture) = &mut self.capture {
+            capture.note(AnnotationRecord::Stopping, ConnectionId(0), now.wall_ns);
+        }
         self.write_checkpoints(usize::MAX, now);
         self.schedule.housekeeping_ns = now.mono_ns;
         for place in 0..self.connections.slots() {

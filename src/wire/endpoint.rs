@@ -25,7 +25,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`EndpointError`] if it has a query: *the user must correct it*.
-    pub fn as_base(self) -> Result<Self, EndpointError> {
+    pub fn into_base(self) -> Result<Self, EndpointError> {
         match self.url.contains('?') {
             true => Err(EndpointError(format!("{}: a base address must have no query", self.url))),
             false => Ok(self),

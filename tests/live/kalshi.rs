@@ -152,6 +152,13 @@ fn wait_trades(venue: &mut Kalshi, engine: &mut Engine) {
 /// Stops the venue and compares every book, level by level; then lets it go on.
 fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
     venue.ask("POST", "/sim/pause");
+    let books = compare_at_rest(venue, engine);
+    venue.ask("POST", "/sim/resume");
+    books
+}
+
+/// Compares every book with a venue that is paused, level by level.
+fn compare_at_rest(venue: &mut Kalshi, engine: &mut Engine) -> usize {
     let truth = venue.truth();
     let begun = Instant::now();
     let mut wrong = Vec::new();
@@ -164,7 +171,6 @@ fn compare(venue: &mut Kalshi, engine: &mut Engine) -> usize {
         std::thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(wrong, Vec::<String>::new(), "{:#}\n{}", engine.stats()["pool"], engine.program);
-    venue.ask("POST", "/sim/resume");
     truth.len()
 }
 

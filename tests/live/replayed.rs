@@ -122,7 +122,7 @@ pub(crate) fn capture(folder: &Path) -> PathBuf {
     more(&mut engine, 600);
     venue.pause();
     engine.program.signal(Signal::INT);
-    engine.program.wait(TIMEOUT);
+    assert!(engine.program.wait(TIMEOUT).success(), "{}", engine.program);
     capture
 }
 

@@ -137,6 +137,7 @@ fn annotations_of_a_shard_are_restored() {
         AnnotationRecord::Asked,
         AnnotationRecord::Housekeeping,
         AnnotationRecord::Proof,
+        AnnotationRecord::Stopping,
     ] {
         let line = line(|out| write_annotation(out, STAMP, note, 3, r#","a":["1"]"#));
         assert!(line.contains(r#""d":3,"a":["1"]"#), "{line}");

@@ -8,9 +8,9 @@ mod table;
 
 use super::ladder::{self, RUNGS_MAX};
 use super::step::{Length, Rig};
-use super::{LOOK, create, layout, setting, start, venue_core, write_plot};
+use super::{create, layout, setting, start, venue_core, write_plot};
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
-use crate::command::{Failure, demo};
+use crate::command::{Failure, demo, terminal::LOOK_INTERVAL};
 use crate::config::{
     UsageError,
     bench_live::{BenchGatewayFlags, GatewayProtocol},
@@ -24,6 +24,7 @@ use serde::Deserialize;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use table::{ClientBooks, Counts, GatewayOutcome, GatewayStep, GatewayVerdict};
 
 /// Name of the clients' thread.
@@ -165,7 +166,8 @@ fn plan(
     };
     let texts = (0..clients).map(|client| format!("{before}{}{after}", list(client))).collect();
     let (never_reads, core) = (flags.never_reads, flags.clients_core);
-    Ok(Plan { address, path, texts, never_reads, core })
+    let interval = flags.clients_read_us.map(Duration::from_micros);
+    Ok(Plan { address, path, texts, never_reads, core, interval })
 }
 
 fn measure(
@@ -252,14 +254,12 @@ impl Rig {
     /// Waits until each client has a frame and no more come; false if that takes too long.
     fn await_books(&mut self, running: &Clients, clients: usize) -> bool {
         let deadline_ns = self.clock.mono_ns() + BOOKS_TIMEOUT_NS;
-        while running.begun() < clients {
-            if self.clock.mono_ns() > deadline_ns || self.signals.asked() || running.ended() > 0 {
-                return false;
-            }
+        let has_begun = || running.begun() >= clients;
+        self.signals.poll_until(|| {
             self.session.look();
-            std::thread::sleep(LOOK);
-        }
-        self.await_quiet(running, BOOKS_TIMEOUT_NS)
+            has_begun() || self.clock.mono_ns() > deadline_ns || running.ended() > 0
+        });
+        has_begun() && self.await_quiet(running, BOOKS_TIMEOUT_NS)
     }
 
     /// Waits until no more bytes come; false if that takes too long.
@@ -271,7 +271,7 @@ impl Rig {
                 return false;
             }
             self.session.look();
-            std::thread::sleep(LOOK);
+            std::thread::sleep(LOOK_INTERVAL);
             if running.bytes() != last.0 {
                 last = (running.bytes(), self.clock.mono_ns());
             }

@@ -34,12 +34,9 @@ use log::{info, warn};
 use probe::Probe;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use step::{Length, Rig, Step};
 use table::{Books, Outcome, Setting};
 
-/// Poll interval.
-const LOOK: Duration = Duration::from_millis(20);
 /// Time until all books are live, plus 1 s per 1,000 tokens: a shard with few tokens waits up to a minute for more.
 const LIVE_TIMEOUT_NS: u64 = 90 * SECOND_NS;
 /// Time until books are live after a step that ended connections.
@@ -182,14 +179,13 @@ impl Rig {
     /// Whether exactly so many books become live before the timeout or a signal.
     fn wait_live(&mut self, tokens: u64, timeout_ns: u64) -> bool {
         let deadline_ns = self.clock.mono_ns() + timeout_ns;
-        while self.clock.mono_ns() < deadline_ns && !self.signals.asked() {
+        let mut is_live = false;
+        self.signals.poll_until(|| {
             self.session.look();
-            if self.session.report.as_deref().is_some_and(|r| live_books(r) == tokens) {
-                return true;
-            }
-            std::thread::sleep(LOOK);
-        }
-        false
+            is_live = self.session.report.as_deref().is_some_and(|r| live_books(r) == tokens);
+            is_live || self.clock.mono_ns() >= deadline_ns
+        });
+        is_live
     }
 }
 

@@ -217,11 +217,11 @@ fn messages_subscribe_resume_and_are_refused_whole() {
     let options = Options::parse("tokens=27,28&from_sequence=7").unwrap();
     let mut session = Session::new(&options, &mut out);
     assert_eq!(out, [Request::Subscribe(a), Request::Subscribe(b)]);
-    assert_eq!((session.from_sequence(&a), session.from_sequence(&c)), (Some(7), None));
+    assert_eq!((session.resume_from(&a), session.resume_from(&c)), (Some(7), None));
     let mut on_text = |text: &str| {
         let mut out = Vec::new();
         session.on_text(text, &mut out);
-        (out, [a, b, c].map(|token| session.from_sequence(&token)))
+        (out, [a, b, c].map(|token| session.resume_from(&token)))
     };
     let both = on_text(r#" {"subscribe":["27","KX-1.5"],"unsubscribe":["28"]} "#);
     let requests = vec![Request::Unsubscribe(b), Request::Subscribe(a), Request::Subscribe(c)];

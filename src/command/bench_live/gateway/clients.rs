@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 const READ_BYTES: usize = 256 * 1024;
 const WAIT_NS: u64 = 20 * MILLISECOND_NS;
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     /// The last client never reads.
     pub(super) never_reads: bool,
     pub(super) core: Option<u32>,
+    /// They read at this interval instead of waiting for their sockets.
+    pub(super) interval: Option<Duration>,
 }
 
 /// Counters of all clients.
@@ -64,7 +67,7 @@ impl Clients {
     pub(super) fn start(plan: Plan, frames: Arc<AtomicU64>) -> Result<Self, String> {
         let mut set = Readiness::new().map_err(|error| error.to_string())?;
         let (bell, counters) = (set.doorbell(), Arc::<Counters>::default());
-        let mut all = Vec::new();
+        let (mut all, interval) = (Vec::new(), plan.interval);
         for key in 0..plan.texts.len() {
             let client = Client::connect(&plan, key).map_err(|error| {
                 format!(
@@ -74,8 +77,14 @@ impl Clients {
             set.add(&client.socket, key as u32).map_err(|error| error.to_string())?;
             all.push(client);
         }
-        let loops =
-            Loop { set, clients: all, counters: Arc::clone(&counters), frames, fault: None };
+        let loops = Loop {
+            set,
+            clients: all,
+            counters: Arc::clone(&counters),
+            frames,
+            interval,
+            fault: None,
+        };
         let run = move || {
             plan.core.map(pin_current);
             loops.run()
@@ -148,6 +157,7 @@ struct Loop {
     clients: Vec<Client>,
     counters: Arc<Counters>,
     frames: Arc<AtomicU64>,
+    interval: Option<Duration>,
     fault: Option<String>,
 }
 
@@ -158,7 +168,8 @@ impl Loop {
             self.flush(key);
         }
         while !self.counters.stop.load(Ordering::Relaxed) {
-            self.set.wait(WAIT_NS, || true);
+            self.interval.inspect(|&interval| std::thread::sleep(interval));
+            self.set.wait(if self.interval.is_some() { 0 } else { WAIT_NS }, || true);
             for place in 0..self.set.reported() {
                 let ready = self.set.ready(place);
                 let key = ready.key as usize;
