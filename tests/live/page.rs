@@ -29,7 +29,8 @@ fn exchange(engine: &Engine, method: &str, path: &str, headers: &[(&str, &str)])
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
-    if !headers.iter().any(|(name, _)| *name == "Upgrade") {
+    let is_upgrade = headers.iter().any(|(name, _)| *name == "Upgrade");
+    if !is_upgrade {
         request.push_str("Connection: close\r\n");
     }
     stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
@@ -38,8 +39,8 @@ fn exchange(engine: &Engine, method: &str, path: &str, headers: &[(&str, &str)])
         let count = stream.read(&mut part).unwrap();
         bytes.extend_from_slice(&part[..count]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        // A WebSocket stays open.
-        if count == 0 || text.starts_with("HTTP/1.1 101") && text.contains("\r\n\r\n") {
+        // A WebSocket stays open, and so does a connection on which one was refused.
+        if count == 0 || is_upgrade && text.contains("\r\n\r\n") {
             return (text[9..12].parse().unwrap(), text);
         }
     }
