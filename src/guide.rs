@@ -5,6 +5,7 @@
 //! | page | subject |
 //! |---|---|
 //! | [`running`] | every flag of `run`, the local server, exit codes, startup errors |
+//! | [`configuration`] | flags from a file, shell completions, manual pages |
 //! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
@@ -24,6 +25,9 @@
 
 #[doc = include_str!("guide/running.md")]
 pub mod running {}
+
+#[doc = include_str!("guide/configuration.md")]
+pub mod configuration {}
 
 #[doc = include_str!("guide/kalshi.md")]
 pub mod kalshi {}

@@ -37,6 +37,8 @@ pub const AUDIT_BOOKS: usize = 8;
 pub const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 /// Tries of a command or a snapshot before the connection is considered broken.
 pub const SNAPSHOT_TRIES: u32 = 3;
+/// Markets deleted from a Kalshi subscription that a connection remembers: 400 kB.
+pub const DELETED_MARKETS_MAX: usize = 4_096;
 /// Subscriptions ended by the venue within a minute before the connection is replaced.
 pub const RESUBSCRIBES_MAX: usize = 3;
 

@@ -3,6 +3,7 @@
 //! Runs on:  main thread, not pinned.
 pub mod bench_live;
 pub mod compare;
+pub mod config;
 pub mod counters;
 pub mod demo;
 pub mod doctor;
@@ -12,19 +13,25 @@ pub mod histograms;
 pub mod pools;
 pub mod replay;
 pub mod run;
+pub mod shell;
 pub mod terminal;
 pub mod topology;
 
 use crate::config::UsageError;
+use crate::config::file::FileError;
 use crate::config::flags::{Cli, Command};
 use crate::engine::EngineError;
 use crate::io::output::complain;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Main function of the program `ringbook`.
+/// Main function of the program `ringbook`, with its command line.
 #[must_use]
-pub fn command_line() -> ExitCode {
-    let cli = Cli::of_this_process();
+pub fn command_line(line: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::of(line) {
+        Ok(cli) => cli,
+        Err(FileError(lines)) => return fail(&Failure { line: lines.join("\n"), code: 2 }),
+    };
     terminal::start_logging(cli.log);
     let result = match cli.command {
         Command::Run(flags) => run::run(&flags),
@@ -39,14 +46,19 @@ pub fn command_line() -> ExitCode {
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Pools(flags) => pools::run(&flags),
         Command::Counters => counters::run(),
+        Command::Config(flags) => config::run(&flags),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { folder } => shell::man(&folder),
     };
     match result {
         Ok(code) => code,
-        Err(failure) => {
-            complain(format_args!("ringbook: {}", failure.line));
-            ExitCode::from(failure.code)
-        }
+        Err(failure) => fail(&failure),
     }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    failure.line.lines().for_each(|line| complain(format_args!("ringbook: {line}")));
+    ExitCode::from(failure.code)
 }
 
 /// Failure of a command: one line and the exit code, 2 for usage, 1 otherwise.

@@ -8,6 +8,7 @@ use super::{
     CLOB_URL, GAMMA_URL, WS_URL,
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     export::ExportArgs,
+    file::{FileError, with_file},
     replay::ReplayArgs,
     replay_gateway::GatewayArgs,
 };
@@ -16,9 +17,11 @@ use crate::gateway::StalePolicy;
 use crate::io::driver::Driver;
 use crate::venue::Feed;
 use clap::builder::PossibleValue;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Every order book of a prediction market on one machine, live or replayed.
 #[derive(Debug, Parser)]
@@ -34,10 +37,30 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line of this process; ends it with a message where that is wrong or asks for help.
+    /// Reads a command line and the file of `run --config`; ends the process with a message where the command line is
+    /// wrong or asks for help.
+    ///
+    /// # Errors
+    /// [`FileError`]: the faults of the file.
+    pub fn of(line: Vec<OsString>) -> Result<Self, FileError> {
+        with_file(line).map(Self::parse_from)
+    }
+
+    /// The script with a shell's completions.
     #[must_use]
-    pub fn of_this_process() -> Self {
-        Self::parse()
+    pub fn completions(shell: Shell) -> String {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Self::command(), "ringbook", &mut script);
+        String::from_utf8_lossy(&script).into_owned()
+    }
+
+    /// Writes the manual pages: `ringbook.1`, and one for each subcommand.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or a page cannot be written.
+    pub fn write_manual(folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        clap_mangen::generate_to(Self::command(), folder)
     }
 }
 
@@ -69,6 +92,35 @@ pub enum Command {
     Pools(PoolsFlags),
     /// Print every metric of /metrics: name, unit, meaning, what to do when it rises.
     Counters,
+    /// Print an example of the file that `run --config` reads, or check one.
+    Config(ConfigFlags),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual pages: ringbook(1) and one for each command.
+    Man {
+        /// Folder for the pages; made where it is missing.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+/// Flags of `ringbook config`.
+///
+/// Exit code: 0; 2 when the file has faults.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct ConfigFlags {
+    /// Print a file with every key in comments: what it is, and its default.
+    #[arg(long)]
+    pub example: bool,
+
+    /// Check this file as `run --config` would, and print all its faults.
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
 }
 
 impl ValueEnum for Idle {
@@ -230,6 +282,11 @@ pub struct PoolsFlags {
 /// missing; 2 for wrong flags.
 #[derive(Args, Clone, Debug)]
 pub struct RunFlags {
+    /// Read flags from this file, in TOML: each key is a flag's name without the dashes. Flags on the command line
+    /// replace its keys. `ringbook config --example` prints one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Threads and cores.
     #[command(flatten)]
     pub layout: LayoutFlags,

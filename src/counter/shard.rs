@@ -120,6 +120,9 @@ counters! {
         Counter snapshots_refused: "ringbook_shard_snapshots_refused", "snapshots",
             "Snapshots older than their live book, or with a future timestamp",
             "check the clock of the host, or the venue's timestamps";
+        Counter snapshots_at_switch: "ringbook_shard_snapshots_at_switch", "snapshots",
+            "Snapshots of a replacement applied because the old connection ended within their millisecond",
+            "nothing; the connection was replaced while messages of one millisecond arrived";
         Counter trades: "ringbook_shard_trades", "trades",
             "Trades received",
             "nothing";

@@ -40,7 +40,8 @@ pub trait SubscriptionProtocol: Debug + Send {
         Verdict::Next
     }
 
-    /// Handles a command response. False if no book may be changed by it: the market was added after the command.
+    /// Handles a command response. False if no book may be changed by it: the command may be from before the market
+    /// was added.
     fn on_reply(&mut self, reply: &Reply<'_>, now_ns: u64) -> bool {
         let _ = (reply, now_ns);
         true

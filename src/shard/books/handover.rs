@@ -123,7 +123,10 @@ impl<H: Handler> Books<H> {
             if moves && !is_whole {
                 // The old connection may have delivered a part of the millisecond. The new one goes on from its snapshot.
                 for stored in &market.reached_snapshots {
-                    self.apply_late(&stored.event(), now.wall_ns);
+                    if !self.has_levels(&stored.event()) {
+                        let applied = self.apply_late(&stored.event(), now.wall_ns);
+                        self.store.counts.snapshots_at_switch += u64::from(applied);
+                    }
                 }
                 market.boundary.clear();
             }

@@ -103,7 +103,17 @@ pub(super) enum Action {
 }
 
 impl MarketMatcher {
-    pub(super) fn new(from: ConnectionSlot) -> Self {
+    /// A market that moves from `from`. What an earlier replacement of it delivered first, and that was given up, was
+    /// applied as if `from` had delivered it.
+    pub(super) fn new(from: ConnectionSlot, applied: &[AppliedEarly]) -> Self {
+        let applied = applied.iter().map(|known| Unmatched {
+            fingerprint: known.fingerprint,
+            ms: known.ms,
+            read_ns: known.read_ns,
+            trade: known.trade,
+            before_snapshots: true,
+            event: None,
+        });
         Self {
             from,
             tokens: Vec::new(),
@@ -113,7 +123,7 @@ impl MarketMatcher {
             moved: false,
             live: Vec::new(),
             early: VecDeque::new(),
-            outstanding: VecDeque::new(),
+            outstanding: applied.collect(),
             boundary: Vec::new(),
             held_snapshots: Vec::new(),
             reached_snapshots: Vec::new(),
@@ -252,20 +262,6 @@ impl MarketMatcher {
     pub(super) fn take_applied_early(&mut self, fingerprint: u64) -> bool {
         let place = self.applied_early.iter().position(|known| known.fingerprint == fingerprint);
         place.is_some_and(|place| self.applied_early.remove(place).is_some())
-    }
-
-    /// Takes over from a replacement of the same connection that was given up: what that one delivered was applied,
-    /// as if the old connection had.
-    pub(super) fn follow_lost(&mut self, lost: &Self) {
-        let applied = lost.applied_early.iter().map(|known| Unmatched {
-            fingerprint: known.fingerprint,
-            ms: known.ms,
-            read_ns: known.read_ns,
-            trade: known.trade,
-            before_snapshots: true,
-            event: None,
-        });
-        self.outstanding.extend(applied);
     }
 
     /// Every snapshot has come: what is older than they are is in them, and is not outstanding.

@@ -12,7 +12,7 @@
 //!
 //! What one of them never delivers is a difference: a message that the venue lost on one connection.
 use super::ConnectionSlot;
-use super::market_matcher::{Action, MarketMatcher, Reached};
+use super::market_matcher::{Action, AppliedEarly, MarketMatcher, Reached};
 use super::store::Store;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::HANDOVER_STORED_MAX;
@@ -192,29 +192,31 @@ impl StreamMatcher {
             self.handovers.push(Handover::new(to));
             self.handovers.len() - 1
         });
-        // Handovers are few; those given up keep no market for longer than `HANDOVER_LAG_MAX_NS`.
-        let mut handover = std::mem::replace(&mut self.handovers[place], Handover::new(to));
+        let lost = self.applied_of_lost(from);
+        let handover = &mut self.handovers[place];
         for token in tokens {
             let Some(slot) = store.slot(token.as_str()) else { continue };
             if slot.connection == to {
                 continue;
             }
+            let applied = lost.get(&slot.market).map_or(&[][..], Vec::as_slice);
             let market = handover.markets.entry(slot.market);
-            let new = || self.new_market(from, &slot.market);
-            market.or_insert_with(new).tokens.push(*token);
+            market.or_insert_with(|| MarketMatcher::new(from, applied)).tokens.push(*token);
         }
         handover.counts.tokens += tokens.len() as u64;
         handover.from.push(from);
-        self.handovers[place] = handover;
     }
 
-    /// A market of `from` that another connection is to take over, perhaps not the first to try.
-    fn new_market(&self, from: ConnectionSlot, market: &MarketId) -> MarketMatcher {
-        let mut matcher = MarketMatcher::new(from);
-        let lost = self.handovers.iter().filter(|h| h.stage == Stage::GivenUp);
-        let lost = lost.filter_map(|handover| handover.markets.get(market));
-        lost.filter(|lost| lost.from == from).for_each(|lost| matcher.follow_lost(lost));
-        matcher
+    /// What replacements of `from` that were given up had delivered before it, by market.
+    fn applied_of_lost(&self, from: ConnectionSlot) -> BTreeMap<MarketId, Vec<AppliedEarly>> {
+        let mut applied: BTreeMap<MarketId, Vec<AppliedEarly>> = BTreeMap::new();
+        let lost = self.handovers.iter().filter(|handover| handover.stage == Stage::GivenUp);
+        for (id, market) in lost.flat_map(|handover| &handover.markets) {
+            if market.from == from {
+                applied.entry(*id).or_default().extend(&market.applied_early);
+            }
+        }
+        applied
     }
 
     /// Live books whose snapshot the new connection has yet to deliver; `None` when `to` takes nothing

@@ -13,8 +13,9 @@ use super::command::{self, Channel, Update};
 use crate::base::{
     id::TokenId,
     limits::{
-        COMMAND_PAUSE_NS, COMMAND_TIMEOUT_NS, COMMANDS_OPEN_MAX, OTHER_SUBSCRIPTION_MAX,
-        RESUBSCRIBES_MAX, SNAPSHOT_TRIES, SNAPSHOT_WAIT_NS, TICKERS_PER_COMMAND,
+        COMMAND_PAUSE_NS, COMMAND_TIMEOUT_NS, COMMANDS_OPEN_MAX, DELETED_MARKETS_MAX,
+        OTHER_SUBSCRIPTION_MAX, RESUBSCRIBES_MAX, SNAPSHOT_TRIES, SNAPSHOT_WAIT_NS,
+        TICKERS_PER_COMMAND,
     },
     time::SECOND_NS,
 };
@@ -67,6 +68,18 @@ impl Outstanding {
     }
 }
 
+/// The addition of a market that this session had deleted. A snapshot requested before the deletion may arrive after
+/// it: the changes up to the addition are missing in it.
+#[derive(Clone, Copy, Debug)]
+struct Readdition {
+    /// The last command before it: a snapshot with this id or a lower one is not taken.
+    after: u64,
+    /// The venue has answered the addition. Until then a snapshot without id is not taken.
+    is_answered: bool,
+    /// A snapshot was not taken. It may have been the one of the addition: another is requested after the answer.
+    has_refused: bool,
+}
+
 /// Meaning of an error for its command (kalshi/protocol.md, 2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
@@ -114,10 +127,12 @@ pub struct Subscriptions {
     to_snapshot: VecDeque<TokenId>,
     to_list: bool,
     outstanding: HashMap<TokenId, Outstanding, FixedState>,
-    /// The last command before each addition. A snapshot requested by it or by an earlier one may be from before the
-    /// addition: changes were missed since.
-    added_after: HashMap<TokenId, u64, FixedState>,
-    /// The same for all markets: the last command before the subscription began.
+    /// Markets deleted from the subscription, up to `DELETED_MARKETS_MAX`; above that every addition counts as one of
+    /// a deleted market.
+    deleted: HashSet<TokenId, FixedState>,
+    /// Markets added again.
+    readditions: HashMap<TokenId, Readdition, FixedState>,
+    /// The last command before the subscription began: a snapshot with this id or a lower one is not taken.
     begun_after: u64,
     /// No command is sent before this time.
     not_before_ns: u64,
@@ -148,7 +163,8 @@ impl Subscriptions {
             to_snapshot: VecDeque::new(),
             to_list: false,
             outstanding: HashMap::default(),
-            added_after: HashMap::default(),
+            deleted: HashSet::default(),
+            readditions: HashMap::default(),
             begun_after: 0,
             not_before_ns: 0,
             pause_ns: COMMAND_PAUSE_NS,
@@ -169,7 +185,8 @@ impl Subscriptions {
         self.to_snapshot.clear();
         self.to_list = false;
         self.outstanding.clear();
-        self.added_after.clear();
+        self.deleted.clear();
+        self.readditions.clear();
         self.begun_after = self.last_id;
         self.to_add = tokens.iter().copied().collect();
         self.pause_ns = COMMAND_PAUSE_NS;
@@ -293,20 +310,45 @@ impl Subscriptions {
     }
 
     fn on_subscribed(&mut self, id: Option<u64>, sid: Option<u64>) {
-        let subscribing = match id {
-            Some(_) => self.take(id).is_some_and(|p| matches!(p.command, Command::Subscribe(_))),
-            // Older response forms have no id.
-            None => {
-                let open = |(id, p): (&u64, &Pending)| {
-                    matches!(p.command, Command::Subscribe(_)).then_some(*id)
-                };
-                let id = self.pending.iter().find_map(open);
-                self.take(id).is_some()
+        let open =
+            |(id, p): (&u64, &Pending)| matches!(p.command, Command::Subscribe(_)).then_some(*id);
+        // Older response forms have no id.
+        let Some(id) = id.or_else(|| self.pending.iter().find_map(open)) else { return };
+        let Some(Pending { command, .. }) = self.take(Some(id)) else { return };
+        match command {
+            Command::Subscribe(tokens) => {
+                self.sid = sid.or(self.sid);
+                self.on_added(id, &tokens);
             }
-        };
-        if subscribing {
-            self.sid = sid.or(self.sid);
+            Command::Update(Update::Add, tokens) => self.on_added(id, &tokens),
+            Command::Update(..) | Command::List => {}
         }
+    }
+
+    /// The venue has answered the addition of these markets: snapshots that follow are from after it.
+    fn on_added(&mut self, id: u64, tokens: &[TokenId]) {
+        for token in tokens {
+            let Some(readdition) = self.readditions.get_mut(token) else { continue };
+            if id <= readdition.after || readdition.is_answered {
+                continue;
+            }
+            readdition.is_answered = true;
+            let is_due = readdition.has_refused && self.outstanding.contains_key(token);
+            if is_due && !self.to_snapshot.contains(token) {
+                self.to_snapshot.push_back(*token);
+            }
+        }
+    }
+
+    /// Whether a snapshot is from after the last addition of its market.
+    fn follows_addition(&mut self, id: Option<u64>, token: TokenId) -> bool {
+        if id.is_some_and(|id| id <= self.begun_after) {
+            return false;
+        }
+        let Some(readdition) = self.readditions.get_mut(&token) else { return true };
+        let follows = id.map_or(readdition.is_answered, |id| id > readdition.after);
+        readdition.has_refused |= !follows;
+        follows
     }
 
     fn on_error(&mut self, id: Option<u64>, sid: Option<u64>, code: u64, now_ns: u64) {
@@ -448,14 +490,23 @@ impl SubscriptionProtocol for Subscriptions {
     fn add(&mut self, tokens: &[TokenId]) {
         self.to_delete.retain(|token| !tokens.contains(token));
         self.drop_repetitions(tokens);
-        self.added_after.extend(tokens.iter().map(|token| (*token, self.last_id)));
+        let all = self.deleted.len() >= DELETED_MARKETS_MAX;
+        let readdition = Readdition { after: self.last_id, is_answered: false, has_refused: false };
+        for token in tokens {
+            if all || self.deleted.contains(token) {
+                self.readditions.insert(*token, readdition);
+            }
+        }
         self.to_add.extend(tokens);
     }
 
     fn delete(&mut self, tokens: &[TokenId]) {
         for token in tokens {
             self.outstanding.remove(token);
-            self.added_after.remove(token);
+            self.readditions.remove(token);
+            if self.deleted.len() < DELETED_MARKETS_MAX {
+                self.deleted.insert(*token);
+            }
         }
         self.to_add.retain(|token| !tokens.contains(token));
         self.to_snapshot.retain(|token| !tokens.contains(token));
@@ -582,9 +633,7 @@ impl SubscriptionProtocol for Subscriptions {
             Reply::Unsubscribed { id, .. } => _ = self.take(id),
             Reply::Snapshot { id, market } => {
                 let token = TokenId::new(market);
-                let added_after = token.and_then(|token| self.added_after.get(&token).copied());
-                let since = added_after.unwrap_or(0).max(self.begun_after);
-                let follows = id.is_none_or(|id| id > since);
+                let follows = token.is_none_or(|token| self.follows_addition(id, token));
                 if let Some(token) = token
                     && follows
                 {

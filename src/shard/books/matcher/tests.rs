@@ -362,6 +362,7 @@ fn an_old_connection_that_ends_within_a_millisecond_leaves_no_hole() {
     let now = run.now();
     assert_eq!(run.intake.books.on_disconnect(OLD, now), DisconnectOutcome::TakenOver);
     run.assert_books(&venue);
+    assert_eq!(run.intake.books.counts().snapshots_at_switch, 1);
     // What the new one sent after its snapshot is applied again.
     run.feed(NEW, &change(6));
     venue.books[0].insert(6, 3);

@@ -398,34 +398,123 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
     assert_eq!(subscriptions.poll_action(1, &markets), None);
 }
 
-/// As in simulation seed 100176, whose venue answers without ids: the response made the book live, and what changed before the addition was missing in it.
-#[test]
-fn a_snapshot_requested_before_its_market_was_added_again_is_not_taken() {
-    let markets = tokens(0..2);
-    let mut subscriptions = begun(&markets);
+/// Two subscribed markets whose snapshots were requested (id 2); the first one was deleted (3) and added again (4).
+fn added_again(markets: &[TokenId]) -> Subscriptions {
+    let mut subscriptions = begun(markets);
     all(&mut subscriptions, 0);
     subscribed(&mut subscriptions, 1);
-    snapshots(&mut subscriptions, &markets, None);
-    subscriptions.ask(&markets);
+    snapshots(&mut subscriptions, markets, None);
+    subscriptions.ask(markets);
     assert!(all(&mut subscriptions, SECOND)[0].contains("get_snapshot"));
     subscriptions.delete(&markets[..1]);
     all(&mut subscriptions, SECOND);
-    subscriptions.on_reply(&Reply::Ok { id: Some(3), sid: Some(1) }, SECOND);
+    ok(&mut subscriptions, 3, SECOND);
     subscriptions.add(&markets[..1]);
     assert!(all(&mut subscriptions, SECOND)[0].contains("add_markets"));
-    let mut takes = |id, market: usize| {
-        let market = markets[market].as_str();
-        subscriptions.on_reply(&Reply::Snapshot { id, market }, SECOND)
-    };
-    assert!(!takes(Some(2), 0), "the request is older than the addition");
-    assert!(takes(Some(2), 1));
-    assert!(takes(None, 0), "its own");
-    assert!(takes(Some(5), 0));
+    subscriptions
+}
+
+fn ok(subscriptions: &mut Subscriptions, id: u64, now_ns: u64) {
+    subscriptions.on_reply(&Reply::Ok { id: Some(id), sid: Some(1) }, now_ns);
+}
+
+/// Whether a snapshot of a market may change its book.
+fn takes(subscriptions: &mut Subscriptions, id: Option<u64>, market: TokenId) -> bool {
+    subscriptions.on_reply(&Reply::Snapshot { id, market: market.as_str() }, SECOND)
+}
+
+#[test]
+fn a_snapshot_requested_before_its_market_was_added_again_is_not_taken() {
+    let markets = tokens(0..2);
+    let mut subscriptions = added_again(&markets);
+    assert!(!takes(&mut subscriptions, Some(2), markets[0]), "older than the addition");
+    assert!(takes(&mut subscriptions, Some(2), markets[1]));
+    ok(&mut subscriptions, 4, SECOND);
+    assert!(takes(&mut subscriptions, None, markets[0]), "its own");
+    assert!(takes(&mut subscriptions, Some(5), markets[0]));
     // What was requested from a subscription that has ended.
     subscriptions.restart(&markets);
-    let market = markets[1].as_str();
-    assert!(!subscriptions.on_reply(&Reply::Snapshot { id: Some(4), market }, SECOND));
-    assert!(subscriptions.on_reply(&Reply::Snapshot { id: Some(5), market }, SECOND));
+    assert!(!takes(&mut subscriptions, Some(4), markets[1]));
+    assert!(takes(&mut subscriptions, Some(5), markets[1]));
+}
+
+/// Simulation seed 100176: the venue answers `get_snapshot` without ids. The late answer made the book live, and what
+/// changed before the addition was missing in it.
+#[test]
+fn a_snapshot_without_id_of_a_market_added_again_is_taken_once_the_addition_is_answered() {
+    let markets = tokens(0..2);
+    let mut subscriptions = added_again(&markets);
+    assert!(!takes(&mut subscriptions, None, markets[0]), "of which request is unknown");
+    assert!(takes(&mut subscriptions, None, markets[1]), "it was never deleted");
+    assert_eq!(all(&mut subscriptions, SECOND), [""; 0]);
+    ok(&mut subscriptions, 4, SECOND);
+    // The one that was left may have been the addition's.
+    let next = all(&mut subscriptions, SECOND).concat();
+    assert!(next.contains("get_snapshot") && next.contains("\"M-0\""), "{next}");
+    assert!(!next.contains("\"M-1\""), "{next}");
+    assert!(takes(&mut subscriptions, None, markets[0]));
+    assert_eq!(subscriptions.outstanding(), 0);
+
+    // An answer before any snapshot: none is left, none is requested.
+    let mut subscriptions = added_again(&markets);
+    ok(&mut subscriptions, 4, SECOND);
+    assert!(takes(&mut subscriptions, None, markets[0]));
+    assert_eq!(all(&mut subscriptions, SECOND), [""; 0]);
+
+    // A later request's answer came before the addition's: nothing is missing.
+    let mut subscriptions = added_again(&markets);
+    assert!(!takes(&mut subscriptions, None, markets[0]));
+    assert!(takes(&mut subscriptions, Some(5), markets[0]));
+    ok(&mut subscriptions, 4, SECOND);
+    assert_eq!(all(&mut subscriptions, SECOND), [""; 0]);
+}
+
+#[test]
+fn a_market_added_again_whose_addition_is_not_answered_is_requested_or_reconnects() {
+    let markets = tokens(0..2);
+    // The response is lost: the repetition (id 5) is answered.
+    let mut subscriptions = added_again(&markets);
+    assert!(!takes(&mut subscriptions, None, markets[0]));
+    let later = SECOND + COMMAND_TIMEOUT_NS;
+    subscriptions.on_data(later);
+    subscriptions.handle_timeout(later);
+    all(&mut subscriptions, later);
+    let adds = |p: &Pending| matches!(p.command, Command::Update(Update::Add, _));
+    let repetition = subscriptions.pending.iter().find_map(|(id, p)| adds(p).then_some(*id));
+    let repetition = repetition.expect("it is repeated");
+    assert!(repetition > 4);
+    assert!(!takes(&mut subscriptions, None, markets[0]));
+    ok(&mut subscriptions, repetition, later);
+    assert!(all(&mut subscriptions, later).concat().contains("get_snapshot"));
+    assert!(takes(&mut subscriptions, None, markets[0]));
+
+    // No repetition is answered.
+    let mut subscriptions = added_again(&markets);
+    let reconnects = (1..60).any(|second| {
+        subscriptions.on_data(second * SECOND);
+        subscriptions.handle_timeout(second * SECOND);
+        all(&mut subscriptions, second * SECOND);
+        assert!(!takes(&mut subscriptions, None, markets[0]));
+        let action = subscriptions.poll_action(second * SECOND, &markets);
+        matches!(action, Some(ProtocolAction::Reconnect(_)))
+    });
+    assert!(reconnects);
+}
+
+#[test]
+fn above_the_bound_of_remembered_deletions_every_addition_counts_as_a_repeated_one() {
+    let markets = tokens(0..DELETED_MARKETS_MAX + 2);
+    let (last, others) = markets.split_last().unwrap();
+    let mut subscriptions = begun(&markets[..1]);
+    all(&mut subscriptions, 0);
+    subscribed(&mut subscriptions, 1);
+    subscriptions.add(&others[1..3]);
+    assert!(takes(&mut subscriptions, None, others[1]), "never deleted");
+    subscriptions.delete(others);
+    assert_eq!(subscriptions.deleted.len(), DELETED_MARKETS_MAX);
+    subscriptions.add(&[*last, others[DELETED_MARKETS_MAX]]);
+    assert!(!takes(&mut subscriptions, None, *last));
+    assert!(!takes(&mut subscriptions, None, others[DELETED_MARKETS_MAX]), "not remembered");
 }
 
 #[test]
