@@ -647,9 +647,8 @@ pub const TARDIS_PARTS_DEPTH: usize = 8;
 pub const TARDIS_PART_BYTES: usize = 64 * 1024;
 /// Clients of `/ws-replay` subscribe within this time of the first one of their session.
 pub const TARDIS_SUBSCRIBE_NS: u64 = 2 * SECOND_NS;
-/// Records of different shards are out of order in a capture by less than this: the capture takes them from each ring
-/// every few milliseconds.
-pub const CAPTURE_DISORDER_NS: u64 = 2 * SECOND_NS;
+/// Bytes of records that a replay in receive order holds back for those of other shards.
+pub const REPLAY_ORDER_BYTES_MAX: usize = 32 << 20;
 
 // ---- Sinks ---------------------------------------------------------------------------------
 

@@ -284,6 +284,8 @@ pub struct Record<'a> {
     pub receive_ns: Option<u64>,
     /// Connection, if present.
     pub connection: Option<u64>,
+    /// Shard of a record of its input besides frames.
+    pub shard: Option<u16>,
     /// Content.
     pub what: What<'a>,
 }
@@ -322,7 +324,8 @@ pub enum What<'a> {
 
 impl<'a> Record<'a> {
     fn raw(frame: &'a str) -> Self {
-        Self { receive_ns: None, connection: None, what: What::Text(Cow::Borrowed(frame)) }
+        let what = What::Text(Cow::Borrowed(frame));
+        Self { receive_ns: None, connection: None, shard: None, what }
     }
 
     /// Decodes one value: a capture record, a line of another tool (envelope or prefix around a frame), or else a
@@ -349,7 +352,8 @@ impl<'a> Record<'a> {
             Content::Ended => What::Ended,
             Content::Lost => What::Lost(1),
         };
-        Some(Self { receive_ns: facts.receive_ns, connection: facts.connection, what })
+        let envelope::Facts { receive_ns, connection } = facts;
+        Some(Self { receive_ns, connection, shard: None, what })
     }
 }
 
@@ -364,6 +368,7 @@ fn read_fixed(value: &str) -> Option<Record<'_>> {
     Some(Record {
         receive_ns: Some(receive_ns),
         connection: Some(connection),
+        shard: None,
         what: What::Text(Cow::Borrowed(frame)),
     })
 }
@@ -379,6 +384,7 @@ fn take_number(text: &str) -> Option<(u64, &str)> {
 struct Keys<'a> {
     time: Option<&'a str>,
     connection: Option<&'a str>,
+    shard: Option<&'a str>,
     kind: Option<&'a str>,
     frame: Option<&'a str>,
     lost: Option<&'a str>,
@@ -394,6 +400,7 @@ impl<'a> Keys<'a> {
             let into = match key {
                 b"t" => &mut keys.time,
                 b"c" => &mut keys.connection,
+                b"d" => &mut keys.shard,
                 b"k" => &mut keys.kind,
                 b"f" => &mut keys.frame,
                 b"n" => &mut keys.lost,
@@ -414,7 +421,8 @@ impl<'a> Keys<'a> {
                 true => self.what(kind, number(self.lost), number(self.from)),
                 false => What::Broken("capture record is not whole"),
             };
-            return Record { receive_ns, connection: number(self.connection), what };
+            let shard = number(self.shard).and_then(|shard| shard.try_into().ok());
+            return Record { receive_ns, connection: number(self.connection), shard, what };
         }
         Record::from_other_tool(value).unwrap_or_else(|| Record::raw(value))
     }

@@ -12,9 +12,9 @@ use std::sync::atomic::AtomicBool;
 /// # Errors
 /// A flag is unusable.
 pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
-    let plan = args.plan().map_err(UsageError)?;
+    let plans = args.plans().map_err(UsageError)?;
     let stop = stop_on_signals();
-    Ok(ExitCode::from(crate::replay::execute(&plan, args.json, &stop)))
+    Ok(ExitCode::from(crate::replay::execute(&plans, args.json, &stop)))
 }
 
 /// A flag set by the first signal; the second one ends the process.

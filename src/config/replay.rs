@@ -4,7 +4,8 @@
 use crate::base::limits::REPLAY_SHARDS_MAX;
 use crate::io::file::{Source, segments};
 use crate::replay::plan::{Plan, Speed, parse_time};
-use crate::venue::Feed;
+use crate::replay::{Recording, venue_of};
+use crate::venue::{self, Feed};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -30,9 +31,10 @@ pub struct ReplayArgs {
           value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLAY_SHARDS_MAX)))]
     pub shards: u16,
 
-    /// Whose frames they are: polymarket or kalshi
-    #[arg(long, value_name = "VENUE", default_value = "polymarket", value_parser = venue)]
-    pub venue: Feed,
+    /// Whose frames they are: polymarket or kalshi. Of captures of both, only those of VENUE are replayed [default:
+    /// recognized by the first message of each file; each venue has a summary of its own]
+    #[arg(long, value_name = "VENUE", value_parser = venue)]
+    pub venue: Option<Feed>,
 
     /// Passes over all files; books are forgotten in between, counts add up
     #[arg(long, value_name = "N", default_value_t = 1,
@@ -56,22 +58,59 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Write every final book here: sorted by token, one a line, as the CLOB's /book and its state
+    /// Write every final book here: sorted by token, one a line, as the CLOB's /book and its state; those of a second
+    /// venue behind those of the first
     #[arg(long, value_name = "FILE")]
     pub books_out: Option<PathBuf>,
 }
 
 impl ReplayArgs {
-    /// Checks the flags together.
+    /// Checks the flags together: a plan for each venue.
     ///
     /// # Errors
     /// One line with flag and remedy; exit code 2.
-    pub fn plan(&self) -> Result<Plan, String> {
+    pub fn plans(&self) -> Result<Vec<Plan>, String> {
         let files = files(&self.files)?;
         let range = range(self.from, self.to, ["--from", "--to"])?;
-        let plan = Plan::new(files, self.shards, self.repeat, self.speed, self.books_out.clone())?;
-        Ok(plan.between(range).of(self.venue))
+        let plan = |files| -> Result<Plan, String> {
+            let books_out = self.books_out.clone();
+            let plan = Plan::new(files, self.shards, self.repeat, self.speed, books_out)?;
+            Ok(plan.between(range.clone()))
+        };
+        // What no plan can have is reported of all files.
+        let whole = plan(files.clone())?;
+        let Some(recordings) = by_venue(files, self.venue) else {
+            return Ok(vec![whole.of(venue::ALL[0])]);
+        };
+        let of = |(place, Recording { feed, files }): (usize, Recording)| {
+            Ok(plan(files)?.of(feed).appending_books(place > 0))
+        };
+        recordings.into_iter().enumerate().map(of).collect()
     }
+}
+
+/// The files of each venue, recognized by the first message of each file; a file without one goes with the one before
+/// it. With a venue only its files, and all files where none is recognized as its. `None` where none is recognized.
+pub(super) fn by_venue(files: Vec<Source>, venue: Option<Feed>) -> Option<Vec<Recording>> {
+    if let (Some(feed), 1) = (venue, files.len()) {
+        return Some(vec![Recording { feed, files }]);
+    }
+    let found: Vec<Option<Feed>> =
+        files.iter().map(|source| venue_of(std::slice::from_ref(source))).collect();
+    if let Some(feed) = venue.filter(|_| !found.contains(&venue)) {
+        return Some(vec![Recording { feed, files }]);
+    }
+    let mut feed = found.iter().copied().flatten().next()?;
+    let mut recordings: Vec<Recording> = Vec::new();
+    for (source, found) in files.into_iter().zip(found) {
+        feed = found.unwrap_or(feed);
+        match recordings.iter_mut().find(|known| known.feed == feed) {
+            Some(known) => known.files.push(source),
+            None => recordings.push(Recording { feed, files: vec![source] }),
+        }
+    }
+    recordings.retain(|known| venue.is_none_or(|venue| known.feed == venue));
+    Some(recordings)
 }
 
 /// The files that are named; a folder stands for the segments in it.

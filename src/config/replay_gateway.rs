@@ -2,14 +2,14 @@
 //!
 //! Runs on:  the starting thread.
 use super::gateway::{GatewayAccess, GatewayAccessFlags};
-use super::replay::{files, range, time, venue};
+use super::replay::{by_venue, files, range, time, venue};
 use super::{SettingError, UsageError};
 use crate::base::limits::{GATEWAY_REPLAYS, GATEWAY_REPLAYS_MAX};
 use crate::gateway::StalePolicy;
 use crate::gateway::hub::Settings;
-use crate::io::file::{self, Source, segments};
+use crate::io::file::{self, segments};
+use crate::replay::Recording;
 use crate::replay::plan::Speed;
-use crate::replay::{Recording, venue_of};
 use crate::replay_gateway::sessions::{Defaults, parse_speed};
 use crate::venue::Feed;
 use std::net::SocketAddr;
@@ -33,7 +33,8 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400")]
     pub listen: SocketAddr,
 
-    /// Whose frames all captures hold: polymarket or kalshi [default: recognized by the first message of each]
+    /// Whose frames they are: polymarket or kalshi. Of captures of both, only those of VENUE are served [default:
+    /// recognized by the first message of each file]
     #[arg(long, value_name = "VENUE", value_parser = venue)]
     pub venue: Option<Feed>,
 
@@ -107,35 +108,24 @@ impl GatewayArgs {
         let mut recordings: Vec<Recording> = Vec::new();
         for path in &self.captures {
             let files = files(&within(path)?)?;
-            let venues = self.venues(&files)?;
-            // A file without a message of a venue goes with the one before it.
-            let mut feed = venues.iter().copied().flatten().next().ok_or_else(|| {
-                let is_empty = |source| file::look(source).is_ok_and(|facts| facts.len == Some(0));
-                match files.iter().all(is_empty) {
-                    true => format!("{}: the file is empty", path.display()),
-                    false => format!("{}: {UNKNOWN}", path.display()),
-                }
+            let mut bytes = 0;
+            for source in &files {
+                bytes += file::look(source)?.len.ok_or_else(|| {
+                    format!("{source} can be read only once: save it to a file first")
+                })?;
+            }
+            let found = by_venue(files, self.venue).ok_or_else(|| match bytes {
+                0 => format!("{}: the file is empty", path.display()),
+                _ => format!("{}: {UNKNOWN}", path.display()),
             })?;
-            for (source, venue) in files.into_iter().zip(venues) {
-                feed = venue.unwrap_or(feed);
+            for Recording { feed, files } in found {
                 match recordings.iter_mut().find(|known| known.feed == feed) {
-                    Some(known) => known.files.push(source),
-                    None => recordings.push(Recording { feed, files: vec![source] }),
+                    Some(known) => known.files.extend(files),
+                    None => recordings.push(Recording { feed, files }),
                 }
             }
         }
         Ok(recordings)
-    }
-
-    /// The venue of each file, where it is recognized.
-    fn venues(&self, files: &[Source]) -> Result<Vec<Option<Feed>>, String> {
-        let venue = |source: &Source| {
-            if file::look(source)?.len.is_none() {
-                return Err(format!("{source} can be read only once: save it to a file first"));
-            }
-            Ok(self.venue.or_else(|| venue_of(std::slice::from_ref(source))))
-        };
-        files.iter().map(venue).collect()
     }
 }
 

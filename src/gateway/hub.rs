@@ -297,11 +297,13 @@ impl Hub {
         self.clients.iter().flatten().all(has_room)
     }
 
-    /// Whether there is a subscribed book, and the clients have what there is of theirs.
+    /// Whether there is a subscribed book, or a client of all markets, and the clients have what there is of theirs.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         let is_dumped = |client: &Client| client.dump.is_none();
-        let is_subscribed = !self.books.is_empty() && self.requests.is_empty();
+        let is_any = !self.books.is_empty()
+            || self.clients.iter().flatten().any(|client| client.protocol.follows_markets());
+        let is_subscribed = is_any && self.requests.is_empty();
         is_subscribed && self.clients.iter().flatten().all(is_dumped) && self.has_room()
     }
 

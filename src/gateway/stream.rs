@@ -92,6 +92,12 @@ impl Kinds {
         self.0 & kind.bit() != 0
     }
 
+    /// Whether only the stages of markets are wanted.
+    #[must_use]
+    pub const fn are_of_markets(self) -> bool {
+        self.0 == Kind::Market.bit()
+    }
+
     /// A comma-separated list. `change` includes `snapshot` and `state`: without them a book cannot be rebuilt or
     /// trusted.
     fn parse(list: &str) -> Result<Self, String> {

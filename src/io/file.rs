@@ -387,6 +387,16 @@ pub fn create(path: &Path) -> Result<File, String> {
     })
 }
 
+/// Opens a file to write behind what it has.
+///
+/// # Errors
+/// One line with path and remedy.
+pub fn append(path: &Path) -> Result<File, String> {
+    File::options().append(true).open(path).map_err(|error| {
+        format!("cannot write {}: {error}; name a file in a folder that exists", path.display())
+    })
+}
+
 /// Whether both paths are one existing file.
 #[must_use]
 pub fn same_file(a: &Path, b: &Path) -> bool {

@@ -49,7 +49,8 @@ pub enum UpdateRequest {
 pub struct BookUpdate {
     /// Which book.
     pub key: SubscriptionKey,
-    /// When the frame was read that caused it, nanoseconds since the Unix epoch.
+    /// When the frame was read that caused it, nanoseconds since the Unix epoch; 0 where no recorded frame is the cause
+    /// of a [`BookUpdateKind::Market`].
     pub read_wall_ns: u64,
     /// Messages that had changed the book by the end of this venue message.
     pub version: u64,

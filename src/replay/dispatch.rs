@@ -4,6 +4,7 @@
 //! Bounds:   one open batch per shard; `REPLAY_CONNECTIONS_MAX` connections.
 use super::batch::{BatchSender, Origin, Position, Task, WorkerCommand};
 use super::connections::Connections;
+use super::engines::Engines;
 use super::sequence::{FrameInfo, Held, SequenceTracker};
 use super::worker::InputError;
 use crate::base::id::ShardId;
@@ -77,8 +78,7 @@ pub(super) struct Dispatcher {
     connections: Connections,
     /// If the venue numbers its messages.
     sequence: Option<SequenceTracker>,
-    /// Shards of the current engine that have started; empty if no engine captured the input.
-    begun: Vec<u64>,
+    engines: Engines,
     is_first_pass: bool,
     /// Frames of the current file.
     pub(super) file_frames: u64,
@@ -97,7 +97,7 @@ impl Dispatcher {
             feed,
             connections: Connections::default(),
             sequence: None,
-            begun: Vec::new(),
+            engines: Engines::default(),
             is_first_pass: true,
             file_frames: 0,
             counts: DispatchCounts::default(),
@@ -110,7 +110,7 @@ impl Dispatcher {
     pub(super) fn begin_pass(&mut self, is_first: bool) {
         self.connections = Connections::default();
         self.sequence = SequenceTracker::of(self.feed);
-        self.begun.clear();
+        self.engines = Engines::default();
         self.is_first_pass = is_first;
         if !is_first {
             self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Reset));
@@ -286,7 +286,7 @@ impl Dispatcher {
     fn on_text(&mut self, frame: &str, origin: Origin) {
         let shards = self.shards();
         if let Some(sequence) = &mut self.sequence {
-            let found = sequence.classify(frame, origin, !self.begun.is_empty(), shards);
+            let found = sequence.classify(frame, origin, self.engines.is_any(), shards);
             return self.on_numbered(found, frame, origin);
         }
         match route(frame.as_bytes(), shards) {
@@ -358,18 +358,15 @@ impl Dispatcher {
 
     /// Whether the input is an engine's capture, in which annotations open and close books.
     fn is_engine_capture(&self) -> bool {
-        !self.begun.is_empty()
+        self.engines.is_any()
     }
 
-    /// A shard of an engine starts. If the same shard started before, it is another engine.
+    /// A shard of an engine starts.
     fn begin(&mut self, line: &str, origin: Origin) {
-        let shard = shard_in(line);
-        if self.begun.is_empty() || self.begun.contains(&shard) {
-            self.begun.clear();
+        if self.engines.on_shard_start(line) {
             self.connections = Connections::default();
             self.send_to_all(Task::Begin, "", origin.on(ConnectionSlot(0)));
         }
-        self.begun.push(shard);
     }
 
     fn send_to_all(&mut self, task: Task, text: &str, origin: Origin) {
@@ -429,11 +426,4 @@ impl Dispatcher {
             self.errors_shown.push(InputError { position, why: why.to_owned() });
         }
     }
-}
-
-/// The shard number of an annotation.
-fn shard_in(line: &str) -> u64 {
-    let rest = line.split_once(r#","d":"#).map_or("", |(_, rest)| rest);
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    rest[..digits].parse().unwrap_or(0)
 }

@@ -5,12 +5,13 @@
 //!           none is replaced by an image.
 use super::ReplayError;
 use super::batch::{Backoff, batch_channel};
+use super::lives::Lives;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::reader::{Reader, Start};
 use super::worker::Worker;
 use crate::base::id::{MarketId, ShardId};
-use crate::base::limits::{DECODE_STACK_BYTES, GATEWAY_MARKETS_MAX, UPDATE_IMAGES_PER_STEP};
+use crate::base::limits::{DECODE_STACK_BYTES, UPDATE_IMAGES_PER_STEP};
 use crate::io::wake::TaskWaker;
 use crate::io::{clock::HostClock, executor::no_thread};
 use crate::link::replay_gate::ReplayGate;
@@ -21,7 +22,6 @@ use crate::market::info::{MarketEvent, MarketInfo, MarketStage, MarketUpdate, Ou
 use crate::ring::{Consumer, Gauge, Producer};
 use crate::shard::books::{Books, OpenBook};
 use crate::shard::publish::Handler;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Fewer bytes of a frame than this one cause no more than one update: the shortest change has 40.
@@ -48,16 +48,16 @@ pub(super) struct UpdateFeed {
     waker: TaskWaker,
     queries: Option<(Consumer<BookQuery>, Producer<BookAnswer>)>,
     gate: Arc<ReplayGate>,
-    /// What the stream has announced of markets; the recording has nothing else of their names.
-    announced: HashMap<MarketId, MarketInfo>,
+    /// What the stream has reported of markets; the recording has nothing else of their names.
+    lives: Lives,
 }
 
 impl UpdateFeed {
     fn new(links: FeedLinks) -> Self {
         let FeedLinks { updates: UpdateLink { requests, updates, waker }, queries, gate } = links;
         let gauge = updates.gauge();
-        let announced = HashMap::new();
-        Self { requests, sender: Some(updates), gauge, waker, queries, gate, announced }
+        let lives = Lives::default();
+        Self { requests, sender: Some(updates), gauge, waker, queries, gate, lives }
     }
 
     pub(super) fn attach<H>(&mut self, books: &mut Books<H>) {
@@ -85,14 +85,18 @@ impl UpdateFeed {
         }
     }
 
-    /// Keeps what is asked for over REST.
-    pub(super) fn on_market_updates(&mut self, updates: &mut Vec<MarketUpdate>) {
+    /// What a message received at `at_ns` says of markets: sent once the range has begun.
+    pub(super) fn on_market_updates<H: Handler>(
+        &mut self,
+        updates: &mut Vec<MarketUpdate>,
+        at_ns: u64,
+        books: &mut Books<H>,
+    ) {
         for update in updates.drain(..) {
-            if let MarketUpdate::Announced(info) = update
-                && self.queries.is_some()
-                && self.announced.len() < GATEWAY_MARKETS_MAX
-            {
-                self.announced.insert(info.market, info);
+            let of_books = |market: &MarketId| market_of(books, market);
+            let events = self.lives.on_update(update, at_ns, of_books);
+            if self.gate.has_begun() {
+                events.iter().for_each(|event| books.publish_market(event, at_ns));
             }
         }
     }
@@ -128,8 +132,8 @@ impl UpdateFeed {
     /// The books are those of the range's beginning: serves them until the subscriber lets time go on.
     pub(super) fn hold<H: Handler>(&mut self, books: &mut Books<H>) {
         if self.queries.is_some() {
-            let events = markets(books, &self.announced);
-            events.iter().for_each(|event| books.publish_market(event));
+            let events = markets(books, &self.lives);
+            events.iter().for_each(|event| books.publish_market(event, 0));
         }
         self.gate.set_ready();
         self.waker.wake();
@@ -153,50 +157,58 @@ impl UpdateFeed {
 }
 
 /// What a recording says of the markets of its books: ids, tokens and facts; names where the stream announced them.
-fn markets<H: Handler>(
-    books: &Books<H>,
-    announced: &HashMap<MarketId, MarketInfo>,
-) -> Vec<MarketEvent> {
+fn markets<H: Handler>(books: &Books<H>, lives: &Lives) -> Vec<MarketEvent> {
     let mut open: Vec<OpenBook> = books.open_books().collect();
     open.sort_unstable_by_key(|book| (book.market.as_bytes().to_vec(), book.index));
     let mut image = BookImage::default();
     let of_market = |books_of: &[OpenBook]| {
-        let first = books_of.first()?;
-        let known = announced.get(&first.market);
-        let is_open = books.fill_image_at(first.index, &mut image);
-        is_open.then(|| event(first.market, (books_of, &image), known))
+        let info = info(books, books_of, &mut image)?;
+        let info = match lives.info(&info.market) {
+            Some(known) => MarketInfo {
+                tick_size: info.tick_size.or(known.tick_size),
+                min_order_size: info.min_order_size.or(known.min_order_size),
+                neg_risk: info.neg_risk || known.neg_risk,
+                ..known.clone()
+            },
+            None => info,
+        };
+        Some(MarketEvent { stage: MarketStage::Opened, info, resolution: None })
     };
     open.chunk_by(|a, b| a.market == b.market).filter_map(of_market).collect()
 }
 
-fn event(
-    market: MarketId,
-    (books, image): (&[OpenBook], &BookImage),
-    announced: Option<&MarketInfo>,
-) -> MarketEvent {
+/// The same of one market; `None` without books.
+fn market_of<H: Handler>(books: &Books<H>, market: &MarketId) -> Option<MarketInfo> {
+    let mut open: Vec<OpenBook> =
+        books.open_books().filter(|book| book.market == *market).collect();
+    open.sort_unstable_by_key(|book| book.index);
+    info(books, &open, &mut BookImage::default())
+}
+
+/// What the books of one market say of it.
+fn info<H: Handler>(
+    books: &Books<H>,
+    of_market: &[OpenBook],
+    image: &mut BookImage,
+) -> Option<MarketInfo> {
+    let OpenBook { market, index, .. } = *of_market.first()?;
+    if !books.fill_image_at(index, image) {
+        return None;
+    }
     let outcome = |book: &OpenBook| Outcome { token: book.token, name: String::new() };
     let BookFacts { tick_size, min_order_size, neg_risk, .. } = image.facts;
-    let info = match announced {
-        Some(known) => MarketInfo {
-            tick_size: tick_size.or(known.tick_size),
-            min_order_size: min_order_size.or(known.min_order_size),
-            neg_risk: neg_risk || known.neg_risk,
-            ..known.clone()
-        },
-        None => MarketInfo {
-            market,
-            tokens: books.iter().map(outcome).collect(),
-            slug: String::new(),
-            question: String::new(),
-            start_wall_ns: None,
-            end_wall_ns: None,
-            tick_size,
-            min_order_size,
-            neg_risk,
-            listing: None,
-        },
-    };
-    MarketEvent { stage: MarketStage::Opened, info, resolution: None }
+    Some(MarketInfo {
+        market,
+        tokens: of_market.iter().map(outcome).collect(),
+        slug: String::new(),
+        question: String::new(),
+        start_wall_ns: None,
+        end_wall_ns: None,
+        tick_size,
+        min_order_size,
+        neg_risk,
+        listing: None,
+    })
 }
 
 /// Replays a plan to the subscriber behind `links`, from `from_ns` on; what the plan has before only prepares the

@@ -15,9 +15,12 @@ mod batch;
 mod connections;
 mod detect;
 mod dispatch;
+mod engines;
 pub(crate) mod expected;
 pub(crate) mod feed;
 mod lines;
+mod lives;
+mod order;
 mod pace;
 pub mod plan;
 mod progress;
@@ -41,7 +44,7 @@ use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::Handler;
 use plan::Plan;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Applies raw frames to a handler as a live engine would, and returns the handler.
 ///
@@ -57,10 +60,24 @@ pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str
     intake.books.into_handler()
 }
 
-/// Runs a replay for the command line: results to standard output, everything else to standard error.
-/// Setting `stop` ends it early. Returns the exit code: 0; 1 when an input was incomplete, not understood or
-/// had gaps; 2 when the flags do not fit the input; 130 when stopped.
-pub fn execute(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
+/// Runs the replays of one venue each for the command line: results to standard output, everything else to standard
+/// error. Setting `stop` ends them early. Returns the exit code: 0; 1 when an input was incomplete, not understood or
+/// had gaps; 2 when the flags do not fit the input; 130 when stopped; the highest one of several.
+pub fn execute(plans: &[Plan], json: bool, stop: &Arc<AtomicBool>) -> u8 {
+    let mut code = 0;
+    for (place, plan) in plans.iter().enumerate() {
+        if place > 0 && !json {
+            output::print("\n");
+        }
+        code = code.max(execute_one(plan, json, stop));
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    code
+}
+
+fn execute_one(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
     let report = match run(plan, stop) {
         Ok(report) => report,
         Err(ReplayError::Input(why)) => return complain(&why, 1),

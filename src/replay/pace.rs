@@ -6,7 +6,7 @@ use crate::base::time::SECOND_NS;
 
 /// The shards of an engine write to its capture in turns: recorded times go back by at most `--capture-flush-ms`, some
 /// seconds. Times that go back further are those of another recording.
-const DISORDER_NS: u64 = 10 * SECOND_NS;
+pub(super) const DISORDER_NS: u64 = 10 * SECOND_NS;
 
 /// Schedules frames by their recorded times.
 #[derive(Clone, Copy, Debug)]

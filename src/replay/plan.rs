@@ -70,7 +70,9 @@ pub struct Plan {
     repeat: u32,
     speed: Speed,
     books_out: Option<PathBuf>,
+    appends_books: bool,
     range: Option<Range<u64>>,
+    is_ordered: bool,
     feed: Feed,
 }
 
@@ -105,7 +107,17 @@ impl Plan {
         if books_out.as_ref().is_some_and(|path| path.as_os_str() == "-") {
             return Err("--books-out takes a file name; standard output has the results".into());
         }
-        Ok(Self { files, shards, repeat, speed, books_out, range: None, feed: venue::ALL[0] })
+        Ok(Self {
+            files,
+            shards,
+            repeat,
+            speed,
+            books_out,
+            appends_books: false,
+            range: None,
+            is_ordered: false,
+            feed: venue::ALL[0],
+        })
     }
 
     /// Restricts the replay to records received from `range.start` to before `range.end`, nanoseconds since
@@ -113,6 +125,31 @@ impl Plan {
     #[must_use]
     pub fn between(self, range: Option<Range<u64>>) -> Self {
         Self { range, ..self }
+    }
+
+    /// Passes records on in receive order across shards; otherwise in the order of the files. A replay at recorded
+    /// speed does that always.
+    #[must_use]
+    pub fn in_receive_order(self) -> Self {
+        Self { is_ordered: true, ..self }
+    }
+
+    /// Whether [`Plan::in_receive_order`] was called.
+    #[must_use]
+    pub const fn is_ordered(&self) -> bool {
+        self.is_ordered
+    }
+
+    /// Writes the final books behind what the file has.
+    #[must_use]
+    pub fn appending_books(self, appends_books: bool) -> Self {
+        Self { appends_books, ..self }
+    }
+
+    /// Whether the final books are written behind what the file has.
+    #[must_use]
+    pub const fn appends_books(&self) -> bool {
+        self.appends_books
     }
 
     /// Sets the venue of the frames.

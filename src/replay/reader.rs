@@ -6,6 +6,7 @@ use super::detect::looks_binary;
 use super::dispatch::{DispatchOutput, Dispatcher};
 use super::expected::{self, Missing, part};
 use super::lines::{Condition, Lines, Value};
+use super::order::{ReceiveOrder, Waiting};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::progress::Progress;
@@ -41,6 +42,8 @@ pub(super) struct Reader<'a> {
     dispatcher: Dispatcher,
     progress: Progress,
     pace: Option<Pace>,
+    /// Where the order of records matters beyond one shard.
+    order: Option<ReceiveOrder>,
     pass: u32,
     /// With a range of times: a record was within it.
     in_range: bool,
@@ -97,6 +100,7 @@ impl<'a> Reader<'a> {
             dispatcher: Dispatcher::new(senders, plan.feed(), plan.files().len()),
             progress,
             pace: None,
+            order: None,
             pass: 0,
             in_range: false,
             untimed: 0,
@@ -118,12 +122,16 @@ impl<'a> Reader<'a> {
         self.failures.append(&mut self.missing.failures);
         for pass in 0..self.plan.repeat() {
             self.pass = pass;
-            self.pace = if self.start.is_none() { Pace::of(self.plan.speed()) } else { None };
+            let pace = Pace::of(self.plan.speed());
+            let is_ordered = self.plan.is_ordered() || self.start.is_some() || pace.is_some();
+            self.order = is_ordered.then(ReceiveOrder::default);
+            self.pace = if self.start.is_none() { pace } else { None };
             self.hole = false;
             self.dispatcher.begin_pass(pass == 0);
             for number in 0..self.plan.files().len() {
                 self.read_file(number)?;
             }
+            self.on_all_waiting()?;
             self.dispatcher.end_pass();
             self.start_at(None);
             if self.stopped() {
@@ -206,6 +214,7 @@ impl<'a> Reader<'a> {
                         break;
                     };
                     if damage.unverified {
+                        self.on_all_waiting()?;
                         // Data before a damaged place may be wrong, even if nothing follows it.
                         let position =
                             Position { file: number as u32, line: lines.count(), offset: 0 };
@@ -228,6 +237,9 @@ impl<'a> Reader<'a> {
         source: &Source,
         file: &mut FileTroubles,
     ) -> Result<(), ReplayError> {
+        if value.condition != Condition::Whole {
+            self.on_all_waiting()?;
+        }
         match value.condition {
             Condition::Whole => self.on_value(value.bytes, position)?,
             Condition::TooLong => self.dispatcher.on_too_long(value.bytes, position),
@@ -341,6 +353,7 @@ impl<'a> Reader<'a> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
+                self.on_all_waiting()?;
                 self.dispatcher.on_not_utf8(bytes, error.valid_up_to(), position);
                 return Ok(());
             }
@@ -350,12 +363,39 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if std::mem::take(&mut self.hole) {
+            self.on_all_waiting()?;
             self.dispatcher.discard_held();
             self.dispatcher.on_frames_lost_anywhere(record.receive_ns.unwrap_or(0), position);
         }
+        let Some(order) = &mut self.order else { return self.on_record(&record, text, position) };
+        order.push(&record, text, position);
+        while let Some(next) = self.order.as_mut().and_then(ReceiveOrder::poll) {
+            self.on_waiting(&next)?;
+        }
+        Ok(())
+    }
+
+    fn on_record(
+        &mut self,
+        record: &Record<'_>,
+        text: &str,
+        position: Position,
+    ) -> Result<(), ReplayError> {
         self.start_at(Some(record.receive_ns));
-        self.wait_until_due(&record, position)?;
-        self.dispatcher.on_record(&record, text, position);
+        self.wait_until_due(record, position)?;
+        self.dispatcher.on_record(record, text, position);
+        Ok(())
+    }
+
+    fn on_waiting(&mut self, next: &Waiting) -> Result<(), ReplayError> {
+        self.on_record(&Record::read(&next.text), &next.text, next.position)
+    }
+
+    /// Passes on what waits for records of other shards, before something that has no time.
+    fn on_all_waiting(&mut self) -> Result<(), ReplayError> {
+        while let Some(next) = self.order.as_mut().and_then(ReceiveOrder::pop) {
+            self.on_waiting(&next)?;
+        }
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! Raw records of a recording, one after the other: for programs that need messages instead of books.
 //!
-//! Runs on:  a plain thread; blocks on the disk. Bounds: one value.
+//! Runs on:  a plain thread; blocks on the disk. Bounds: one value, `REPLAY_ORDER_BYTES_MAX` of waiting records.
 use super::ReplayError;
+use super::batch::Position;
 use super::detect::looks_binary;
+use super::engines::Engines;
 use super::expected::part;
 use super::lines::{Condition, Lines};
+use super::order::ReceiveOrder;
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::io::file::{self, Damage, Source};
 use crate::venue::Feed;
@@ -35,6 +38,8 @@ pub enum Content<'a> {
     Stopping,
     /// Frames are missing here.
     Lost,
+    /// An engine starts: no connection of an earlier one is open, also where their ends are missing.
+    EngineStarted,
 }
 
 /// A record with a receive time.
@@ -48,7 +53,7 @@ pub struct RawRecord<'a> {
     pub content: Content<'a>,
 }
 
-/// The records of a range of time, in recorded order.
+/// The records of a range of time, in receive order.
 ///
 /// While a connection is replaced, the old and the new one have the same messages; the frames that the engine skipped
 /// for that reason are left out. Lines without receive time are left out.
@@ -57,11 +62,11 @@ pub struct Records {
     range: Range<u64>,
     stop: Arc<AtomicBool>,
     lines: Option<Lines<Box<dyn BufRead>>>,
+    order: ReceiveOrder,
+    engines: Engines,
     text: String,
     /// Something is missing before the next record.
     has_hole: bool,
-    /// The next record, behind a loss that was returned before it; its text is in `text`.
-    pending: Option<Head>,
 }
 
 impl std::fmt::Debug for Records {
@@ -78,6 +83,7 @@ enum Kind {
     Ended,
     Stopping,
     Lost,
+    ShardStarted,
 }
 
 struct Head {
@@ -92,8 +98,9 @@ impl Recording {
     #[must_use]
     pub fn records(&self, range: Range<u64>, stop: Arc<AtomicBool>) -> Records {
         let files = self.files.clone().into_iter();
+        let (order, engines) = (ReceiveOrder::default(), Engines::default());
         let text = String::new();
-        Records { files, range, stop, lines: None, text, has_hole: false, pending: None }
+        Records { files, range, stop, lines: None, order, engines, text, has_hole: false }
     }
 }
 
@@ -111,68 +118,84 @@ impl Records {
             Kind::Ended => Content::Ended,
             Kind::Stopping => Content::Stopping,
             Kind::Lost => Content::Lost,
+            Kind::ShardStarted => Content::EngineStarted,
         };
         Ok(Some(RawRecord { receive_ns, connection, content }))
     }
 
     fn read(&mut self) -> Result<Option<Head>, ReplayError> {
-        if let Some(head) = self.pending.take() {
-            return Ok(Some(head));
-        }
         while !self.stop.load(Ordering::Relaxed) {
-            let Self { lines: Some(lines), text, has_hole, range, .. } = self else {
-                if !self.open_next()? {
-                    break;
-                }
-                continue;
-            };
-            let value = match lines.next() {
-                Ok(Some(value)) => value,
-                Ok(None) => {
-                    *has_hole |= lines.nuls() > 0;
-                    self.lines = None;
+            let next = match self.order.poll() {
+                None if self.lines.is_some() => {
+                    self.read_line();
                     continue;
                 }
-                Err(error) => {
-                    *has_hole = true;
-                    if error.get_ref().is_none_or(|error| !error.is::<Damage>()) {
-                        self.lines = None;
-                    }
-                    continue;
-                }
+                None if self.open_next()? => continue,
+                None => self.order.pop(),
+                next => next,
             };
-            *has_hole |= value.nuls > 0;
-            let line = match (value.condition, std::str::from_utf8(value.bytes)) {
-                (Condition::Whole, Ok(line)) => line,
-                _ => {
-                    *has_hole = true;
-                    continue;
-                }
-            };
-            let record = Record::read(line);
-            let Some(receive_ns) = record.receive_ns.filter(|at| range.contains(at)) else {
-                continue;
-            };
-            let kind = match &record.what {
-                What::Text(frame) => {
-                    text.clear();
-                    text.push_str(frame);
-                    Kind::Text
-                }
-                What::Opened { .. } => Kind::Opened,
-                What::Ended => Kind::Ended,
-                What::Annotation(AnnotationRecord::Stopping) => Kind::Stopping,
-                What::Lost(_) | What::Broken(_) => Kind::Lost,
-                _ => continue,
-            };
-            let head = Head { receive_ns, connection: record.connection, kind };
-            if std::mem::take(has_hole) {
-                self.pending = Some(head);
-                return Ok(Some(Head { receive_ns, connection: None, kind: Kind::Lost }));
+            let Some(next) = next else { break };
+            let head = self.head(&next.text);
+            if head.is_some() {
+                return Ok(head);
             }
-            return Ok(Some(head));
         }
         Ok(None)
+    }
+
+    /// Puts the next line in order.
+    fn read_line(&mut self) {
+        let Self { lines: Some(lines), has_hole, range, order, .. } = self else { return };
+        let value = match lines.next() {
+            Ok(Some(value)) => value,
+            Ok(None) => {
+                *has_hole |= lines.nuls() > 0;
+                self.lines = None;
+                return;
+            }
+            Err(error) => {
+                *has_hole = true;
+                if error.get_ref().is_none_or(|error| !error.is::<Damage>()) {
+                    self.lines = None;
+                }
+                return;
+            }
+        };
+        *has_hole |= value.nuls > 0;
+        let line = match (value.condition, std::str::from_utf8(value.bytes)) {
+            (Condition::Whole, Ok(line)) => line,
+            _ => {
+                *has_hole = true;
+                return;
+            }
+        };
+        let record = Record::read(line);
+        let Some(receive_ns) = record.receive_ns else { return };
+        if kind(&record.what).is_none() || !range.contains(&receive_ns) {
+            order.learn(&record, line);
+            return;
+        }
+        if std::mem::take(has_hole) {
+            order.begin_part();
+            let lost = format!(r#"{{"t":{receive_ns},"k":"l"}}"#);
+            order.push(&Record::read(&lost), &lost, Position::default());
+            order.begin_part();
+        }
+        order.push(&record, line, Position::default());
+    }
+
+    /// Reads a record again that is due; `None` for the start of another shard of the same engine.
+    fn head(&mut self, line: &str) -> Option<Head> {
+        let Record { receive_ns, connection, what, .. } = Record::read(line);
+        let (receive_ns, kind) = (receive_ns?, kind(&what)?);
+        if matches!(kind, Kind::ShardStarted) && !self.engines.on_shard_start(line) {
+            return None;
+        }
+        if let What::Text(frame) = &what {
+            self.text.clear();
+            self.text.push_str(frame);
+        }
+        Some(Head { receive_ns, connection, kind })
     }
 
     /// Opens the next file; false if there is none.
@@ -187,6 +210,19 @@ impl Records {
         self.lines = Some(Lines::new(reader));
         Ok(true)
     }
+}
+
+/// `None` for what is not returned.
+const fn kind(what: &What<'_>) -> Option<Kind> {
+    Some(match what {
+        What::Text(_) => Kind::Text,
+        What::Opened { .. } => Kind::Opened,
+        What::Ended => Kind::Ended,
+        What::Lost(_) | What::Broken(_) => Kind::Lost,
+        What::Annotation(AnnotationRecord::Begun) => Kind::ShardStarted,
+        What::Annotation(AnnotationRecord::Stopping) => Kind::Stopping,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -238,6 +274,49 @@ mod tests {
         ];
         assert_eq!(records(text, 0..u64::MAX), all);
         assert_eq!(records(text, 3..5), all[1..3]);
+    }
+
+    #[test]
+    fn an_engine_that_starts_is_a_record() {
+        let start = |t: u64, d: u64| {
+            format!("{{\"t\":{t},\"c\":0,\"s\":0,\"k\":\"p\",\"d\":{d},\"shards\":2}}\n")
+        };
+        let frame = |t: u64| format!("{{\"t\":{t},\"c\":7,\"s\":1,\"k\":\"t\",\"f\":{{}}}}\n");
+        let lines = [start(1, 0), start(2, 1), frame(3), start(4, 1), frame(5), start(6, 0)];
+        let found = [
+            "1 Some(0) EngineStarted",
+            r#"3 Some(7) Text("{}")"#,
+            "4 Some(0) EngineStarted",
+            r#"5 Some(7) Text("{}")"#,
+        ];
+        assert_eq!(records(&lines.concat(), 0..u64::MAX), found);
+        // Of a part that begins within the first one.
+        assert_eq!(records(&lines.concat(), 3..5), found[1..3]);
+    }
+
+    #[test]
+    fn records_of_several_shards_are_in_receive_order() {
+        let text = concat!(
+            r#"{"t":1,"c":7,"s":0,"k":"o","d":0,"url":"wss://x"}"#,
+            "\n",
+            r#"{"t":5,"c":7,"s":1,"k":"t","f":{"a":5}}"#,
+            "\n",
+            r#"{"t":2,"c":8,"s":0,"k":"m","d":1,"books":[]}"#,
+            "\n",
+            r#"{"t":3,"c":8,"s":1,"k":"t","f":{"a":3}}"#,
+            "\n",
+            "\0\0\0\n",
+            r#"{"t":4,"c":7,"s":1,"k":"t","f":{"a":4}}"#,
+            "\n"
+        );
+        let found = [
+            "1 Some(7) Opened",
+            r#"3 Some(8) Text("{\"a\":3}")"#,
+            r#"5 Some(7) Text("{\"a\":5}")"#,
+            "4 None Lost",
+            r#"4 Some(7) Text("{\"a\":4}")"#,
+        ];
+        assert_eq!(records(text, 0..u64::MAX), found);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct ReplayReport {
     pub version: String,
     /// The host in one line; `ringbook doctor` has the details.
     pub host: String,
+    /// Name of the venue.
+    pub venue: String,
     /// Inputs in order.
     pub files: Vec<String>,
     /// Number of shards.
@@ -193,6 +195,7 @@ impl ReplayReport {
         let (files, repeat) = (self.files.join(", "), self.repeat);
         row("replayed", format!("{files}; {repeat} time(s), speed {}{stopped}", self.speed));
         row("host", self.host.clone());
+        row("venue", self.venue.clone());
         for (name, value) in self.counts() {
             row(name, grouped(value));
         }

@@ -42,7 +42,8 @@ pub fn run_with<H: Handler + Clone + Send>(
     handler: &H,
 ) -> Result<ReplayReport, ReplayError> {
     let total = check_files(plan)?;
-    let books_out = plan.books_out().map(file::create).transpose().map_err(ReplayError::Input)?;
+    let open = if plan.appends_books() { file::append } else { file::create };
+    let books_out = plan.books_out().map(open).transpose().map_err(ReplayError::Input)?;
     let clock = HostClock::new();
     let start_ns = clock.mono_ns();
     let mut senders = Vec::new();
@@ -73,6 +74,7 @@ pub fn run_with<H: Handler + Clone + Send>(
     let mut report = ReplayReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: host::summary(),
+        venue: plan.feed().venue().name().to_owned(),
         files: plan.files().iter().map(ToString::to_string).collect(),
         shards: plan.shards(),
         repeat: plan.repeat(),

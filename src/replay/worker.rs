@@ -222,6 +222,9 @@ impl<H: Handler + Clone> Worker<H> {
                 self.set_stale(StaleReason::Disconnected, item);
             }
             Task::Begin => {
+                // The engine before was killed: the ends of its connections are missing.
+                let at_ns = item.origin.receive_ns;
+                self.intake.books.set_all_stale(StaleReason::Disconnected, at_ns);
                 self.begin(self.books(Admission::Listed));
             }
             Task::Annotation(note, from) => self.on_annotation(note, from, item, frame),
@@ -312,7 +315,8 @@ impl<H: Handler + Clone> Worker<H> {
     fn collect_errors(&mut self, item: &Item) {
         self.pongs += u64::from(self.findings.pong);
         if let Some(feed) = &mut self.feed_out {
-            feed.on_market_updates(&mut self.findings.updates);
+            let at_ns = item.origin.receive_ns;
+            feed.on_market_updates(&mut self.findings.updates, at_ns, &mut self.intake.books);
         }
         self.findings.updates.clear();
         if let Some(bad) = self.findings.bad

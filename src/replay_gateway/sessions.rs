@@ -368,7 +368,7 @@ impl Drop for Running {
     }
 }
 
-/// Tells the client of the end, whatever it is.
+/// Reports the end of a replay to its client when the replay's thread ends: as failed unless an end is set.
 struct Ending {
     gate: Arc<ReplayGate>,
     waker: TaskWaker,

@@ -3,9 +3,7 @@
 //! Runs on:  plain threads of each replay; they wait for its client. Bounds: `TARDIS_PARTS_DEPTH` parts in transit.
 use super::sessions::{Recorded, Running, Sessions, log};
 use crate::base::id::{TokenId, TradeId};
-use crate::base::limits::{
-    CAPTURE_DISORDER_NS, DECODE_STACK_BYTES, TARDIS_PART_BYTES, TARDIS_PARTS_DEPTH,
-};
+use crate::base::limits::{DECODE_STACK_BYTES, TARDIS_PART_BYTES, TARDIS_PARTS_DEPTH};
 use crate::gateway::tardis::options::Options;
 use crate::gateway::tardis::raw::{Form, RawOptions};
 use crate::gateway::tardis::{Messages, Session};
@@ -47,7 +45,7 @@ pub(super) fn start(
     let busy = |line: String| NoReplay { status: 503, line };
     let running = sessions.begin()?;
     let range = range.from_ns..range.to_ns;
-    let plan = recorded.plan(&range, Speed::Max).map_err(busy)?;
+    let plan = recorded.plan(&range, Speed::Max).map_err(busy)?.in_receive_order();
     let (sender, receiver) = sync_channel(TARDIS_PARTS_DEPTH);
     let output = Output::new(sender, waker);
     let logged = Arc::clone(&sessions.logged);
@@ -144,9 +142,10 @@ fn read_raw(
                 connections.insert(connection);
                 form.write(&mut text, receive_ns, &message);
             }
-            Content::Ended | Content::Lost => {
-                let is_concerned = match connection {
-                    Some(_) => connections.remove(&connection),
+            Content::Ended | Content::Lost | Content::EngineStarted => {
+                let of_one = connection.filter(|_| content != Content::EngineStarted);
+                let is_concerned = match of_one {
+                    Some(_) => connections.remove(&of_one),
                     None => !std::mem::take(&mut connections).is_empty(),
                 };
                 if !is_concerned || !options.with_disconnects {
@@ -185,7 +184,7 @@ fn read_normalized(
     let shared = Shared(Arc::new(Mutex::new(normalizer)));
     let result = run_with(plan, &stop, &shared).map(|_| ());
     let mut normalizer = shared.lock();
-    normalizer.open();
+    normalizer.begin();
     let Output { sender, waker, part, stop } = &mut normalizer.output;
     let (sender, waker) = (sender.clone(), waker.clone());
     let output = Output { sender, waker, part: std::mem::take(part), stop: Arc::clone(stop) };
@@ -209,28 +208,16 @@ struct Normalizer {
     from_ns: u64,
     /// A stale book is sent empty.
     clear: bool,
-    /// What is written at the beginning of the range; `None` once it is.
-    opening: Option<Opening>,
+    /// The books of the beginning were written.
+    has_begun: bool,
     books: BTreeMap<TokenId, RecordedBook>,
     messages: Messages,
-}
-
-/// The beginning of a range. Records of different shards are not in the order of time, so a book's beginning is before
-/// its own first record of the range, and the other books' may be read later.
-#[derive(Debug, Default)]
-struct Opening {
-    /// Books as of the beginning.
-    images: parts::Messages,
-    /// What follows them.
-    behind: parts::Messages,
 }
 
 /// A book, and what the client has of it.
 #[derive(Debug)]
 struct RecordedBook {
     replica: Replica,
-    /// It is as of the beginning of the range, or later.
-    has_begun: bool,
     /// The client has it.
     is_shown: bool,
 }
@@ -248,12 +235,11 @@ impl RecordedBook {
             read_wall_ns: view.read_wall_ns,
             traded: Traded::default(),
         };
-        Self { replica, has_begun: false, is_shown: false }
+        Self { replica, is_shown: false }
     }
 
     /// Writes it as of the beginning of the range.
     fn begin(&mut self, from_ns: u64, session: &mut Session, messages: &mut Messages) {
-        self.has_begun = true;
         self.is_shown = self.replica.state == BookState::Live;
         if self.is_shown {
             let read_wall_ns = std::mem::replace(&mut self.replica.read_wall_ns, from_ns);
@@ -276,23 +262,20 @@ impl Normalizer {
             output,
             from_ns,
             clear,
-            opening: Some(Opening::default()),
+            has_begun: false,
             books: BTreeMap::default(),
             messages: Messages::default(),
         }
     }
 
-    /// Writes the beginning of the range.
-    fn open(&mut self) {
-        let Some(mut opening) = self.opening.take() else { return };
+    /// Writes the books as of the beginning of the range.
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
         let Self { session, output, from_ns, books, messages, .. } = self;
-        for book in books.values_mut().filter(|book| !book.has_begun) {
-            book.begin(*from_ns, session, messages);
-        }
-        drain(messages, |message| opening.images.push(*from_ns, message));
-        for part in [&opening.images, &opening.behind] {
-            part.iter().for_each(|(at_ns, message)| output.push(at_ns, message));
-        }
+        books.values_mut().for_each(|book| book.begin(*from_ns, session, messages));
+        drain(messages, |message| output.push(*from_ns, message));
     }
 
     /// Applies an event to the copy of its book, and writes what follows of it.
@@ -302,29 +285,20 @@ impl Normalizer {
         apply: impl FnOnce(&mut Replica),
         write: impl FnOnce(&mut Session, &mut RecordedBook, &mut Messages),
     ) {
-        let book = self.books.entry(*view.token).or_insert_with(|| RecordedBook::new(view));
         // The end of a book has no time.
-        let at_ns = view.read_wall_ns.max(book.replica.read_wall_ns);
-        let Self { session, output, from_ns, opening, messages, .. } = self;
-        if at_ns >= *from_ns && !book.has_begun {
-            book.begin(*from_ns, session, messages);
-            drain(messages, |message| match opening {
-                Some(opening) => opening.images.push(*from_ns, message),
-                None => output.push(*from_ns, message),
-            });
+        let last_ns = self.books.get(view.token).map_or(0, |book| book.replica.read_wall_ns);
+        let at_ns = view.read_wall_ns.max(last_ns);
+        if at_ns >= self.from_ns {
+            self.begin();
         }
+        let Self { session, output, books, messages, has_begun, .. } = self;
+        let book = books.entry(*view.token).or_insert_with(|| RecordedBook::new(view));
         apply(&mut book.replica);
         (book.replica.state, book.replica.facts) = (view.state, *view.facts);
         book.replica.read_wall_ns = at_ns;
-        if book.has_begun {
+        if *has_begun {
             write(session, book, messages);
-            drain(messages, |message| match opening {
-                Some(opening) => opening.behind.push(at_ns, message),
-                None => output.push(at_ns, message),
-            });
-        }
-        if at_ns >= self.from_ns.saturating_add(CAPTURE_DISORDER_NS) {
-            self.open();
+            drain(messages, |message| output.push(at_ns, message));
         }
     }
 }

@@ -360,7 +360,8 @@ impl Client {
         result.is_ok() && written == Some(true)
     }
 
-    /// Writes all messages of the sources, each a text frame: close code and reason.
+    /// Writes all messages of the sources, each a text frame: close code and reason. Meanwhile the client's pings are
+    /// answered, also while it waits for the others of its session.
     async fn write_messages(
         &mut self,
         mut sources: Sources,
@@ -385,31 +386,61 @@ impl Client {
                 };
                 sources.take(until_ns, write).await
             };
-            let taken = or(async { Some(taken.await) }, async {
-                end.wait().await;
-                None
-            });
-            match taken.await {
-                None => return (GONE, "the server is stopping".to_owned()),
-                Some(Err(line)) => return (FAILED, line),
-                Some(Ok(true)) => {}
-                Some(Ok(false)) => return (FINISHED, finished.to_owned()),
+            match self.until(taken, socket, &mut buffer, end).await {
+                Err(close) => return close,
+                Ok(Err(line)) => return (FAILED, line),
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return (FINISHED, finished.to_owned()),
             }
             if self.write_until(&output, REPLAY_STALL_NS, end).await != Some(true) {
                 return (GONE, String::new());
             }
-            // Pings and the client's close.
             yield_now().await;
-            if let Some(count) = poll_once(self.read(&mut buffer)).await {
-                let handled = socket.handle_bytes(&buffer[..count], |_| {}).is_ok();
-                let answers = socket.take_output();
-                if count == 0
-                    || !handled
-                    || self.write_within(&answers, SERVE_LINGER_NS).await.is_none()
-                {
-                    return (FINISHED, String::new());
+            if let Some(count) = poll_once(self.read(&mut buffer)).await
+                && !self.on_received(&buffer[..count], socket).await
+            {
+                return (FINISHED, String::new());
+            }
+        }
+    }
+
+    /// What `work` gives; close code and reason where the client or the server ends before.
+    async fn until<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        socket: &mut ServerSocket,
+        buffer: &mut [u8],
+        end: End<'_>,
+    ) -> Result<T, (u16, String)> {
+        enum Event<T> {
+            Done(T),
+            Received(usize),
+            Ended,
+        }
+        let mut work = std::pin::pin!(work);
+        loop {
+            let done = async { Event::Done(work.as_mut().await) };
+            let received = async { Event::Received(self.read(buffer).await) };
+            let ended = async {
+                end.wait().await;
+                Event::Ended
+            };
+            match or(done, or(received, ended)).await {
+                Event::Done(result) => return Ok(result),
+                Event::Ended => return Err((GONE, "the server is stopping".to_owned())),
+                Event::Received(count) => {
+                    if !self.on_received(&buffer[..count], socket).await {
+                        return Err((FINISHED, String::new()));
+                    }
                 }
             }
         }
+    }
+
+    /// Answers the client's pings; false when it has closed.
+    async fn on_received(&mut self, bytes: &[u8], socket: &mut ServerSocket) -> bool {
+        let is_open = !bytes.is_empty() && socket.handle_bytes(bytes, |_| {}).is_ok();
+        let answers = socket.take_output();
+        is_open && self.write_within(&answers, SERVE_LINGER_NS).await.is_some()
     }
 }

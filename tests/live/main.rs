@@ -33,6 +33,7 @@ mod proxy;
 mod refused;
 mod repairing;
 mod replayed;
+mod replayed_markets;
 mod sharing;
 mod startup_errors;
 mod stopping;

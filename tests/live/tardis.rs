@@ -76,6 +76,8 @@ pub(crate) struct Follower {
     socket: WebSocket<TcpStream>,
     pub(crate) books: Books,
     pub(crate) closed: Option<(u16, String)>,
+    /// Bodies of the answers to its pings.
+    pub(crate) pongs: Vec<String>,
 }
 
 pub(crate) fn escaped(text: &str) -> String {
@@ -92,16 +94,25 @@ impl Follower {
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        Self { socket, books: Books::default(), closed: None }
+        Self { socket, books: Books::default(), closed: None, pongs: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, message: &Value) {
         self.socket.send(Message::text(message.to_string())).unwrap();
     }
 
+    pub(crate) fn ping(&mut self, body: &'static str) {
+        self.socket.send(Message::Ping(body.into())).unwrap();
+    }
+
     pub(crate) fn read(&mut self) {
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(200) && self.closed.is_none() {
+        while begun.elapsed() < Duration::from_millis(200) && self.read_one() {}
+    }
+
+    /// Reads a message, or waits a moment for one; false where none has come, and at the end.
+    pub(crate) fn read_one(&mut self) -> bool {
+        if self.closed.is_none() {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     self.books.on_message(&serde_json::from_str(&text).unwrap());
@@ -110,11 +121,15 @@ impl Follower {
                     let frame = frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
                     self.closed = Some(frame.unwrap_or((1005, String::new())));
                 }
+                Ok(Message::Pong(body)) => {
+                    self.pongs.push(String::from_utf8_lossy(&body).into_owned());
+                }
                 Ok(_) => {}
-                Err(tungstenite::Error::Io(_)) => return,
+                Err(tungstenite::Error::Io(_)) => return false,
                 Err(error) => panic!("{error}"),
             }
         }
+        self.closed.is_none()
     }
 
     pub(crate) fn read_until(&mut self, what: &str, mut wanted: impl FnMut(&Self) -> bool) {

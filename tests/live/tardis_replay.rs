@@ -2,14 +2,19 @@
 //!
 //! Runs on:  test threads, with a venue, an engine and a gateway as processes, and Python in its own. The test of Python
 //! is skipped, with one line, where its packages are missing; `RINGBOOK_TEST_PYTHON` names another interpreter.
+use crate::engine::{Engine, count, sum};
+use crate::program::TIMEOUT;
 use crate::replayed::{self, Replayed, capture, middle, replay};
 use crate::tardis::{Books, Follower, Levels, escaped, units};
+use crate::venue::Venue;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const ALL: [&str; 2] = ["2000-01-01", "2100-01-01"];
 
@@ -88,11 +93,7 @@ fn normalized_replays_have_the_books_of_the_replay() {
     let (whole, all) = fetch(ALL[0], ALL[1], &["book_change", "trade", "book_snapshot_3_1s"]);
     assert_eq!(whole.books, last);
     assert!(whole.count("trade") > 0 && whole.count("book_snapshot") > 40);
-    let times_of = |token: &String| -> Vec<&str> {
-        let of_token = all.iter().filter(|message| message["symbol"] == token.as_str());
-        of_token.map(|message| message["localTimestamp"].as_str().unwrap()).collect()
-    };
-    assert!(last.keys().all(|token| times_of(token).is_sorted()), "the order of receipt");
+    assert!(all.iter().map(received_us).is_sorted(), "the order of receipt");
     // When every book is live, and where the connections may be cut.
     let is_change = |message: &&Value| message["isSnapshot"] == false;
     let live_us = received_us(all.iter().filter(is_change).nth(300).unwrap());
@@ -184,12 +185,136 @@ fn raw_replays_have_the_recorded_messages() {
         let channels = ["book", "price_change", "last_trade_price", "tick_size_change"];
         let filter = |channel| json!({"channel": channel, "symbols": half});
         let filters: Vec<Value> = channels.into_iter().map(filter).collect();
-        let raw: Vec<Value> = fetch(json!(filters)).iter().map(|m| m["message"].clone()).collect();
+        let lines = fetch(json!(filters));
+        assert!(lines.iter().map(received_us).is_sorted(), "the order of receipt");
+        let raw: Vec<Value> = lines.iter().map(|line| line["message"].clone()).collect();
         assert!(raw.len() > 100 && follower.books.raw == raw);
     }
     let mut silent = connect("b");
     silent.read_until("a close", |follower| follower.closed.is_some());
     assert_eq!(silent.closed.unwrap().0, 1011, "no subscription");
+    gateway.stop();
+}
+
+/// Nanoseconds since the Unix epoch.
+fn now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_nanos()).unwrap()
+}
+
+/// An engine that is killed, and another one that records into the same folder; when none of them ran.
+fn killed(capture: &Path) -> u64 {
+    let mut venue = Venue::start(&["--paused", "--plain", "--markets", "10", "--rate", "300"]);
+    let shown = capture.to_str().unwrap();
+    let flags = ["--shards", "2", "--capture", shown, "--capture-flush-ms", "50"];
+    let changes = |stats: &Value| sum(stats, "updates");
+    let is_written = |stats: &Value| changes(stats) > 300 && count(stats, "/capture/records") > 300;
+    let mut record = |signal: Signal| {
+        let mut engine = Engine::start(&venue, &flags);
+        engine.wait_live(20);
+        venue.control("resume");
+        engine.wait_for("records", TIMEOUT, is_written);
+        engine.program.signal(signal);
+        engine.program.wait(TIMEOUT);
+        venue.pause();
+    };
+    record(Signal::KILL);
+    let between_ns = now_ns();
+    record(Signal::INT);
+    between_ns
+}
+
+#[test]
+fn the_next_start_is_a_disconnect_where_an_engine_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("capture");
+    let between_us = killed(&capture) / 1_000;
+    let gateway = Replayed::start(&capture, &["--gateway-stale", "hold"]);
+    let fetch = |path: &str, options: Value| {
+        let (status, body) =
+            get(gateway.address, &format!("/{path}?options={}", escaped(&options.to_string())));
+        assert_eq!(status, 200, "{body}");
+        body
+    };
+    let mut asked = options(ALL[0], ALL[1], &["book_change"]);
+    asked["withDisconnectMessages"] = json!(true);
+    let all = lines(&fetch("replay-normalized", asked));
+    let mut by_symbol: HashMap<&str, Vec<&Value>> = HashMap::new();
+    for message in &all {
+        let symbol = message["symbol"].as_str().or_else(|| message["symbols"][0].as_str());
+        by_symbol.entry(symbol.unwrap()).or_default().push(message);
+    }
+    let mut concerned = 0;
+    for (symbol, messages) in by_symbol {
+        let first = messages.iter().position(|message| received_us(message) > between_us).unwrap();
+        if first > 0 {
+            assert_eq!(messages[first]["type"], "disconnect", "{symbol}");
+            assert_eq!(messages[first + 1]["isSnapshot"], true, "{symbol}");
+            assert!(messages[..first].iter().all(|message| message["type"] == "book_change"));
+            concerned += 1;
+        }
+    }
+    assert!(concerned > 0);
+    // An empty line among the messages as they were received.
+    let raw = json!({"exchange": "polymarket", "from": ALL[0], "to": ALL[1], "withDisconnects": true,
+        "filters": [{"channel": "price_change"}, {"channel": "book"}]});
+    let body = fetch("replay", raw);
+    let is_later = |line: &str| {
+        !line.is_empty() && received_us(&serde_json::from_str(line).unwrap()) > between_us
+    };
+    let before: Vec<&str> = body.lines().take_while(|line| !is_later(line)).collect();
+    assert!(before.len() > 1 && before.len() < body.lines().count());
+    assert_eq!(before.iter().position(|line| line.is_empty()), Some(before.len() - 1));
+    gateway.stop();
+}
+
+/// Books of one token in a file, 60 times, with levels of half a megabyte; then one of another token.
+fn long_recording(folder: &Path) -> PathBuf {
+    let level = json!({"price": "0.4", "size": "123456.5"});
+    let levels = Value::Array(vec![level; 15_000]);
+    let book = |token: &str, bids: &Value| {
+        json!({"market": "0xa1", "asset_id": token, "timestamp": "1", "hash": "", "event_type": "book",
+               "bids": bids, "asks": []})
+    };
+    let line = |place: u64, frame: &Value| {
+        let at_ns = 1_796_011_435_000_000_000 + place;
+        format!("{{\"t\":{at_ns},\"c\":1,\"s\":{place},\"k\":\"t\",\"f\":{frame}}}\n")
+    };
+    let long = book("71", &levels);
+    let mut text: String = (0..60).map(|place| line(place, &long)).collect();
+    text += &line(60, &book("72", &json!([])));
+    let path = folder.join("long.ndjson");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_client_that_waits_for_another_one_of_its_session_has_its_pings_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Replayed::start(&long_recording(folder.path()), &["--venue", "polymarket"]);
+    let connect = |token: &str| {
+        let path =
+            format!("/ws-replay?exchange=polymarket&from={}&to={}&session=a", ALL[0], ALL[1]);
+        let mut follower = Follower::connect_to(gateway.address, &path);
+        follower.send(&json!({"type": "market", "assets_ids": [token]}));
+        follower
+    };
+    // The first one does not read on, and has more than fits its socket before the message of the other one.
+    let (mut first, mut second) = (connect("71"), connect("72"));
+    let begun = Instant::now();
+    while first.books.raw.is_empty() {
+        assert!(begun.elapsed() < TIMEOUT, "no message");
+        first.read_one();
+    }
+    for body in ["1", "2"] {
+        second.ping(body);
+        second.read_until("a pong", |me| me.pongs.last().is_some_and(|pong| pong == body));
+        assert!(second.books.raw.is_empty() && second.closed.is_none());
+    }
+    first.read_until("an end", |me| me.closed.is_some());
+    second.read_until("an end", |me| me.closed.is_some());
+    assert_eq!((first.books.raw.len(), second.books.raw.len()), (60, 1));
+    assert!([&first, &second].iter().all(|me| me.closed.as_ref().unwrap().0 == 1000));
     gateway.stop();
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod configuration;
+mod deployment;
 mod export;
 mod replay;
 mod tuning;

@@ -60,6 +60,17 @@ pub(super) enum Protocol {
     Polypy(polymarket::polypy::Session),
 }
 
+impl Protocol {
+    /// Whether the client has subscribed to all markets, of which none need have a book.
+    pub(super) fn follows_markets(&self) -> bool {
+        match self {
+            Self::Kalshi(session) => session.follows_markets(),
+            Self::Stream(session, _) => session.kinds.are_of_markets(),
+            Self::Market(_) | Self::Tardis(_) | Self::Polypy(_) => false,
+        }
+    }
+}
+
 /// Books of which a client awaits the first image, all in one frame.
 #[derive(Debug)]
 pub(super) struct Dump {

@@ -41,7 +41,7 @@ impl Hub {
     pub fn on_update(&mut self, shard: usize, update: BookUpdate, now: Now) {
         let BookUpdate { key, read_wall_ns, version, what } = update;
         if let BookUpdateKind::Market(event) = what {
-            return self.on_market(shard, &event, now);
+            return self.on_market(shard, &event, read_wall_ns, now);
         }
         let is_continuation = matches!(what, BookUpdateKind::Change(change) if !change.first);
         if !is_continuation {
@@ -112,11 +112,14 @@ impl Hub {
         }
     }
 
-    /// A market has come to another stage: all clients that want markets get it, whatever books they have.
-    fn on_market(&mut self, shard: usize, event: &MarketEvent, now: Now) {
+    /// A market has come to another stage, in a recording at `read_wall_ns`: all clients that want markets get it,
+    /// whatever books they have.
+    fn on_market(&mut self, shard: usize, event: &MarketEvent, read_wall_ns: u64, now: Now) {
+        self.end_message(now);
+        let wall_ns = if read_wall_ns > 0 { read_wall_ns } else { now.wall_ns };
         let Self { clients, ready, counts, text, bodies, frames, backlog, .. } = self;
         let mut queue = Queue { ready, counts, now, read_wall_ns: 0 };
-        let now_ms = now.wall_ns / MILLISECOND_NS;
+        let wall_ms = wall_ns / MILLISECOND_NS;
         let (mut market_frame, mut stream_frame) = (Lazy::default(), None);
         bodies.begin();
         for (place, client) in clients.iter_mut().enumerate() {
@@ -126,11 +129,11 @@ impl Hub {
                     let info = &event.info;
                     let frame = match (event.stage, &event.resolution) {
                         (MarketStage::New, _) => {
-                            market_frame.get(text, |text| market::new_market(text, info, now_ms))
+                            market_frame.get(text, |text| market::new_market(text, info, wall_ms))
                         }
                         (MarketStage::Resolved, Some(resolution)) => {
                             market_frame.get(text, |text| {
-                                market::market_resolved(text, info, resolution, now_ms);
+                                market::market_resolved(text, info, resolution, wall_ms);
                             })
                         }
                         _ => continue,
@@ -142,7 +145,7 @@ impl Hub {
                     let frame = stream_frame.get_or_insert_with(|| {
                         let venue = &self.shards[shard];
                         text.clear();
-                        stream::market(text, backlog.next_sequence(), venue, event, now.wall_ns);
+                        stream::market(text, backlog.next_sequence(), venue, event, wall_ns);
                         let frame = frame(text);
                         backlog.push(BacklogEvent {
                             key: None,
@@ -156,7 +159,7 @@ impl Hub {
                 Protocol::Stream(..) | Protocol::Tardis(_) | Protocol::Polypy(_) => {}
                 Protocol::Kalshi(session) => {
                     frames.clear();
-                    session.on_lifecycle(event, now.wall_ns, bodies, frames);
+                    session.on_lifecycle(event, wall_ns, bodies, frames);
                     for text in frames.iter() {
                         queue.push(id, client, &frame(text), FrameClass::Other);
                     }

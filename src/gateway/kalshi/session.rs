@@ -129,6 +129,13 @@ impl Session {
         self.books.len()
     }
 
+    /// Whether it has subscribed to the stages of all markets.
+    #[must_use]
+    pub fn follows_markets(&self) -> bool {
+        let channels = [Channel::Lifecycle, Channel::ComboLifecycle];
+        channels.iter().any(|&channel| self.subscriptions[channel as usize].is_some())
+    }
+
     fn subscribe(
         &mut self,
         id: Option<u64>,

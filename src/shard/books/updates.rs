@@ -38,7 +38,7 @@ pub(crate) struct Updates {
     /// Books with a mark, in the order in which their images go out.
     marked: VecDeque<BookIndex>,
     /// What is of no open book and did not fit: books that have closed, stages of markets.
-    other: VecDeque<(SubscriptionKey, BookUpdateKind)>,
+    other: VecDeque<BookUpdate>,
     /// Something was sent since the serve core was last woken.
     unannounced: bool,
 }
@@ -106,7 +106,7 @@ impl Updates {
         slot.occupancy = Occupancy::Open;
         if was_subscribed {
             let key = slot.subscription;
-            self.publish_other(key, BookUpdateKind::Closed);
+            self.publish_other(key, 0, BookUpdateKind::Closed);
         }
     }
 
@@ -181,18 +181,18 @@ impl Updates {
         }
     }
 
-    /// A market of this shard has come to another stage.
-    pub(super) fn publish_market(&mut self, event: &MarketEvent) {
+    /// A market of this shard has come to another stage, at `wall_ns` in a recording; 0 is now.
+    pub(super) fn publish_market(&mut self, event: &MarketEvent, wall_ns: u64) {
         if self.sender.is_some() {
             let what = BookUpdateKind::Market(Box::new(event.clone()));
-            self.publish_other(SubscriptionKey::NONE, what);
+            self.publish_other(SubscriptionKey::NONE, wall_ns, what);
         }
     }
 
     /// Behind what waits already.
-    fn publish_other(&mut self, key: SubscriptionKey, what: BookUpdateKind) {
+    fn publish_other(&mut self, key: SubscriptionKey, read_wall_ns: u64, what: BookUpdateKind) {
         if self.other.len() < UPDATE_SUBSCRIPTIONS_MAX {
-            self.other.push_back((key, what));
+            self.other.push_back(BookUpdate { key, read_wall_ns, version: 0, what });
         }
     }
 
@@ -201,16 +201,17 @@ impl Updates {
         !self.marked.is_empty() || !self.other.is_empty()
     }
 
-    fn send_other(
-        &mut self,
-        key: SubscriptionKey,
-        what: BookUpdateKind,
-    ) -> Result<(), BookUpdateKind> {
-        let Some(sender) = &mut self.sender else { return Err(what) };
-        let update = BookUpdate { key, read_wall_ns: 0, version: 0, what };
-        sender.try_send(update).map_err(|back| back.what)?;
-        self.unannounced = true;
-        Ok(())
+    /// Sends what is of no open book. Whether all of it did fit.
+    fn send_other(&mut self) -> bool {
+        let Some(sender) = &mut self.sender else { return self.other.is_empty() };
+        while let Some(update) = self.other.pop_front() {
+            if let Err(back) = sender.try_send(update) {
+                self.other.push_front(back);
+                return false;
+            }
+            self.unannounced = true;
+        }
+        true
     }
 
     fn subscribe(&mut self, slots: &mut Slots, index: BookIndex, key: SubscriptionKey) {
@@ -257,11 +258,8 @@ impl Updates {
 
     /// Sends what did not fit before, as far as it fits now: at most `count` images. Gives their number.
     pub(super) fn send_marked(&mut self, slots: &mut Slots, count: usize) -> usize {
-        while let Some((key, what)) = self.other.pop_front() {
-            if let Err(back) = self.send_other(key, what) {
-                self.other.push_front((key, back));
-                return 0;
-            }
+        if !self.send_other() {
+            return 0;
         }
         for sent in 0..count {
             let Some(&index) = self.marked.front() else { return sent };
@@ -301,9 +299,9 @@ impl<H> Books<H> {
         self.store.updates.has_unsent()
     }
 
-    /// A market is known.
-    pub(crate) fn publish_market(&mut self, event: &MarketEvent) {
-        self.store.updates.publish_market(event);
+    /// A market has come to another stage at `wall_ns`; 0 where that is not known.
+    pub(crate) fn publish_market(&mut self, event: &MarketEvent, wall_ns: u64) {
+        self.store.updates.publish_market(event, wall_ns);
     }
 
     /// The books of this one are closed for the subscriber, whose subscriptions continue with `next`, which has no book

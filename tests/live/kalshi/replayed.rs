@@ -2,11 +2,11 @@
 //!
 //! Runs on:  test threads, with a venue, an engine and a gateway as processes.
 use super::gateway::Follower as KalshiClient;
-use super::{Kalshi, compare_at_rest, fixed, wait_live};
+use super::{KEYS, Kalshi, compare_at_rest, fixed, wait_live};
 use crate::engine::{count, sum};
 use crate::gateway::Follower;
 use crate::http::Client;
-use crate::program::TIMEOUT;
+use crate::program::{Program, TIMEOUT};
 use crate::replayed::{self, Books, Replayed, books, read, replay};
 use crate::{tardis, tardis_replay};
 use rustix::process::Signal;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Flags of a gateway whose clients have the levels of the replay: the engine's end leaves every book stale.
@@ -24,8 +25,7 @@ const CHANNELS: [&str; 3] = ["orderbook_delta", "ticker", "trade"];
 fn record(capture: &Path) -> u64 {
     let mut venue = Kalshi::start(&["--markets", "30", "--rate", "300"]);
     let shown = capture.to_str().unwrap();
-    // The pieces of one shard are in the order of time.
-    let mut engine = venue.engine(&["--shards", "1", "--capture", shown]);
+    let mut engine = venue.engine(&["--shards", "2", "--capture", shown]);
     wait_live(&mut engine, 30);
     let before = count(&engine.stats(), "/pool/reconnects");
     assert_eq!(venue.fault("cut", 1, Some("orderbook_delta")), 1);
@@ -180,6 +180,43 @@ fn rest_has(address: SocketAddr, last: &Books) {
     assert_eq!(rest.get("/trade-api/v2/exchange/status").status, 200);
 }
 
+/// The books of `tests/python/kalshi_replay.py` at the end of the recording; `None` where `kalshi-sdk` is missing.
+fn sdk_books(address: SocketAddr, tickers: &[&String]) -> Option<Books> {
+    let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let has = Command::new(&python).args(["-c", "import kalshi.ws.client"]).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: kalshi-sdk: {python} does not have it");
+        return None;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/kalshi_replay.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(address.to_string());
+    command.arg(Path::new(KEYS).join("rsa-pkcs8.pem")).args(tickers);
+    let mut program = Program::start(command);
+    assert!(program.wait(2 * TIMEOUT).success(), "{program}");
+    let shown: HashMap<String, Value> = serde_json::from_str(&program.stdout()[0]).unwrap();
+    let side = |levels: &Value| -> BTreeMap<u64, u64> {
+        let levels = levels.as_array().unwrap().iter();
+        levels.map(|level| (fixed(&level[0], 4), fixed(&level[1], 2))).collect()
+    };
+    let book = |(ticker, book): (String, Value)| (ticker, [side(&book["yes"]), side(&book["no"])]);
+    Some(in_yes_terms(&shown.into_iter().map(book).collect()))
+}
+
+#[test]
+fn kalshi_sdk_has_the_books_of_a_recorded_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("capture");
+    record(&capture);
+    let last = replay(&capture, &[]);
+    let tickers: Vec<&String> = last.keys().collect();
+    let gateway = Replayed::start(&capture, &["--gateway-stale", "hold"]);
+    if let Some(books) = sdk_books(gateway.address, &tickers) {
+        assert_eq!(books, last);
+    }
+    gateway.stop();
+}
+
 #[test]
 fn one_folder_may_have_the_captures_of_both_venues() {
     let folder = tempfile::tempdir().unwrap();
@@ -194,6 +231,10 @@ fn one_folder_may_have_the_captures_of_both_venues() {
     let of_polymarket = books_of(&polymarket, "polymarket");
     let of_kalshi = books_of(&kalshi, "kalshi");
     assert_eq!((of_polymarket.len(), of_kalshi.len()), (40, 30));
+    let both: Books = of_polymarket.clone().into_iter().chain(of_kalshi.clone()).collect();
+    assert_eq!(replay(&capture, &[]), both);
+    assert_eq!(replay(&capture, &["--venue", "kalshi"]), of_kalshi);
+    assert_eq!(replay(&capture, &["--venue", "polymarket"]), of_polymarket);
     // The folder itself, and the one around it.
     for named in [&capture, folder.path()] {
         let mut gateway = Replayed::start(named, &FLAGS);

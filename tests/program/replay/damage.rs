@@ -195,7 +195,6 @@ fn a_recording_without_a_known_message_is_reported() {
         "{\"a\":1}\n{\"b\":2}\nPONG\n".to_owned(),
         "some text\nmore text\n".to_owned(),
         "{\"blob\":\"x\"}\n".repeat(2000),
-        format!("{kalshi}\n"),
         "{\"broken\":\n".repeat(3),
     ] {
         let file = folder.file("unknown", &text);
@@ -209,7 +208,13 @@ fn a_recording_without_a_known_message_is_reported() {
     let unknown = folder.file("unknown", "{\"a\":1}\n");
     let (code, live, _, lines) = states(&[&good, &unknown]);
     assert_eq!((code, live, lines.len()), (1, 1, 1), "{lines:?}");
-    assert_eq!(states(&[&folder.file("kalshi", kalshi), "--venue", "kalshi"]).0, 0);
+    // A message that only the other venue can have sent is recognized, unless the flag says otherwise.
+    let kalshi = folder.file("kalshi", kalshi);
+    assert_eq!(states(&[&kalshi]).0, 0);
+    assert_eq!(states(&[&kalshi, "--venue", "kalshi"]).0, 0);
+    let (code, _, _, lines) = states(&[&kalshi, "--venue", "polymarket"]);
+    assert!(code == 1 && lines[0].contains("no line is understood"), "{lines:?}");
+    assert!(lines[0].contains("line 1 is: ") && lines[0].contains("--venue kalshi"), "{lines:?}");
     assert_eq!(states(&[&folder.file("pongs", "PONG\nPONG\n")]).0, 0, "heartbeats only");
 }
 

@@ -1,0 +1,53 @@
+//! Where engines start in a recording.
+//!
+//! Runs on:  the replay's reader (pure).
+
+/// Shards of the engine that is recording.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Engines {
+    begun: Vec<u64>,
+    shards: u64,
+}
+
+impl Engines {
+    /// A shard starts, by its record. Whether another engine starts than before: every shard of an engine starts once.
+    pub(super) fn on_shard_start(&mut self, line: &str) -> bool {
+        let (shard, shards) = (number_in(line, r#","d":"#), number_in(line, r#","shards":"#));
+        let is_next = self.begun.is_empty() || self.begun.contains(&shard) || self.shards != shards;
+        if is_next {
+            self.begun.clear();
+        }
+        self.begun.push(shard);
+        self.shards = shards;
+        is_next
+    }
+
+    /// Whether an engine has recorded what was read so far.
+    pub(super) const fn is_any(&self) -> bool {
+        !self.begun.is_empty()
+    }
+}
+
+/// The number behind a key of an annotation.
+fn number_in(line: &str, key: &str) -> u64 {
+    let rest = line.split_once(key).map_or("", |(_, rest)| rest);
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_starts_where_one_of_its_shards_starts_again_or_their_number_is_another() {
+        let mut engines = Engines::default();
+        let mut start = |shard: u16, shards: u16| {
+            let line = format!(r#"{{"t":1,"c":0,"s":0,"k":"p","d":{shard},"shards":{shards}}}"#);
+            engines.on_shard_start(&line)
+        };
+        let starts = [(0, 2), (1, 2), (1, 2), (0, 2), (0, 1), (1, 2), (0, 2)];
+        let found = starts.map(|(shard, shards)| start(shard, shards));
+        assert_eq!(found, [true, false, true, false, true, true, false]);
+    }
+}
