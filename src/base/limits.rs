@@ -39,6 +39,10 @@ pub const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 pub const SNAPSHOT_TRIES: u32 = 3;
 /// Markets deleted from a Kalshi subscription that a connection remembers: 400 kB.
 pub const DELETED_MARKETS_MAX: usize = 4_096;
+/// A market whose addition the venue refused is added again after this; doubles each time.
+pub const REFUSED_RETRY_MIN_NS: u64 = 5 * SECOND_NS;
+/// The longest such pause.
+pub const REFUSED_RETRY_MAX_NS: u64 = 80 * SECOND_NS;
 /// Subscriptions ended by the venue within a minute before the connection is replaced.
 pub const RESUBSCRIBES_MAX: usize = 3;
 
