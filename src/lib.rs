@@ -95,6 +95,7 @@
 //! | shard cores, n | sockets, sessions, decoders, books, handlers | its epoll set only; parks, adapts or spins |
 //! | serve core, 0 or 1 | local clients | its executor |
 //! | `trades`, `trade-store` | trade queue and journal; database | disk, SQLite, PostgreSQL |
+//! | `trade-history` | stored trades for clients of the gateway | SQLite, PostgreSQL |
 //! | `capture` | the files of a capture | disk |
 //! | `resolve`, `accept` | name lookups; new local clients | the kernel |
 //!
@@ -117,6 +118,7 @@
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
 //! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |
+//! | [`link::serve_history`] | requests for stored prices, with `--trades` and a gateway | HTTP 503 |
 //! | [`link::serve_shard`] | book queries and book images | HTTP 503, counted |
 //! | [`link::shard_updates`] | updates of the books that gateway clients subscribe to | the book's image is sent again |
 //! | [`link::main_control`] | commands; reports and histograms back | a command is returned; reports are conflated |

@@ -39,6 +39,10 @@ pub const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 pub const SNAPSHOT_TRIES: u32 = 3;
 /// Markets deleted from a Kalshi subscription that a connection remembers: 400 kB.
 pub const DELETED_MARKETS_MAX: usize = 4_096;
+/// A market whose addition the venue refused is added again after this; doubles each time.
+pub const REFUSED_RETRY_MIN_NS: u64 = 5 * SECOND_NS;
+/// The longest such pause.
+pub const REFUSED_RETRY_MAX_NS: u64 = 80 * SECOND_NS;
 /// Subscriptions ended by the venue within a minute before the connection is replaced.
 pub const RESUBSCRIBES_MAX: usize = 3;
 
@@ -719,6 +723,14 @@ pub const RESOLUTION_ASK_MIN_NS: u64 = 60 * SECOND_NS;
 pub const RESOLUTION_ASK_MAX_NS: u64 = 3_600 * SECOND_NS;
 /// Time after which such a market is no longer requested (disputes take days).
 pub const RESOLUTION_TIMEOUT_NS: u64 = 7 * 24 * 3_600 * SECOND_NS;
+/// Requests for stored prices that wait for the one that is read.
+pub const HISTORY_QUEUE_DEPTH: usize = 4;
+/// Rows read for such a request: a day of 50 trades per second, all tokens.
+pub const HISTORY_ROWS_MAX: u64 = 5_000_000;
+/// Time for it.
+pub const HISTORY_READ_NS: u64 = 2 * SECOND_NS;
+/// Points of its answer: two months of minutes; 3 MB.
+pub const HISTORY_POINTS_MAX: usize = 90_000;
 /// Timeout of a database server.
 pub const STORE_TIMEOUT_NS: u64 = 5 * SECOND_NS;
 /// Timeout for a database file locked by another program.

@@ -33,6 +33,7 @@ use crate::link::{
     control_sink::SinkEnd,
     main_control::MAIN_CONTROL_DEPTH,
     serve_control::{ControlAnswer, ControlQuery},
+    serve_history::PriceHistory,
     serve_shard::{BookAnswer, BookQuery},
     shard_capture::{CaptureReceiver, capture_link},
     shard_shard::Peers,
@@ -102,8 +103,7 @@ impl Engine {
             check_pinning(core).map_err(EngineError::Start)?;
         }
         let Listeners { listeners, serving, gateways } = Listeners::bind(config)?;
-        let sleeper = Sleeper::default();
-        let clock = HostClock::new();
+        let (sleeper, clock) = (Sleeper::default(), HostClock::new());
         let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
         let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
         let (commands, command_receiver) = timed(MAIN_CONTROL_DEPTH, ring_clock);
@@ -118,7 +118,6 @@ impl Engine {
         let (trades, sinks) = start_sink(config, &mut built, &mut links, &clock)?;
         let captures = built.iter_mut().flat_map(|b| std::mem::take(&mut b.shards.captures));
         let capture = start_capture(config, captures.collect(), &clock)?;
-        let board = capture.as_ref().map(CaptureSink::board);
         let links = SupervisorLinks {
             commands: command_receiver,
             events: event_sender,
@@ -126,9 +125,10 @@ impl Engine {
             answers,
             gauges: links,
         };
-        let control = ControlEnds { links, sinks, capture: board };
+        let control =
+            ControlEnds { links, sinks, capture: capture.as_ref().map(CaptureSink::board) };
         let cores = start_cores(config, &topology, built, control, &clock)?;
-        let serve_stop = Arc::new(AtomicBool::new(false));
+        let (prices, serve_stop) = (start_history(config)?, Arc::new(AtomicBool::new(false)));
         let gateway = config.has_hub().then(|| GatewayLinks {
             shards: cores.updates,
             sleeper,
@@ -136,6 +136,7 @@ impl Engine {
             spin_ns: gateway_spin_ns(config, &topology),
             clock: clock.clone(),
             replays: None,
+            prices,
             keys: config.gateway_access.keys.clone(),
         });
         let ends = ServeEnds {
@@ -560,6 +561,14 @@ fn start_sink<H>(
         ends.push_back(SinkEnd { markets, board: sink.board(), known });
     }
     Ok((Some(sink), ends))
+}
+
+/// Starts the thread that reads stored trades for clients of the gateway, if there are both.
+fn start_history(config: &Config) -> Result<Option<PriceHistory>, EngineError> {
+    let (Some(options), Some(_)) = (&config.trades, config.gateway) else { return Ok(None) };
+    let history = crate::sink::history::start(options.address.clone());
+    let history = history.map_err(|error| EngineError::Start(no_thread("trade-history", &error)));
+    history.map(Some)
 }
 
 /// Starts the thread that captures, if there is to be one.

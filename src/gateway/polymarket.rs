@@ -7,7 +7,7 @@
 //! [`encode`] writes what it receives, [`rest`] answers its requests; [`polypy`] is the interface of a web page.
 pub mod encode;
 pub mod gamma;
-mod history;
+pub(super) mod history;
 mod json;
 pub mod markets;
 pub mod polypy;

@@ -9,6 +9,7 @@ use super::catalog::{Catalog, Listed};
 use super::{Site, kalshi, polymarket};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
+use crate::link::serve_history::{PriceAnswer, PriceRequest};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Level};
@@ -40,19 +41,31 @@ pub struct Answer {
     pub content_type: &'static str,
     /// The body.
     pub body: String,
+    /// `Allow` of a 405.
+    pub allowed: Option<&'static str>,
 }
+
+/// Methods of paths that are read.
+pub const READ_METHODS: &str = "GET, HEAD";
 
 impl Answer {
     /// JSON with status 200.
     #[must_use]
     pub const fn json(body: String) -> Self {
-        Self { status: 200, content_type: "application/json", body }
+        Self { status: 200, content_type: "application/json", body, allowed: None }
     }
 
     /// `{"error":"…"}`; the text needs no escapes.
     #[must_use]
     pub fn error(status: u16, text: &str) -> Self {
         Self { status, ..Self::json(format!(r#"{{"error":"{text}"}}"#)) }
+    }
+
+    /// 405, with the methods that the path has.
+    #[must_use]
+    pub fn not_allowed(methods: &'static str) -> Self {
+        let text = format!("the methods of this path are {methods}");
+        Self { allowed: Some(methods), ..Self::error(405, &text) }
     }
 }
 
@@ -79,6 +92,8 @@ pub enum Plan {
     },
     /// Whether the exchange trades.
     Status,
+    /// Prices of stored trades.
+    Prices(PriceRequest),
 }
 
 /// What is asked of books.
@@ -110,8 +125,8 @@ pub struct Known<'a> {
     pub trades: &'a VecDeque<(TokenId, TradeUpdate)>,
 }
 
-/// What was asked of the shards and of the control core.
-#[derive(Clone, Copy, Debug, Default)]
+/// What was asked of other threads.
+#[derive(Clone, Debug, Default)]
 pub struct Fetched<'a> {
     /// The books of [`Plan::book_tokens`], in their order; `None` where there is none.
     pub books: &'a [(TokenId, Option<&'a BookImage>)],
@@ -119,6 +134,8 @@ pub struct Fetched<'a> {
     pub tops: &'a [Top],
     /// Whether the exchange trades.
     pub status: Option<ExchangeStatus>,
+    /// Those of [`Plan::Prices`]; `None` where no trades are stored.
+    pub prices: Option<PriceAnswer>,
 }
 
 /// Best levels and last price of a live book; nothing of one that cannot be trusted.
@@ -197,6 +214,10 @@ impl Plan {
                 kalshi::rest::answer(kind, fetched.books)
             }
             Self::Status => kalshi::rest::status_answer(fetched.status),
+            Self::Prices(request) => {
+                let stored = fetched.prices.unwrap_or_else(|| Ok(Vec::new()));
+                polymarket::history::answer(&request, stored, known.trades)
+            }
             Self::Markets { markets, kind, .. } => {
                 let tops = fetched.tops.iter().copied().chain(std::iter::repeat(Top::default()));
                 let row = |(market, top)| Some(Row { listed: known.catalog.listed(market)?, top });

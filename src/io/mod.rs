@@ -12,6 +12,7 @@ pub mod driver;
 pub mod executor;
 pub mod file;
 mod gzip_members;
+pub mod handoff;
 pub mod host;
 pub mod line;
 pub mod listen;

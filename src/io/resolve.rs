@@ -6,15 +6,13 @@
 //! glommio resolves in place and uses only the first address; its blocking pool panics when an executor ends during a
 //! lookup. The thread inherits the CPU mask of the caller of [`Resolver::new`]: create it before pinning.
 use super::clock::HostClock;
+use super::handoff::{Giver, handoff};
 use crate::base::limits::{ADDRESSES_MAX, RESOLVE_NAMES_MAX, RESOLVE_QUEUE_DEPTH, RESOLVE_TTL_NS};
 use crate::base::time::Clock as _;
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
 
 /// Why a name has no addresses. *Back off and retry.*
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,13 +89,7 @@ type Lookup = Box<dyn FnMut(&str) -> io::Result<Vec<IpAddr>> + Send>;
 
 struct PendingLookup {
     host: String,
-    slot: Arc<Mutex<Slot>>,
-}
-
-#[derive(Default)]
-struct Slot {
-    answer: Option<Answer>,
-    waker: Option<Waker>,
+    answer: Giver<Answer>,
 }
 
 /// A handle to the resolver thread, which ends with its last handle.
@@ -155,33 +147,16 @@ impl Resolver {
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let slot = Arc::new(Mutex::new(Slot::default()));
-        let request = PendingLookup { host: host.to_owned(), slot: Arc::clone(&slot) };
+        let (answer, awaited) = handoff();
+        let request = PendingLookup { host: host.to_owned(), answer };
         self.requests.try_send(request).map_err(|refused| match refused {
             TrySendError::Full(q) | TrySendError::Disconnected(q) => {
                 ResolveError::Busy { host: q.host }
             }
         })?;
-        let waiting = Waiting(slot);
-        let answer = poll_fn(|context| {
-            let mut slot = waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(answer) = slot.answer.take() {
-                return Poll::Ready(answer);
-            }
-            slot.waker = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await?;
+        let busy = || ResolveError::Busy { host: host.to_owned() };
+        let answer = awaited.await.ok_or_else(busy)??;
         Ok(answer.into_iter().map(|address| SocketAddr::new(address, port)).collect())
-    }
-}
-
-/// Removes its waker when dropped, so that no task of an ended executor is woken.
-struct Waiting(Arc<Mutex<Slot>>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).waker = None;
     }
 }
 
@@ -200,12 +175,7 @@ fn serve_all(waiting: &Receiver<PendingLookup>, mut lookup: Lookup, ttl_ns: u64)
             Some(known) => Ok(known.addresses.clone()),
             None => look_up(&mut known, &mut lookup, &request.host, &clock),
         };
-        let mut slot = request.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.answer = Some(answer);
-        // Woken under the lock, so that the requester cannot go away in between.
-        if let Some(waker) = slot.waker.take() {
-            waker.wake();
-        }
+        request.answer.give(answer);
     }
 }
 
@@ -248,6 +218,7 @@ fn look_up(
 mod tests {
     use super::*;
     use futures_lite::future::block_on;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn ip(text: &str) -> IpAddr {

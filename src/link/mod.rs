@@ -6,6 +6,7 @@ pub mod control_sink;
 pub mod main_control;
 pub mod replay_gate;
 pub mod serve_control;
+pub mod serve_history;
 pub mod serve_shard;
 pub mod shard_capture;
 pub mod shard_control;

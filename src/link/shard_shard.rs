@@ -132,6 +132,20 @@ impl Peers {
         }
     }
 
+    /// Forwards nothing more; the others learn it.
+    pub fn close(&mut self) {
+        for (producer, bell) in self.out.drain(..).flatten() {
+            drop(producer);
+            bell.ring();
+        }
+    }
+
+    /// Whether no event can come any more.
+    #[must_use]
+    pub fn are_ended(&self) -> bool {
+        self.incoming.iter().all(Consumer::is_ended)
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -53,6 +53,7 @@ impl ReplayServer {
                 clock: HostClock::new(),
                 keys,
                 replays: Some(Box::new(sessions)),
+                prices: None,
             };
             let links = ServeLinks {
                 control_queries,

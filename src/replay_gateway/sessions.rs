@@ -401,8 +401,9 @@ impl Replays for Sessions {
         let shards = vec![updates];
         let settings = Settings { waits: true, ..self.settings };
         let keys = Keys::default();
-        let (spin_ns, clock, replays) = (0, HostClock::new(), None);
-        let links = GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays };
+        let (spin_ns, clock, replays, prices) = (0, HostClock::new(), None, None);
+        let links =
+            GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays, prices };
         Ok(ReplayLinks { links, gate })
     }
 

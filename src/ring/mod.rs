@@ -5,7 +5,7 @@
 //! The halves cannot be cloned, so the types guarantee one producer and one consumer. A full ring is counted by the producer and repaired by the rule of its link.
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[derive(Debug)]
 struct Shared<T> {
@@ -17,6 +17,8 @@ struct Shared<T> {
     waits: AtomicU64,
     wait_ns: AtomicU64,
     wait_max_ns: AtomicU64,
+    /// The producer was dropped.
+    closed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ fn new<T>(capacity: usize, clock: Option<fn() -> u64>) -> (Producer<T>, Consumer
         waits: AtomicU64::new(0),
         wait_ns: AtomicU64::new(0),
         wait_max_ns: AtomicU64::new(0),
+        closed: AtomicBool::new(false),
     });
     (Producer { shared: Arc::clone(&shared) }, Consumer { shared })
 }
@@ -110,6 +113,12 @@ impl<T> Producer<T> {
     #[must_use]
     pub fn gauge(&self) -> Gauge<T> {
         Gauge { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> Drop for Producer<T> {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
     }
 }
 
@@ -139,6 +148,12 @@ impl<T> Consumer<T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shared.queue.is_empty()
+    }
+
+    /// True when nothing waits and the producer was dropped.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire) && self.is_empty()
     }
 }
 
@@ -183,7 +198,12 @@ mod tests {
         assert_eq!(consumer.try_receive(), Some(1));
         assert_eq!(consumer.try_receive(), Some(2));
         assert_eq!(consumer.try_receive(), None);
-        assert!(consumer.is_empty());
+        assert!(consumer.is_empty() && !consumer.is_ended());
+        producer.try_send(4).unwrap();
+        drop(producer);
+        assert!(!consumer.is_ended());
+        assert_eq!(consumer.try_receive(), Some(4));
+        assert!(consumer.is_ended());
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::io::direct_socket::DirectSocket;
 use crate::io::driver::Doorbell;
 use crate::io::executor::{sleep, yield_now};
 use crate::io::wake::Sleeper;
+use crate::link::serve_history::{PriceAnswer, PriceHistory, PriceRequest};
 use crate::link::shard_updates::{BookUpdate, UpdateRequest};
 use crate::ring::{Consumer, Producer};
 use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_frame};
@@ -64,6 +65,8 @@ pub struct GatewayLinks {
     pub keys: Keys,
     /// Each WebSocket has a replay of its own.
     pub replays: Option<Box<dyn Replays>>,
+    /// Prices of stored trades, where trades are stored.
+    pub prices: Option<PriceHistory>,
 }
 
 impl ShardUpdates {
@@ -93,13 +96,15 @@ pub(super) struct Gateway {
     /// A client has subscribed, perhaps to a market that is not followed.
     follow: Bell,
     replays: Option<Box<dyn Replays>>,
+    prices: Option<PriceHistory>,
     /// The shard is a replay for the only client.
     steering: Option<Steering>,
 }
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays } = links;
+        let GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays, prices } =
+            links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
         let hub = Hub::new(venues, settings, clock.now().wall_ns);
         Self {
@@ -115,6 +120,7 @@ impl Gateway {
             work: Bell::default(),
             follow: Bell::default(),
             replays,
+            prices,
             steering: None,
         }
     }
@@ -166,6 +172,11 @@ impl Gateway {
     /// Calls `with` with the markets and the last trades that the hub knows.
     pub(super) fn with_known<T>(&self, with: impl FnOnce(rest::Known<'_>) -> T) -> T {
         with(self.hub.borrow().known())
+    }
+
+    /// Prices of stored trades; `None` where no trades are stored.
+    pub(super) async fn prices(&self, request: PriceRequest) -> Option<PriceAnswer> {
+        Some(self.prices.as_ref()?.read(request).await)
     }
 
     /// The answer to it.

@@ -406,10 +406,8 @@ impl Server {
             Err(error) => return route::bad_body(error),
         };
         match site.endpoint(&head.path, &head.query) {
-            Err(gateway_protocol::Refusal::Answer(line)) if head.upgrade.is_some() => {
-                return Response::error(400, &line);
-            }
-            Ok(Some(_)) if head.upgrade.is_none() && head.path != "/" => {
+            Err(gateway_protocol::Refusal::Answer(line)) => return Response::error(400, &line),
+            Ok(Some(_)) | Err(_) if head.upgrade.is_none() && head.path != "/" => {
                 let text = "this path is a WebSocket";
                 return Response::error(426, text).with("Upgrade", "websocket");
             }
@@ -448,6 +446,10 @@ impl Server {
                 }
             };
         }
+        let prices = match plan {
+            rest::Plan::Prices(request) => gateway.prices(request).await,
+            _ => None,
+        };
         let mut tops = Vec::new();
         for &token in plan.top_tokens() {
             let image = self.queries.book(token, answer_ns).await?;
@@ -460,7 +462,7 @@ impl Server {
         }
         let books: Vec<_> =
             images.iter().map(|(token, image)| (*token, image.as_deref())).collect();
-        let fetched = rest::Fetched { books: &books, tops: &tops, status };
+        let fetched = rest::Fetched { books: &books, tops: &tops, status, prices };
         let answer = gateway.answer(plan, fetched);
         drop(books);
         images.into_iter().filter_map(|(_, image)| image).for_each(|i| self.queries.give_back(i));
@@ -494,10 +496,11 @@ impl Server {
 }
 
 fn response(answer: rest::Answer) -> Response {
+    let allowed = answer.allowed.map(|methods| ("Allow", methods.to_owned()));
     Response {
         status: answer.status,
         content_type: answer.content_type,
-        headers: Vec::new(),
+        headers: allowed.into_iter().collect(),
         body: answer.body.into_bytes(),
     }
 }

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::base::{
     id::{ConnectionId, TokenId},
-    time::{Clock, Now},
+    limits::CLOSE_TIMEOUT_NS,
+    time::{Clock, Now, SECOND_NS},
 };
 use crate::capture::line::AnnotationRecord;
 use crate::io::socket::Stream;
@@ -238,7 +239,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     fn on_stop(&mut self, now: Now) {
-        self.schedule.stopping = true;
+        self.schedule.stop_deadline_ns = Some(now.mono_ns + CLOSE_TIMEOUT_NS + SECOND_NS);
         if let Some(capture) = &mut self.capture {
             capture.note(AnnotationRecord::Stopping, ConnectionId(0), now.wall_ns);
         }

@@ -145,7 +145,8 @@ struct Schedule {
     bad_samples_ns: u64,
     /// When books were last asked for to be compared.
     audited_ns: u64,
-    stopping: bool,
+    /// The engine stops; by then the shard ends, whatever the others do.
+    stop_deadline_ns: Option<u64>,
     stopped: bool,
 }
 

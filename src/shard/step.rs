@@ -214,8 +214,15 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             self.intake.clock.align();
             self.report(now);
         }
-        if self.schedule.stopping && !self.connections.any_transport() {
-            self.finish(now);
+        if let Some(deadline_ns) = self.schedule.stop_deadline_ns
+            && !self.connections.any_transport()
+        {
+            // Other shards may still receive for books of this one.
+            self.forward_events();
+            self.links.peers.close();
+            if self.links.peers.are_ended() || now.mono_ns >= deadline_ns {
+                self.finish(now);
+            }
         }
     }
 

@@ -2,12 +2,15 @@
 use super::*;
 use crate::base::{
     id::{ConnectionId, MarketId, TokenId},
+    price::{Price, Quantity},
     time::SECOND_NS,
 };
 use crate::io::socket::{Connecting, Socket, Stream};
 use crate::link::control_shard::ShardCommand;
 use crate::link::shard_capture::{Entry, Kind, capture_link};
-use crate::market::book::{BookOpening, image::BookImage};
+use crate::link::shard_shard::{ForwardedEvent, Peers};
+use crate::market::book::{BookOpening, Side, image::BookImage};
+use crate::market::event::{Event, Trade};
 use crate::ring::ring;
 use crate::session::Session;
 use crate::wire::websocket::Upgrade;
@@ -301,6 +304,51 @@ fn a_flood_does_not_keep_a_shard_from_stopping() {
     assert!(stopped, "the last report is not the end");
     flood.join().unwrap();
     drop(quiet);
+}
+
+#[test]
+fn a_shard_ends_when_no_other_can_forward_to_it_any_more() {
+    let clock = PausingClock::default();
+    let mut rig = Rig::with_clock(clock.clone());
+    let (mut from_other, incoming) = ring(8);
+    let (out, to_other) = ring(8);
+    let bell = rig.shard.doorbell();
+    rig.shard.links.peers = Peers { out: vec![None, Some((out, bell))], incoming: vec![incoming] };
+    rig.open(A, &[11]);
+    clock.pause(1_000_000);
+    rig.command(ShardCommand::Stop);
+    // It has no connection, and another shard still has one.
+    for _ in 0..100 {
+        rig.shard.step(0);
+    }
+    assert!(to_other.is_ended() && !rig.shard.schedule.stopped);
+    let trade = Trade {
+        market: "0x1",
+        token: "11",
+        timestamp_ms: 7,
+        price: Price::parse(b"0.4").unwrap(),
+        quantity: Quantity::parse(b"5").unwrap(),
+        side: Side::Bid,
+        fee_rate_bps: None,
+        transaction_hash: "a",
+    };
+    let trade = ForwardedEvent::new(&Event::Trade(trade), B, 7).unwrap();
+    from_other.try_send(trade).unwrap();
+    drop(from_other);
+    rig.until("the shard does not stop", |rig| rig.shard.schedule.stopped);
+    assert_eq!(rig.shard.intake.books.counts().trades, 1);
+}
+
+#[test]
+fn a_shard_waits_for_another_that_hangs_until_its_deadline() {
+    let clock = PausingClock::default();
+    let mut rig = Rig::with_clock(clock.clone());
+    let (_held, incoming) = ring(8);
+    rig.shard.links.peers = Peers { out: Vec::new(), incoming: vec![incoming] };
+    clock.pause(1_000_000);
+    rig.command(ShardCommand::Stop);
+    rig.until("the shard does not stop", |rig| rig.shard.schedule.stopped);
+    assert!(clock.mono_ns() > 3 * SECOND_NS);
 }
 
 #[test]

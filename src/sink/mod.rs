@@ -7,6 +7,7 @@
 //! ```text
 //! shards ──shard_trade────► trades (ledger, journal) ──batches──► trade-store (SQLite, PostgreSQL)
 //! shards ──shard_capture──► capture (segments, indices, manifest)
+//! serve  ──serve_history──► trade-history (reads the database)
 //! ```
 //!
 //! The thread `trades` never waits for the database: it empties the rings and writes to the journal, a local file,
@@ -14,6 +15,7 @@
 //! time. A database that is down or slow delays rows; none is lost while
 //! the journal has room.
 pub mod capture;
+pub mod history;
 pub mod journal;
 pub mod ledger;
 pub mod postgres;

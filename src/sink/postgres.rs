@@ -10,12 +10,14 @@ pub use address::PostgresAddress;
 
 use super::store::{
     Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TRADE_COLUMNS, gather,
-    open_markets_of,
+    milliseconds, open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
-use crate::base::limits::STORE_TIMEOUT_NS;
+use crate::base::limits::{HISTORY_READ_NS, STORE_TIMEOUT_NS};
+use crate::base::price::Price;
+use crate::base::time::MILLISECOND_NS;
 use crate::io::line::Line;
-use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
+use crate::link::{control_sink::MarketRow, serve_history::PriceRequest, shard_trade::TradeRecord};
 use crate::market::book::Side;
 use crate::market::info::MarketInfo;
 use crate::wire::tls::client_config;
@@ -505,6 +507,40 @@ impl Reader for PostgresStore {
             }
         }
     }
+
+    fn each_price(
+        &mut self,
+        request: &PriceRequest,
+        each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
+    ) -> Result<(), StoreError> {
+        let ((begin, end), token) = (milliseconds(request), request.token);
+        let most_ms = HISTORY_READ_NS / MILLISECOND_NS;
+        self.run("BEGIN")?;
+        self.run(&format!(
+            "SET LOCAL statement_timeout TO {most_ms};
+             DECLARE prices NO SCROLL CURSOR FOR SELECT venue_ms, price_e6 FROM trades
+             WHERE venue_ms >= {begin} AND venue_ms < {end} AND token = '{token}' ORDER BY venue_ms"
+        ))?;
+        loop {
+            let rows = self.run("FETCH 10000 FROM prices")?.rows;
+            let more = !rows.is_empty();
+            for row in rows {
+                let price = stored_price(&row).ok_or_else(Self::out_of_order)?;
+                if !each(Some(price)) {
+                    return self.run("ROLLBACK").map(drop);
+                }
+            }
+            if !more {
+                return self.run("COMMIT").map(drop);
+            }
+        }
+    }
+}
+
+/// A row with venue time and price.
+fn stored_price(row: &[Option<String>]) -> Option<(u64, Price)> {
+    let [Some(venue_ms), Some(price)] = row else { return None };
+    Some((venue_ms.parse().ok()?, Price(price.parse().ok()?)))
 }
 
 /// A row of [`TRADE_COLUMNS`].

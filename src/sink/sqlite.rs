@@ -3,11 +3,13 @@
 //! Runs on:  the thread `trade-store`, which may block for `SQLITE_BUSY_NS`.
 use super::store::{
     Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TRADE_COLUMNS, gather,
-    open_markets_of,
+    milliseconds, open_markets_of,
 };
 use crate::base::id::{TokenId, TradeId, Venue};
 use crate::base::limits::SQLITE_BUSY_NS;
+use crate::base::price::Price;
 use crate::link::control_sink::MarketRow;
+use crate::link::serve_history::PriceRequest;
 use crate::market::book::Side;
 use crate::market::info::MarketInfo;
 use rusqlite::{Connection, ErrorCode, params};
@@ -251,6 +253,32 @@ impl Reader for SqliteStore {
                 fee_bps_e6: row.get::<_, Option<i64>>(10)?.map(whole),
             };
             if !each(&trade) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_price(
+        &mut self,
+        request: &PriceRequest,
+        each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
+    ) -> Result<(), StoreError> {
+        // Rows of other tokens come too, so that the caller sees the time that they take.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT venue_ms, price_e6, token FROM trades WHERE venue_ms >= ?1 AND venue_ms < ?2 ORDER BY venue_ms",
+        )?;
+        let (begin, end) = milliseconds(request);
+        let mut rows = statement.query(params![begin, end])?;
+        while let Some(row) = rows.next()? {
+            let is_wanted =
+                row.get_ref(2)?.as_str().is_ok_and(|text| text == request.token.as_str());
+            let price = if is_wanted {
+                Some((row.get::<_, i64>(0)?.cast_unsigned(), Price(row.get(1)?)))
+            } else {
+                None
+            };
+            if !each(price) {
                 break;
             }
         }

@@ -9,7 +9,7 @@ use super::postgres::{PostgresAddress, PostgresStore};
 use super::sqlite::SqliteStore;
 use crate::base::id::{MarketId, ShardId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
-use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
+use crate::link::{control_sink::MarketRow, serve_history::PriceRequest, shard_trade::TradeRecord};
 use crate::market::info::{MarketInfo, Outcome};
 use std::path::{Path, PathBuf};
 
@@ -175,6 +175,23 @@ pub trait Reader {
     /// # Errors
     /// The database's message.
     fn each_trade(&mut self, each: &mut dyn FnMut(&StoredTrade) -> bool) -> Result<(), StoreError>;
+
+    /// Calls `each` for every row that is read for the request, in the order of venue time, until it returns false:
+    /// with venue time (milliseconds since the Unix epoch) and price of a trade of the token, else with `None`.
+    ///
+    /// # Errors
+    /// The database's message.
+    fn each_price(
+        &mut self,
+        request: &PriceRequest,
+        each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
+    ) -> Result<(), StoreError>;
+}
+
+/// The venue times of a request, milliseconds: first, and the one behind the last. Databases have signed integers.
+pub(super) fn milliseconds(request: &PriceRequest) -> (i64, i64) {
+    let of = |second: u64| i64::try_from(second.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    (of(request.begin_s), of(request.end_s.saturating_add(1)))
 }
 
 /// The columns of a stored trade, in order.

@@ -8,6 +8,7 @@ use crate::venue::Venue as VenueProcess;
 use ringbook::base::id::{ConnectionId, MarketId, ShardId, TokenId, TradeId, Venue};
 use ringbook::base::price::{Price, Quantity};
 use ringbook::link::control_sink::{MarketRow, MarketStatus};
+use ringbook::link::serve_history::PriceRequest;
 use ringbook::link::shard_trade::TradeRecord;
 use ringbook::market::book::Side;
 use ringbook::market::info::{Outcome, Resolution};
@@ -206,6 +207,22 @@ fn rows_come_back(store: &mut PostgresStore) {
         })
         .unwrap();
     assert_eq!(seen.len(), 1, "no more was wanted");
+    let begin_s = trade(0).venue_ms / 1_000;
+    let asked = |name: &str, begin_s| {
+        let token = TokenId::new(name).unwrap();
+        PriceRequest { token, begin_s, end_s: u64::MAX, step_s: 60 }
+    };
+    for (request, wanted) in
+        [(asked("727", begin_s), 3), (asked("727", begin_s + 1), 0), (asked("728", 0), 0)]
+    {
+        let mut prices = Vec::new();
+        store.each_price(&request, &mut |price| (prices.push(price), true).1).unwrap();
+        assert_eq!(prices.len(), wanted, "{request:?}");
+        let row = |(at, price): (usize, Option<(u64, Price)>)| {
+            price == Some((trade(at as u64).venue_ms, Price(585_000)))
+        };
+        assert!(prices.into_iter().enumerate().all(row));
+    }
 }
 
 #[test]

@@ -308,6 +308,12 @@ fn rest_answers_and_refusals_are_the_venues() {
     assert_eq!(client.request("GET", "/time").unwrap().status, 200);
     assert_eq!(client.request("POST", "/order").unwrap().status, 501);
     assert_eq!(client.request("GET", "/nothing").unwrap().status, 404);
+    let refused = client.request("DELETE", "/books").unwrap();
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD, POST")));
+    // A WebSocket's path without an upgrade.
+    for (path, status) in [("/ws/market", 426), ("/v1/stream", 426), ("/v1/stream?kinds=x", 400)] {
+        assert_eq!(client.request("GET", path).unwrap().status, status, "{path}");
+    }
     let clob = client.get("/markets").json();
     assert_eq!(
         (&clob["count"], &clob["next_cursor"]),

@@ -358,7 +358,9 @@ fn kalshi_faults_cost_moments_and_no_book_is_wrong() {
     assert_eq!(of(&["orderbook-"], "its books are stale until it is back"), 3, "{lines:#?}");
     assert_eq!(of(&["ticker-", "trade-", "lifecycle-"], "for all markets"), 6 + 2, "{lines:#?}");
     assert!(of(&["orderbook-"], "is opened on shard-") >= 9, "{lines:#?}");
-    assert_eq!(of(&["orderbook-"], "for 0 tokens"), 0, "{lines:#?}");
+    // One that was away for so long that its markets moved comes back without any.
+    let emptied = of(&["orderbook-"], "for 0 tokens") as u64;
+    assert!(emptied <= count(&stats, "/pool/markets_moved"), "{lines:#?}");
 }
 
 #[test]

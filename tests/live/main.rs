@@ -19,6 +19,7 @@ mod followed;
 mod following;
 mod gateway;
 mod gateway_clients;
+mod gateway_history;
 mod gateway_tls;
 mod hostile;
 mod http;

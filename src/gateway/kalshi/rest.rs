@@ -12,7 +12,7 @@ use super::encode::{push_count, push_dollars, push_levels, push_time};
 use super::markets;
 use crate::base::id::TokenId;
 use crate::base::time::MILLISECOND_NS;
-use crate::gateway::rest::{Answer, BookKind, Known, Plan, Request};
+use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Level, Side};
@@ -53,6 +53,11 @@ pub(super) const fn json(body: String) -> Answer {
     Answer::json(body)
 }
 
+fn not_allowed() -> Answer {
+    let allowed = Some(READ_METHODS);
+    Answer { allowed, ..error(405, "method_not_allowed", "method not allowed") }
+}
+
 pub(super) fn not_served() -> Answer {
     error(501, "not_implemented", NOT_SERVED)
 }
@@ -80,11 +85,14 @@ fn read(request: &Request<'_>, known: Known<'_>) -> Result<Plan, Answer> {
     let is_served = book.is_some()
         || matches!(path, "/exchange/status" | "/markets/orderbooks" | "/markets/trades");
     if !is_served {
-        let plan = markets::plan(path, query, known.catalog).filter(|_| is_get);
-        return plan.unwrap_or_else(|| Err(not_served()));
+        return match markets::plan(path, query, known.catalog) {
+            Some(plan) if is_get => plan,
+            Some(_) => Err(not_allowed()),
+            None => Err(not_served()),
+        };
     }
     if !is_get {
-        return Err(error(405, "method_not_allowed", "method not allowed"));
+        return Err(not_allowed());
     }
     if let Some(ticker) = book {
         let depth = match number(query, "depth", DEPTH_MAX)? {

@@ -15,7 +15,7 @@ mod tests;
 use super::VENUE;
 use crate::base::id::MarketId;
 use crate::gateway::catalog::{Catalog, Listed, ListedEvent, Page, PageRequest, Position};
-use crate::gateway::rest::{Answer, MarketKind, Plan, Request, Row, pairs};
+use crate::gateway::rest::{Answer, MarketKind, Plan, READ_METHODS, Request, Row, pairs};
 use encode::{number, push_event, push_market};
 use filter::{Filter, cursor};
 use std::fmt::Write as _;
@@ -47,14 +47,16 @@ pub enum Kind {
 /// Reads a request.
 #[must_use]
 pub fn plan(request: &Request<'_>, catalog: &Catalog) -> Plan {
-    read(request, catalog).unwrap_or_else(Plan::Answer)
+    let plan = read(request, catalog).unwrap_or_else(Plan::Answer);
+    let is_served = !matches!(&plan, Plan::Answer(answer) if answer.status == 501);
+    if is_served && !matches!(request.method, "GET" | "HEAD") {
+        return Plan::Answer(Answer::not_allowed(READ_METHODS));
+    }
+    plan
 }
 
 fn read(request: &Request<'_>, catalog: &Catalog) -> Result<Plan, Answer> {
-    let Request { method, path, query, .. } = *request;
-    if !matches!(method, "GET" | "HEAD") {
-        return Err(Answer::error(501, NOT_SERVED));
-    }
+    let Request { path, query, .. } = *request;
     let answer = match path {
         "/" | "/status" => Answer { content_type: "text/plain", ..Answer::json("OK".to_owned()) },
         "/markets" => return markets(&Filter::read(query, MARKETS_MAX, false)?, catalog),

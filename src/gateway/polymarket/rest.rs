@@ -13,7 +13,7 @@ use super::{history, markets, polypy};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
 use crate::base::time::SECOND_NS;
-use crate::gateway::rest::{Answer, BookKind, Known, Plan, Request};
+use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Side};
@@ -83,23 +83,30 @@ pub enum Kind {
 /// Reads a request.
 #[must_use]
 pub fn plan(request: &Request<'_>, known: Known<'_>) -> Plan {
-    let Request { method, path, query, body, now_wall_ns } = *request;
+    let Request { method, path, body, .. } = *request;
     if is_not_ours(path) {
         let text =
             "ringbook answers market data only; send orders and account requests to the venue";
         return Plan::Answer(Answer::error(501, text));
     }
-    match method {
-        "GET" | "HEAD" => fixed(path, now_wall_ns)
-            .or_else(|| polypy::plan(path, query, known.catalog))
-            .or_else(|| markets::plan(path, query, known.catalog))
-            .or_else(|| about_market(request, known))
-            .or_else(|| one(path, query))
-            .or_else(|| listed(path, query)),
-        "POST" => posted(path, body),
-        _ => None,
-    }
-    .unwrap_or_else(|| Plan::Answer(Answer::error(404, "no such path")))
+    let plan = match (method, kind_of_many(path)) {
+        ("GET" | "HEAD", _) => read(request, known),
+        ("POST", Some(kind)) => Some(posted(kind, body)),
+        (_, Some(_)) => Some(Plan::Answer(Answer::not_allowed("GET, HEAD, POST"))),
+        (_, None) => read(request, known).map(|_| Plan::Answer(Answer::not_allowed(READ_METHODS))),
+    };
+    plan.unwrap_or_else(|| Plan::Answer(Answer::error(404, "no such path")))
+}
+
+/// Reads the path of a `GET`; `None` if there is none.
+fn read(request: &Request<'_>, known: Known<'_>) -> Option<Plan> {
+    let Request { path, query, now_wall_ns, .. } = *request;
+    fixed(path, now_wall_ns)
+        .or_else(|| polypy::plan(path, query, known.catalog))
+        .or_else(|| markets::plan(path, query, known.catalog))
+        .or_else(|| about_market(request, known))
+        .or_else(|| one(path, query))
+        .or_else(|| listed(path, query))
 }
 
 fn is_not_ours(path: &str) -> bool {
@@ -145,7 +152,7 @@ fn about_market(request: &Request<'_>, known: Known<'_>) -> Option<Plan> {
         ("prices-history", None) => {
             let text = value(query, "market").or_else(|| value(query, "token_id"));
             match text.and_then(TokenId::new) {
-                Some(token) => history::answer(&token, query, now_wall_ns, known.trades),
+                Some(token) => return Some(history::plan(token, query, now_wall_ns)),
                 None => Answer::error(400, INVALID_TOKEN),
             }
         }
@@ -191,11 +198,10 @@ fn listed(path: &str, query: &str) -> Option<Plan> {
 }
 
 /// Paths about many tokens, named in the body as `[{"token_id":"1","side":"BUY"}]`.
-fn posted(path: &str, body: &[u8]) -> Option<Plan> {
-    let kind = kind_of_many(path)?;
+fn posted(kind: Kind, body: &[u8]) -> Plan {
     let items = std::str::from_utf8(body).ok().and_then(json::read::<Vec<Item<'_>>>);
-    let Some(items) = items else { return Some(refused(INVALID_PAYLOAD)) };
-    Some(many(kind, items.iter().map(|item| (&*item.token_id, item.side.as_deref()))))
+    let Some(items) = items else { return refused(INVALID_PAYLOAD) };
+    many(kind, items.iter().map(|item| (&*item.token_id, item.side.as_deref())))
 }
 
 #[derive(Deserialize)]

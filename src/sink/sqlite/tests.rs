@@ -65,6 +65,30 @@ fn a_trade_is_stored_exactly_and_once() {
 }
 
 #[test]
+fn prices_of_a_time_are_read_in_order_and_other_tokens_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&folder.path().join("trades.db")).unwrap();
+    let other = TradeRecord { token: TokenId::new("728").unwrap(), ..trade(5_000) };
+    store.insert(&batch(&[trade(9_000), other, trade(4_000), trade(0)])).unwrap();
+    let begin_s = trade(0).venue_ms / 1_000;
+    let mut read = |begin_s, end_s, most: usize| {
+        let token = TokenId::new("727").unwrap();
+        let (request, mut seen) = (PriceRequest { token, begin_s, end_s, step_s: 60 }, Vec::new());
+        let mut each = |price: Option<(u64, Price)>| {
+            seen.push(price.map(|(ms, price)| (ms - trade(0).venue_ms, price.0)));
+            seen.len() < most
+        };
+        store.each_price(&request, &mut each).unwrap();
+        seen
+    };
+    let [first, second, third] = [0, 4_000, 9_000].map(|ms| Some((ms, 585_000)));
+    assert_eq!(read(0, u64::MAX, 9), [first, second, None, third]);
+    assert_eq!(read(begin_s, begin_s + 8, 9), [first, second, None]);
+    assert_eq!(read(begin_s + 1, u64::MAX, 2), [second, None]);
+    assert_eq!(read(u64::MAX, 0, 9), []);
+}
+
+#[test]
 fn losses_stand_beside_the_trades_and_a_batch_is_stored_wholly_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trades.db");

@@ -9,19 +9,21 @@
 //! acknowledged. While a command that adds or deletes a market is unanswered, no other command for that market is sent:
 //! the order of execution is undefined, and `get_snapshot` is also answered for unsubscribed markets, which receive no
 //! changes.
+mod exceptions;
+
 use super::command::{self, Channel, Update};
 use crate::base::{
     id::TokenId,
     limits::{
-        COMMAND_PAUSE_NS, COMMAND_TIMEOUT_NS, COMMANDS_OPEN_MAX, DELETED_MARKETS_MAX,
-        OTHER_SUBSCRIPTION_MAX, RESUBSCRIBES_MAX, SNAPSHOT_TRIES, SNAPSHOT_WAIT_NS,
-        TICKERS_PER_COMMAND,
+        COMMAND_PAUSE_NS, COMMAND_TIMEOUT_NS, COMMANDS_OPEN_MAX, OTHER_SUBSCRIPTION_MAX,
+        RESUBSCRIBES_MAX, SNAPSHOT_TRIES, SNAPSHOT_WAIT_NS, TICKERS_PER_COMMAND,
     },
     time::SECOND_NS,
 };
 use crate::venue::{
     Envelope, ProtocolAction, Reply, Sequences, SubscriptionCounts, SubscriptionProtocol, Verdict,
 };
+use exceptions::Exceptions;
 use foldhash::quality::FixedState;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -66,18 +68,6 @@ impl Outstanding {
     const fn due_ns(self) -> u64 {
         self.requested_ns + SNAPSHOT_WAIT_NS * (1 + (self.tries / SNAPSHOT_TRIES) as u64)
     }
-}
-
-/// The addition of a market that this session had deleted. A snapshot requested before the deletion may arrive after
-/// it: the changes up to the addition are missing in it.
-#[derive(Clone, Copy, Debug)]
-struct Readdition {
-    /// The last command before it: a snapshot with this id or a lower one is not taken.
-    after: u64,
-    /// The venue has answered the addition. Until then a snapshot without id is not taken.
-    is_answered: bool,
-    /// A snapshot was not taken. It may have been the one of the addition: another is requested after the answer.
-    has_refused: bool,
 }
 
 /// Meaning of an error for its command (kalshi/protocol.md, 2.6).
@@ -127,11 +117,7 @@ pub struct Subscriptions {
     to_snapshot: VecDeque<TokenId>,
     to_list: bool,
     outstanding: HashMap<TokenId, Outstanding, FixedState>,
-    /// Markets deleted from the subscription, up to `DELETED_MARKETS_MAX`; above that every addition counts as one of
-    /// a deleted market.
-    deleted: HashSet<TokenId, FixedState>,
-    /// Markets added again.
-    readditions: HashMap<TokenId, Readdition, FixedState>,
+    exceptions: Exceptions,
     /// The last command before the subscription began: a snapshot with this id or a lower one is not taken.
     begun_after: u64,
     /// No command is sent before this time.
@@ -163,8 +149,7 @@ impl Subscriptions {
             to_snapshot: VecDeque::new(),
             to_list: false,
             outstanding: HashMap::default(),
-            deleted: HashSet::default(),
-            readditions: HashMap::default(),
+            exceptions: Exceptions::default(),
             begun_after: 0,
             not_before_ns: 0,
             pause_ns: COMMAND_PAUSE_NS,
@@ -185,8 +170,7 @@ impl Subscriptions {
         self.to_snapshot.clear();
         self.to_list = false;
         self.outstanding.clear();
-        self.deleted.clear();
-        self.readditions.clear();
+        self.exceptions.clear();
         self.begun_after = self.last_id;
         self.to_add = tokens.iter().copied().collect();
         self.pause_ns = COMMAND_PAUSE_NS;
@@ -249,7 +233,9 @@ impl Subscriptions {
     pub fn request_all(&mut self, tokens: &[TokenId], now_ns: u64) {
         let added = self.unanswered(true);
         self.to_snapshot.clear();
-        for token in tokens.iter().filter(|token| !self.to_add.contains(token)) {
+        let wanted =
+            |token: &&TokenId| !self.to_add.contains(token) && !self.exceptions.is_refused(token);
+        for token in tokens.iter().filter(wanted) {
             if added.contains(token) {
                 self.outstanding
                     .entry(*token)
@@ -325,30 +311,40 @@ impl Subscriptions {
         }
     }
 
-    /// The venue has answered the addition of these markets: snapshots that follow are from after it.
+    /// The venue has answered the addition of these markets.
     fn on_added(&mut self, id: u64, tokens: &[TokenId]) {
         for token in tokens {
-            let Some(readdition) = self.readditions.get_mut(token) else { continue };
-            if id <= readdition.after || readdition.is_answered {
-                continue;
-            }
-            readdition.is_answered = true;
-            let is_due = readdition.has_refused && self.outstanding.contains_key(token);
+            // The one that was not taken may have been the addition's.
+            let is_due =
+                self.exceptions.on_added(id, token) && self.outstanding.contains_key(token);
             if is_due && !self.to_snapshot.contains(token) {
                 self.to_snapshot.push_back(*token);
             }
         }
     }
 
-    /// Whether a snapshot is from after the last addition of its market.
-    fn follows_addition(&mut self, id: Option<u64>, token: TokenId) -> bool {
-        if id.is_some_and(|id| id <= self.begun_after) {
-            return false;
+    /// The next command waits; each time longer.
+    fn pause(&mut self, now_ns: u64) {
+        self.not_before_ns = now_ns + self.pause_ns;
+        self.pause_ns = (self.pause_ns * 2).min(32 * COMMAND_PAUSE_NS);
+    }
+
+    /// The venue refused a command for all its markets. Those that it adds are not subscribed: they are added again
+    /// later, and no snapshot of them is taken until then.
+    fn refuse(&mut self, mut command: Command, now_ns: u64) {
+        self.counts.refused += 1;
+        self.drop_unwanted(&mut command);
+        match command {
+            // Of a channel without markets; it is sent again.
+            Command::Subscribe(tokens) if tokens.is_empty() => self.pause(now_ns),
+            Command::Subscribe(tokens) | Command::Update(Update::Add, tokens) => {
+                for token in tokens {
+                    self.outstanding.remove(&token);
+                    self.exceptions.on_refused(token, now_ns);
+                }
+            }
+            Command::Update(..) | Command::List => {}
         }
-        let Some(readdition) = self.readditions.get_mut(&token) else { return true };
-        let follows = id.map_or(readdition.is_answered, |id| id > readdition.after);
-        readdition.has_refused |= !follows;
-        follows
     }
 
     fn on_error(&mut self, id: Option<u64>, sid: Option<u64>, code: u64, now_ns: u64) {
@@ -373,13 +369,12 @@ impl Subscriptions {
             }
             (Class::Retry, Some(Pending { command, tries, .. })) => {
                 self.counts.retries += 1;
-                self.not_before_ns = now_ns + self.pause_ns;
-                self.pause_ns = (self.pause_ns * 2).min(32 * COMMAND_PAUSE_NS);
+                self.pause(now_ns);
                 self.repeat(command, tries);
             }
             (Class::Full, Some(Pending { command, .. })) => self.on_full(command),
-            (Class::Split, Some(Pending { command, .. })) => self.split(command),
-            (Class::Invalid, Some(_)) => self.counts.refused += 1,
+            (Class::Split, Some(Pending { command, .. })) => self.split(command, now_ns),
+            (Class::Invalid, Some(Pending { command, .. })) => self.refuse(command, now_ns),
             (_, None) => {}
         }
     }
@@ -436,24 +431,20 @@ impl Subscriptions {
         self.actions.push_back(ProtocolAction::Full { tokens });
     }
 
-    fn split(&mut self, mut command: Command) {
+    fn split(&mut self, mut command: Command, now_ns: u64) {
         if self.drop_unwanted(&mut command) > 0 {
             return self.repeat(command, 0);
         }
         let (tokens, update) = match command {
-            Command::Subscribe(tokens) => (tokens, None),
-            Command::Update(update, tokens) => (tokens, Some(update)),
-            Command::List => return,
-        };
-        match tokens[..] {
-            [] => return,
-            [token] => {
-                self.outstanding.remove(&token);
+            Command::Subscribe(tokens) if tokens.len() > 1 => (tokens, None),
+            Command::Update(update, tokens) if tokens.len() > 1 => (tokens, Some(update)),
+            Command::Update(Update::Snapshot, tokens) => {
+                tokens.iter().for_each(|token| _ = self.outstanding.remove(token));
                 self.counts.refused += 1;
                 return;
             }
-            _ => {}
-        }
+            single => return self.refuse(single, now_ns),
+        };
         let (front, back) = tokens.split_at(tokens.len() / 2);
         let (front, back) = (front.to_vec(), back.to_vec());
         match update {
@@ -490,23 +481,14 @@ impl SubscriptionProtocol for Subscriptions {
     fn add(&mut self, tokens: &[TokenId]) {
         self.to_delete.retain(|token| !tokens.contains(token));
         self.drop_repetitions(tokens);
-        let all = self.deleted.len() >= DELETED_MARKETS_MAX;
-        let readdition = Readdition { after: self.last_id, is_answered: false, has_refused: false };
-        for token in tokens {
-            if all || self.deleted.contains(token) {
-                self.readditions.insert(*token, readdition);
-            }
-        }
+        self.exceptions.on_add(tokens, self.last_id);
         self.to_add.extend(tokens);
     }
 
     fn delete(&mut self, tokens: &[TokenId]) {
         for token in tokens {
             self.outstanding.remove(token);
-            self.readditions.remove(token);
-            if self.deleted.len() < DELETED_MARKETS_MAX {
-                self.deleted.insert(*token);
-            }
+            self.exceptions.on_delete(*token);
         }
         self.to_add.retain(|token| !tokens.contains(token));
         self.to_snapshot.retain(|token| !tokens.contains(token));
@@ -527,7 +509,8 @@ impl SubscriptionProtocol for Subscriptions {
         for token in tokens {
             let coming = self.outstanding.contains_key(token)
                 || self.to_add.contains(token)
-                || added.contains(token);
+                || added.contains(token)
+                || self.exceptions.is_refused(token);
             if !coming && !self.to_snapshot.contains(token) {
                 self.to_snapshot.push_back(*token);
             }
@@ -633,7 +616,8 @@ impl SubscriptionProtocol for Subscriptions {
             Reply::Unsubscribed { id, .. } => _ = self.take(id),
             Reply::Snapshot { id, market } => {
                 let token = TokenId::new(market);
-                let follows = token.is_none_or(|token| self.follows_addition(id, token));
+                let follows = id.is_none_or(|id| id > self.begun_after)
+                    && token.is_none_or(|token| self.exceptions.takes_snapshot(id, &token));
                 if let Some(token) = token
                     && follows
                 {
@@ -681,6 +665,7 @@ impl SubscriptionProtocol for Subscriptions {
                 self.repeat(command, tries + 1);
             }
         }
+        self.to_add.extend(self.exceptions.take_due(now_ns));
         let mut silent = false;
         let mut ask = Vec::new();
         for (token, outstanding) in &mut self.outstanding {

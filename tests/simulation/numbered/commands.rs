@@ -142,7 +142,10 @@ impl Venue {
         if (channel == Channel::Books) == wanted.is_empty() {
             self.violations.push(format!("tickers where there are none, or none: {params}"));
         }
-        if self.is_busy(place, id, now, random) || self.is_full(place, id, &wanted, now, random) {
+        if self.is_busy(place, id, now, random)
+            || self.has_unknown(place, id, &wanted, now, random)
+            || self.is_full(place, id, &wanted, now, random)
+        {
             return;
         }
         let (sid, new) = self.lines[place].subscribe(channel);
@@ -158,6 +161,23 @@ impl Venue {
             self.acknowledge(place, id, now, random);
         }
         self.add(place, &wanted, now, random);
+    }
+
+    /// One of the markets is not known yet: none is changed.
+    fn has_unknown(
+        &mut self,
+        place: usize,
+        id: u64,
+        wanted: &[&str],
+        now: Time,
+        random: &mut Random,
+    ) -> bool {
+        let is_unknown = |ticker: &&str| self.markets[self.by_ticker[*ticker]].known_ms > now.ms;
+        let has = wanted.iter().any(is_unknown);
+        if has {
+            self.error(place, id, 16, now, random);
+        }
+        has
     }
 
     fn is_full(
@@ -198,7 +218,8 @@ impl Venue {
         if sid != self.lines[place].sid(Channel::Books) {
             return self.error(place, id, 7, now, random);
         }
-        if self.is_busy(place, id, now, random) {
+        if self.is_busy(place, id, now, random) || self.has_unknown(place, id, &wanted, now, random)
+        {
             return;
         }
         match params["action"].as_str() {

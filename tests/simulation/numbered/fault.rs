@@ -44,6 +44,8 @@ pub(crate) enum Fault {
     Ended,
     /// Error 25: the subscription is over because it was not read.
     Overflow,
+    /// Error 16: commands do not know a market yet that is listed.
+    Unknown,
     /// Error 26: the subscription holds as many markets as it may.
     Full,
     /// Upgrades are answered with 429.
@@ -125,11 +127,14 @@ const RATES: [(Fault, u64); 34] = [
 ];
 /// What no number shows: rare, because then books may be wrong for a while.
 const SILENT: (Fault, u64) = (F::Silent, 100);
+/// Of so many markets.
+const UNKNOWN: (Fault, u64) = (F::Unknown, 30_000);
 
 pub(crate) type Faults = crate::frame::Faults<Fault>;
 
-/// A choice of faults: of each seed's run some are on; of one in sixteen none but births and deaths.
-pub(crate) fn choose(random: &mut Random) -> Faults {
+/// A choice of faults: of each seed's run some are on; of one in sixteen none but births and deaths. `other` has the
+/// draws of what was added later, so that a seed stays what it was where that is off.
+pub(crate) fn choose(random: &mut Random, other: &mut Random) -> Faults {
     let mut rates = BTreeMap::new();
     let calm = random.chance(1, 16);
     for (fault, rate) in RATES {
@@ -141,6 +146,9 @@ pub(crate) fn choose(random: &mut Random) -> Faults {
     }
     if !calm && random.chance(1, 8) {
         rates.insert(SILENT.0, SILENT.1);
+    }
+    if !calm && other.chance(1, 4) {
+        rates.insert(UNKNOWN.0, UNKNOWN.1);
     }
     Faults::new(rates)
 }

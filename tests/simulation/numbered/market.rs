@@ -36,6 +36,8 @@ pub(crate) struct Market {
     pub(crate) phase: Phase,
     pub(crate) open_ms: u64,
     pub(crate) close_ms: u64,
+    /// Commands do not know it before.
+    pub(crate) known_ms: u64,
     yes: Side,
     no: Side,
     /// Every change; as many as there are is the version of the book.
@@ -87,6 +89,7 @@ impl Market {
             phase: Phase::Unopened,
             open_ms,
             close_ms,
+            known_ms: 0,
             yes: Side::new(),
             no: Side::new(),
             changes: Vec::new(),

@@ -42,6 +42,8 @@ pub(crate) struct Venue {
     pub(crate) trades: Vec<Trade>,
     pub(crate) markets_max: usize,
     pub(crate) violations: Vec<String>,
+    /// Draws of what was added later.
+    other: Random,
     /// The host's wall clock, for signatures.
     pub(crate) wall_ms: u64,
 }
@@ -54,7 +56,13 @@ pub(crate) struct Time {
 }
 
 impl Venue {
-    pub(crate) fn new(board: Switchboard, now: Time, faults: Faults, random: &mut Random) -> Self {
+    pub(crate) fn new(
+        board: Switchboard,
+        now: Time,
+        faults: Faults,
+        other: Random,
+        random: &mut Random,
+    ) -> Self {
         let count = 12 + random.below(100) as usize;
         let markets_max = count + count / 2;
         let tight = random.chance(1, 3);
@@ -80,6 +88,7 @@ impl Venue {
             trades: Vec::new(),
             markets_max,
             violations: Vec::new(),
+            other,
             wall_ms: now.ms,
         };
         for _ in 0..count {
@@ -100,6 +109,9 @@ impl Venue {
         let (open_ms, close_ms) = (open_ms / 1_000 * 1_000, (begin_ms + life_ms) / 1_000 * 1_000);
         let number = self.markets.len();
         let mut market = Market::new(number, number / 3, open_ms, close_ms);
+        if self.faults.strikes(Fault::Unknown, &mut self.other) {
+            market.known_ms = now.ms + self.other.below(15_000);
+        }
         if open_ms <= now.ms {
             market.fill(open_ms, random);
             market.ticker_due = false;
@@ -536,6 +548,7 @@ impl Venue {
     pub(crate) fn calm_down(&mut self) {
         self.faults.end();
         self.refusal_until_ns = 0;
+        self.markets.iter_mut().for_each(|market| market.known_ms = 0);
         for line in &mut self.lines {
             line.cut_after = None;
             line.silent = None;

@@ -228,13 +228,14 @@ impl frame::World for World {
 
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let faults = fault::choose(&mut random);
+        let mut other = Random::new(seed ^ 0x756e_6b6e);
+        let faults = fault::choose(&mut random, &mut other);
         let (possible, may_wrong) = (faults.names(), faults.possible(Fault::Silent));
         let board = Switchboard::default();
         let clock = VirtualClock::starting(EPOCH_NS);
         let begin = clock.now();
         let time = Time { ns: begin.mono_ns, ms: begin.wall_ns / MILLISECOND_NS };
-        let venue = Venue::new(board.clone(), time, faults, &mut random);
+        let venue = Venue::new(board.clone(), time, faults, other, &mut random);
         let (frame, outputs) = build(board, clock, venue.markets_max, seed, random, possible);
         Self {
             frame,

@@ -1,6 +1,7 @@
 //! The official SDK as a client of ringbook's gateway: its books against those of `/book`, round by round.
 
 use clap::Parser;
+use futures_lite::future::or;
 use futures_util::stream::{self, Stream, StreamExt};
 use polymarket_client_sdk_v2::clob;
 use polymarket_client_sdk_v2::clob::types::Side;
@@ -14,7 +15,10 @@ use polymarket_client_sdk_v2::types::{Decimal, U256};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
 
 /// Changes that are kept of each book: far more than the SDK's two streams can be apart.
 const RECENT_MAX: usize = 512;
@@ -46,6 +50,38 @@ struct Flags {
     every: u64,
 }
 
+/// Messages that the SDK's own queue of 1,024 has left out, for each of its two streams: it logs them, and continues.
+static MISSED: AtomicU64 = AtomicU64::new(0);
+
+/// Reads the number out of the SDK's log, its only sign of a message that it has left out.
+struct MissedCounter;
+
+impl tracing::Subscriber for MissedCounter {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut MissedCounter);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+impl Visit for MissedCounter {
+    fn record_debug(&mut self, _: &Field, value: &dyn std::fmt::Debug) {
+        let text = format!("{value:?}");
+        let count = text.split_once("lagged, missed ").and_then(|(_, rest)| rest.split(' ').next());
+        if let Some(count) = count.and_then(|count| count.parse().ok()) {
+            MISSED.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
 type Levels = [BTreeMap<Decimal, Decimal>; 2];
 type Failure = Box<dyn std::error::Error>;
 type Events = Pin<Box<dyn Stream<Item = Result<Event, String>>>>;
@@ -61,12 +97,19 @@ struct Book {
     levels: Levels,
     /// Venue time of the snapshot; changes before it are in it.
     since: i64,
+    /// No message has been left out since the snapshot.
+    is_whole: bool,
     recent: VecDeque<(i64, PriceChangeBatchEntry)>,
 }
 
 impl Default for Book {
     fn default() -> Self {
-        Self { levels: Levels::default(), since: i64::MAX, recent: VecDeque::new() }
+        Self {
+            levels: Levels::default(),
+            since: i64::MAX,
+            is_whole: false,
+            recent: VecDeque::new(),
+        }
     }
 }
 
@@ -77,7 +120,7 @@ impl Book {
             levels.into_iter().map(|level| (level.price, level.size)).collect()
         };
         self.levels = [side(update.bids), side(update.asks)];
-        self.since = update.timestamp;
+        (self.since, self.is_whole) = (update.timestamp, true);
         for (time, change) in &self.recent {
             if *time >= self.since {
                 apply(&mut self.levels, change);
@@ -111,6 +154,8 @@ struct Follower {
     snapshots: u64,
     changes: u64,
     errors: u64,
+    /// Of [`MISSED`] so far.
+    missed: u64,
 }
 
 /// What a comparison found.
@@ -118,12 +163,19 @@ struct Follower {
 enum Found {
     Equal,
     Different,
+    /// Neither: the SDK has left out messages since the last snapshot.
+    Incomplete,
     /// `/book` has no book, as of a market that is over.
     None,
 }
 
 impl Follower {
     fn on_event(&mut self, event: Result<Event, String>) {
+        let missed = MISSED.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.missed, missed) != missed {
+            // Of any book; what the SDK still has is younger than what it has left out.
+            self.books.values_mut().for_each(|book| book.is_whole = false);
+        }
         match event {
             Ok(Event::Book(update)) => {
                 self.snapshots += 1;
@@ -153,6 +205,33 @@ impl Follower {
         Ok(())
     }
 
+    /// Asks for a book while events are taken: the answer, and the states of the SDK's book since the question.
+    async fn ask(
+        &mut self,
+        rest: &clob::Client,
+        events: &mut Events,
+        token: U256,
+    ) -> Result<(Option<Levels>, Vec<Levels>), Failure> {
+        let request = OrderBookSummaryRequest::builder().token_id(token).build();
+        let mut states: Vec<Levels> = Vec::new();
+        let answer = async { Ok::<_, Failure>(rest.order_book(&request).await.ok()) };
+        let follow = async {
+            loop {
+                if let Some(book) = self.books.get(&token)
+                    && states.last() != Some(&book.levels)
+                {
+                    states.push(book.levels.clone());
+                }
+                self.on_event(events.next().await.ok_or("the SDK's streams ended")?);
+            }
+        };
+        let book = or(answer, follow).await?;
+        let side = |levels: Vec<OrderSummary>| {
+            levels.into_iter().map(|level| (level.price, level.size)).collect()
+        };
+        Ok((book.map(|book| [side(book.bids), side(book.asks)]), states))
+    }
+
     /// Waits until the book is that of `/book`, at most [`EQUAL_TIMEOUT`]. Changes may be on their way; a book that
     /// is out of date is asked for again.
     async fn equals(
@@ -161,15 +240,14 @@ impl Follower {
         events: &mut Events,
         token: U256,
     ) -> Result<Found, Failure> {
-        let request = OrderBookSummaryRequest::builder().token_id(token).build();
         let (begun, mut found, mut unanswered) = (Instant::now(), Found::None, 0);
         while begun.elapsed() < EQUAL_TIMEOUT {
             let asked = Instant::now();
-            if let Ok(book) = rest.order_book(&request).await {
-                let side = |levels: Vec<OrderSummary>| {
-                    levels.into_iter().map(|level| (level.price, level.size)).collect()
-                };
-                let wanted = [side(book.bids), side(book.asks)];
+            let (wanted, states) = self.ask(rest, events, token).await?;
+            if let Some(wanted) = wanted {
+                if states.contains(&wanted) {
+                    return Ok(Found::Equal);
+                }
                 while let Some(left) = ASK_AGAIN.checked_sub(asked.elapsed()) {
                     if self.books.get(&token).is_some_and(|book| book.levels == wanted) {
                         return Ok(Found::Equal);
@@ -178,8 +256,12 @@ impl Follower {
                         self.on_event(event.ok_or("the SDK's streams ended")?);
                     }
                 }
-                found = Found::Different;
+                let is_whole = self.books.get(&token).is_none_or(|book| book.is_whole);
+                found = if is_whole { Found::Different } else { Found::Incomplete };
                 unanswered = 0;
+                if !is_whole {
+                    return Ok(found);
+                }
             } else {
                 unanswered += 1;
                 if unanswered == UNANSWERED_MAX {
@@ -224,7 +306,7 @@ async fn run(flags: Flags) -> Result<u64, Failure> {
     let (begun, mut different) = (Instant::now(), 0);
     while begun.elapsed() < Duration::from_secs(flags.seconds) {
         follower.follow(&mut events, Duration::from_secs(flags.every)).await?;
-        let (mut wrong, mut over) = (0, Vec::new());
+        let (mut wrong, mut incomplete, mut over) = (0, 0, Vec::new());
         for &token in &tokens {
             match follower.equals(&rest, &mut events, token).await? {
                 Found::Equal => {}
@@ -232,25 +314,29 @@ async fn run(flags: Flags) -> Result<u64, Failure> {
                     eprintln!("different: {token}");
                     wrong += 1;
                 }
+                Found::Incomplete => incomplete += 1,
                 Found::None => over.push(token),
             }
         }
         different += wrong;
         tokens.retain(|token| !over.contains(token));
         println!(
-            "{:4} s: {} books compared, {wrong} different, {} over; {} snapshots, {} changes, {} errors",
+            "{:4} s: {} books compared, {wrong} different, {incomplete} incomplete, {} over; {} snapshots, {} changes, {} errors, {} left out by the SDK",
             begun.elapsed().as_secs(),
             tokens.len(),
             over.len(),
             follower.snapshots,
             follower.changes,
             follower.errors,
+            MISSED.load(Ordering::Relaxed),
         );
     }
     Ok(different + follower.errors)
 }
 
 fn main() -> ExitCode {
+    // The only one of this process.
+    let _ = tracing::subscriber::set_global_default(MissedCounter);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(Flags::parse()))) {
         Ok(0) => ExitCode::SUCCESS,

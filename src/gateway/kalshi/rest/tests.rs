@@ -71,7 +71,9 @@ fn requests_are_read_or_refused() {
         assert_eq!(status(&get(path, query)), expected, "{path}?{query}");
     }
     assert_eq!(status(&plan("GET", "/markets/A/orderbook", "")), 404);
-    assert_eq!(status(&plan("POST", "/trade-api/v2/exchange/status", "")), 405);
+    for path in ["/exchange/status", "/markets", "/markets/A/orderbook", "/events"] {
+        assert_eq!(status(&plan("POST", &format!("/trade-api/v2{path}"), "")), 405, "{path}");
+    }
     assert_eq!(status(&plan("POST", "/trade-api/v2/portfolio/orders", "")), 501);
 }
 

@@ -152,6 +152,11 @@ fn events_have_their_markets() {
     );
     assert_eq!(get("/tags", "", &catalog).1, json!([]));
     assert_eq!(get("/series", "", &catalog).0, 501);
+    for (path, status) in [("/markets", 405), ("/events/1", 405), ("/", 405), ("/series", 501)] {
+        let request = Request { method: "POST", path, query: "", body: b"{}", now_wall_ns: 0 };
+        let Plan::Answer(answer) = plan(&request, &catalog) else { panic!("{path}") };
+        assert_eq!(answer.status, status, "{path}");
+    }
 }
 
 /// Tokens of Protocol V2 are positions, and the catalog's condition has 31 bytes.

@@ -250,6 +250,78 @@ fn the_market_that_the_venue_does_not_know_is_found_by_halves() {
     good.sort_unstable();
     assert_eq!(good, [0, 1, 2, 3, 4, 6, 7, 8]);
     assert_eq!(subscriptions.counts().refused, 1);
+    // An unsubscribed book that answers `get_snapshot` would be live without changes.
+    snapshots(&mut subscriptions, &markets, None);
+    subscriptions.ask(&markets[5..6]);
+    subscriptions.request_all(&markets, 1);
+    assert!(!all(&mut subscriptions, 1).concat().contains("\"M-5\""));
+    let last_id = subscriptions.last_id;
+    for id in [None, Some(last_id)] {
+        assert!(!takes(&mut subscriptions, id, markets[5]), "{id:?}");
+    }
+    // The venue may know it later.
+    let mut at = 1;
+    for wait in [5, 10, 20, 40, 80, 80] {
+        let last_id = subscriptions.last_id;
+        snapshots(&mut subscriptions, &markets, Some(last_id));
+        at += wait * SECOND;
+        subscriptions.handle_timeout(at - 1);
+        assert_eq!(all(&mut subscriptions, at - 1), [""; 0]);
+        subscriptions.on_data(at);
+        subscriptions.handle_timeout(at);
+        let again = all(&mut subscriptions, at).concat();
+        assert!(again.contains("add_markets") && again.contains(r#"["M-5"]"#), "{again}");
+        let id = subscriptions.last_id;
+        error(&mut subscriptions, Some(id), None, 16, at);
+    }
+    at += 80 * SECOND;
+    subscriptions.handle_timeout(at);
+    assert!(all(&mut subscriptions, at).concat().contains("add_markets"));
+    let id = subscriptions.last_id;
+    ok(&mut subscriptions, id, at);
+    assert!(takes(&mut subscriptions, None, markets[5]));
+    subscriptions.ask(&markets[5..6]);
+    assert!(all(&mut subscriptions, at).concat().contains("get_snapshot"));
+}
+
+#[test]
+fn a_refused_market_that_is_deleted_or_belongs_to_an_ended_session_is_not_added_again() {
+    let markets = tokens(0..3);
+    for ends in [false, true] {
+        let mut subscriptions = begun(&markets[..1]);
+        all(&mut subscriptions, 0);
+        subscribed(&mut subscriptions, 1);
+        subscriptions.add(&markets[1..]);
+        all(&mut subscriptions, 0);
+        subscriptions.delete(&markets[1..2]);
+        // An unknown code concerns the whole command.
+        error(&mut subscriptions, Some(2), None, 5, 1);
+        assert_eq!((subscriptions.outstanding(), subscriptions.counts().refused), (1, 1));
+        match ends {
+            true => subscriptions.begin(&markets[..1], 1),
+            false => subscriptions.delete(&markets[2..]),
+        }
+        subscriptions.on_data(5 * SECOND);
+        subscriptions.handle_timeout(5 * SECOND + 1);
+        let texts = all(&mut subscriptions, 5 * SECOND + 1).concat();
+        assert!(!texts.contains("add_markets"), "{texts}");
+        assert_eq!(subscriptions.exceptions.take_due(u64::MAX), []);
+    }
+}
+
+#[test]
+fn a_refused_channel_without_markets_is_subscribed_again_after_a_pause() {
+    for code in [5, 16] {
+        let mut subscriptions = Subscriptions::new(Channel::Tickers);
+        subscriptions.begin(&[], 0);
+        assert_eq!(all(&mut subscriptions, 0).len(), 1);
+        error(&mut subscriptions, Some(1), None, code, 1);
+        assert_eq!(all(&mut subscriptions, 1).len(), 0, "code {code}");
+        assert_eq!(all(&mut subscriptions, 1 + COMMAND_PAUSE_NS).len(), 1);
+        error(&mut subscriptions, Some(2), None, code, 1 + COMMAND_PAUSE_NS);
+        assert_eq!(all(&mut subscriptions, 1 + 2 * COMMAND_PAUSE_NS).len(), 0);
+        assert_eq!(all(&mut subscriptions, 1 + 3 * COMMAND_PAUSE_NS).len(), 1);
+    }
 }
 
 /// An unsubscribed book that answers `get_snapshot` would be live without changes.
@@ -499,22 +571,6 @@ fn a_market_added_again_whose_addition_is_not_answered_is_requested_or_reconnect
         matches!(action, Some(ProtocolAction::Reconnect(_)))
     });
     assert!(reconnects);
-}
-
-#[test]
-fn above_the_bound_of_remembered_deletions_every_addition_counts_as_a_repeated_one() {
-    let markets = tokens(0..DELETED_MARKETS_MAX + 2);
-    let (last, others) = markets.split_last().unwrap();
-    let mut subscriptions = begun(&markets[..1]);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    subscriptions.add(&others[1..3]);
-    assert!(takes(&mut subscriptions, None, others[1]), "never deleted");
-    subscriptions.delete(others);
-    assert_eq!(subscriptions.deleted.len(), DELETED_MARKETS_MAX);
-    subscriptions.add(&[*last, others[DELETED_MARKETS_MAX]]);
-    assert!(!takes(&mut subscriptions, None, *last));
-    assert!(!takes(&mut subscriptions, None, others[DELETED_MARKETS_MAX]), "not remembered");
 }
 
 #[test]

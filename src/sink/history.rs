@@ -1,0 +1,126 @@
+//! Reads prices of stored trades for clients of the gateway.
+//!
+//! Runs on:  the thread `trade-history`, which may block. Owns: a connection to the database, opened by the first
+//!           request.
+//! Bounds:   `HISTORY_ROWS_MAX` rows and `HISTORY_READ_NS` of one request.
+use super::store::{Reader, StoreAddress, StoreError};
+use crate::base::limits::{HISTORY_READ_NS, HISTORY_ROWS_MAX};
+use crate::base::time::Clock as _;
+use crate::io::{clock::HostClock, threads::lower_priority};
+use crate::link::serve_history::{
+    HistoryError, PendingPrices, PriceAnswer, PriceHistory, PricePoint, PriceRequest, link,
+};
+use log::{info, warn};
+use std::sync::mpsc::Receiver;
+
+/// Starts the thread, which ends with the returned handle.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn start(address: StoreAddress) -> std::io::Result<PriceHistory> {
+    let (history, requests) = link();
+    let run = move || {
+        lower_priority();
+        serve_all(&address, &requests);
+    };
+    std::thread::Builder::new().name("trade-history".into()).spawn(run)?;
+    Ok(history)
+}
+
+fn serve_all(address: &StoreAddress, requests: &Receiver<PendingPrices>) {
+    let (clock, mut reader, mut is_failing) = (HostClock::new(), None, false);
+    while let Ok(PendingPrices { request, answer }) = requests.recv() {
+        if !answer.is_awaited() {
+            continue;
+        }
+        let result = match read(address, &mut reader, &request, &clock) {
+            Ok(points) => {
+                if std::mem::take(&mut is_failing) {
+                    info!("/prices-history: {} is read again", address.shown());
+                }
+                points
+            }
+            Err(error) => {
+                reader = None;
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn!("/prices-history: {} cannot be read: {error}", address.shown());
+                }
+                Err(HistoryError::Failed)
+            }
+        };
+        answer.give(result);
+    }
+}
+
+/// The outer error is the database's.
+fn read(
+    address: &StoreAddress,
+    reader: &mut Option<Box<dyn Reader>>,
+    request: &PriceRequest,
+    clock: &HostClock,
+) -> Result<PriceAnswer, StoreError> {
+    let reader = match reader {
+        Some(reader) => reader,
+        None => reader.insert(address.read()?),
+    };
+    let deadline_ns = clock.mono_ns() + HISTORY_READ_NS;
+    let (mut points, mut rows, mut end) = (Vec::new(), 0, Ok(()));
+    let read = reader.each_price(request, &mut |trade| {
+        rows += 1;
+        if let Some((venue_ms, price)) = trade {
+            end = request.add(&mut points, PricePoint { second: venue_ms / 1_000, price });
+        }
+        if end.is_ok() && rows > HISTORY_ROWS_MAX {
+            end = Err(HistoryError::TooMuch);
+        } else if end.is_ok() && rows % 1_024 == 0 && clock.mono_ns() > deadline_ns {
+            end = Err(HistoryError::TooLong);
+        }
+        end.is_ok()
+    });
+    match read {
+        Ok(()) => Ok(end.map(|()| points)),
+        // The server has ended the query.
+        Err(error) if !error.is_transient && clock.mono_ns() > deadline_ns => {
+            Ok(Err(HistoryError::TooLong))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::TokenId;
+    use crate::link::serve_history::PriceRequest;
+    use futures_lite::future::{block_on, poll_once};
+
+    fn request(begin_s: u64) -> PriceRequest {
+        PriceRequest { token: TokenId::new("1").unwrap(), begin_s, end_s: u64::MAX, step_s: 60 }
+    }
+
+    #[test]
+    fn a_database_that_is_not_there_is_an_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = StoreAddress::Sqlite(folder.path().join("none.db"));
+        let history = start(address.clone()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(block_on(history.read(request(0))), Err(HistoryError::Failed));
+        }
+        // Once it is there, it is read.
+        drop(address.open().unwrap());
+        assert_eq!(block_on(history.read(request(0))), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn requests_that_do_not_fit_are_refused_and_those_without_a_client_are_skipped() {
+        let (history, requests) = link();
+        let mut waiting: Vec<_> = (0..16).map(|i| Box::pin(history.read(request(i)))).collect();
+        let answers: Vec<_> =
+            waiting.iter_mut().map(|read| block_on(poll_once(read.as_mut()))).collect();
+        let refused = answers.iter().filter(|answer| **answer == Some(Err(HistoryError::Busy)));
+        assert_eq!(refused.count(), 16 - crate::base::limits::HISTORY_QUEUE_DEPTH);
+        drop(waiting);
+        drop(history);
+        assert!(requests.iter().all(|pending| !pending.answer.is_awaited()));
+    }
+}
