@@ -304,7 +304,7 @@ fn every_route_on_one_connection() {
     let missing = client.ask("GET", "/heath");
     assert_eq!(missing.status, 404);
     let paths = missing.json()["paths"].as_array().unwrap().len();
-    assert_eq!(paths, 6);
+    assert_eq!(paths, 14);
 
     let head = client.ask("HEAD", "/health");
     assert_eq!(head.status, 200);
