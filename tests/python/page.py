@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -40,8 +41,16 @@ VIEWS = ["Overview", "Connections", "Markets", "Latency"]
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
-        return json.load(answer)
+    """The answer as JSON; asked again while a core is too busy to answer."""
+    begun = time.monotonic()
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() - begun > PATIENCE_S:
+                raise
+        time.sleep(0.1)
 
 
 def post(url):
