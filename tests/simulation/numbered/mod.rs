@@ -35,12 +35,13 @@ fn numbered_short() {
 /// again to the connection that it had left (1075), a second subscription whose acknowledgement was lost (60093), a
 /// ticker of a state within its millisecond that seemed to disprove a right book (60099), a paused market that no part
 /// of the scan listed (61047), a market that was deleted before its late addition was carried out (72152), a repeated
-/// request for snapshots that named markets deleted since, whose books were live without a subscription (92175), markets
-/// that a full connection refused while the control core was paused (120720), a late answer without id to a request from
-/// before its market was deleted and added again (100176).
+/// request for snapshots that named markets deleted since, whose books were live without a subscription (92175),
+/// markets that a full connection refused while the control core was paused (120720), a late answer without id to a
+/// request from before its market was deleted and added again (100176), a market that commands did not know yet, whose
+/// book was live without a subscription (300009).
 #[test]
 fn numbered_regression_seeds_pass() {
-    [2, 22, 207, 482, 1075, 60093, 60099, 61047, 72152, 92175, 100176, 120720]
+    [2, 22, 207, 482, 1075, 60093, 60099, 61047, 72152, 92175, 100176, 120720, 300009]
         .into_iter()
         .for_each(|seed| run(seed, 1));
 }
