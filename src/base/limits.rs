@@ -579,6 +579,16 @@ pub const SERVE_IMAGE_LEVELS: usize = 256;
 /// Timeout of a response from the control core or a shard to the serve core.
 pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 
+/// Markets of one answer of `/markets`; half of it where the request names no number.
+pub const MARKETS_PAGE_MAX: usize = 100;
+/// Markets that a search looks at before other tasks of the serve core run: about a millisecond.
+pub const MARKETS_PER_TURN: usize = 2_048;
+/// Markets whose books a search asks the shards for, at most; the next page goes on behind them.
+pub const MARKETS_STATES_MAX: usize = 250;
+/// A verdict on the host is given again for so long; judging takes half a second of a thread.
+pub const HOST_VERDICT_NS: u64 = 60 * SECOND_NS;
+/// How long a client waits for a verdict on the host.
+pub const HOST_VERDICT_WAIT_NS: u64 = 5 * SECOND_NS;
 /// Body of a request of a local client: 3,000 token ids.
 pub const SERVE_BODY_BYTES_MAX: usize = 256 * 1024;
 
