@@ -4,6 +4,7 @@
 //!
 //! Start (`wiring`): sockets to listen on, links, shards, control core, serve core. Stop (`running`): serve core, control
 //! core (which stops the shards and waits for them), then the threads are joined.
+mod host;
 mod running;
 mod wiring;
 

@@ -5,6 +5,7 @@
 //! | page | subject |
 //! |---|---|
 //! | [`running`] | every flag of `run`, the local server, exit codes, startup errors |
+//! | [`page`] | the web page at `--serve ADDRESS` |
 //! | [`configuration`] | flags from a file, shell completions, manual pages |
 //! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
@@ -25,6 +26,9 @@
 
 #[doc = include_str!("guide/running.md")]
 pub mod running {}
+
+#[doc = include_str!("guide/page.md")]
+pub mod page {}
 
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}

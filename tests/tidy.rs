@@ -83,7 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "api", "base", "ring", "counter", "wire", "venue", "io", "pool", "link", "shard",
-            "control", "gateway", "serve", "sink", "topology", "config",
+            "control", "gateway", "serve", "sink", "topology", "config", "host",
         ],
     ),
     (

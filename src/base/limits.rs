@@ -579,6 +579,16 @@ pub const SERVE_IMAGE_LEVELS: usize = 256;
 /// Timeout of a response from the control core or a shard to the serve core.
 pub const SERVE_ANSWER_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 
+/// Markets of one answer of `/markets`; half of it where the request names no number.
+pub const MARKETS_PAGE_MAX: usize = 100;
+/// Markets that a search looks at before other tasks of the serve core run: about a millisecond.
+pub const MARKETS_PER_TURN: usize = 2_048;
+/// Markets whose books a search asks the shards for, at most; the next page goes on behind them.
+pub const MARKETS_STATES_MAX: usize = 250;
+/// A verdict on the host is given again for so long; judging takes half a second of a thread.
+pub const HOST_VERDICT_NS: u64 = 60 * SECOND_NS;
+/// How long a client waits for a verdict on the host.
+pub const HOST_VERDICT_WAIT_NS: u64 = 5 * SECOND_NS;
 /// Body of a request of a local client: 3,000 token ids.
 pub const SERVE_BODY_BYTES_MAX: usize = 256 * 1024;
 
@@ -715,10 +725,12 @@ pub const RESOLUTION_ASK_MAX_NS: u64 = 3_600 * SECOND_NS;
 pub const RESOLUTION_TIMEOUT_NS: u64 = 7 * 24 * 3_600 * SECOND_NS;
 /// Requests for stored prices that wait for the one that is read.
 pub const HISTORY_QUEUE_DEPTH: usize = 4;
-/// Rows read for such a request: a day of 50 trades per second, all tokens.
+/// Trades of the token that are read for such a request.
 pub const HISTORY_ROWS_MAX: u64 = 5_000_000;
-/// Time for it.
+/// Time for it: SQLite passes over 6 million rows of other tokens a second.
 pub const HISTORY_READ_NS: u64 = 2 * SECOND_NS;
+/// Venue time that is read between two looks at the clock: at 1,000 trades per second 0.2 s of reading.
+pub const HISTORY_SLICE_NS: u64 = 900 * SECOND_NS;
 /// Points of its answer: two months of minutes; 3 MB.
 pub const HISTORY_POINTS_MAX: usize = 90_000;
 /// Timeout of a database server.

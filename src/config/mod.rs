@@ -222,6 +222,11 @@ impl Config {
         Ok(())
     }
 
+    /// Whether the serve core has a hub: for clients of the gateway, and for those of `/v1/stream` at `--serve`.
+    pub(crate) const fn has_hub(&self) -> bool {
+        self.gateway.is_some() || self.serve.is_some()
+    }
+
     /// Local server and certificate authority.
     fn set_served(&mut self, flags: &RunFlags) -> Result<(), SettingError> {
         if let Some(file) = &flags.tls_ca {

@@ -20,7 +20,7 @@ use crate::base::limits::{
     RECYCLE_SETTLE_NS, RECYCLE_SWITCH_TIMEOUT_NS, RECYCLE_UNHEALTHY_NS, RECYCLES_MAX,
 };
 use crate::base::time::Now;
-use crate::counter::report::{HandoverReport, RecycleReport};
+use crate::counter::report::{HandoverReport, RecycleReport, ReplacementReport};
 use crate::counter::shard::HandoverCounts;
 use merging::Merging;
 use std::collections::{BTreeMap, VecDeque};
@@ -141,6 +141,26 @@ struct Attempt {
     up_ns: u64,
     filled_ns: u64,
     tokens: Vec<TokenId>,
+}
+
+impl Attempt {
+    fn report(&self, to: ConnectionId) -> ReplacementReport {
+        let phase = match self.phase {
+            Phase::Opening => "opening",
+            Phase::Filling => "filling",
+            Phase::Settling(_) => "settling",
+            Phase::Switching(_) => "switching",
+        };
+        ReplacementReport {
+            from: self.from.iter().map(|connection| connection.0).collect(),
+            to: to.0,
+            reason: self.reason.name().to_owned(),
+            phase: phase.to_owned(),
+            began_wall_ns: self.began.wall_ns,
+            tokens: self.tokens.len() as u64,
+            owing: None,
+        }
+    }
 }
 
 /// When a connection whose replacement failed may be tried again.
@@ -442,6 +462,8 @@ impl Recycler {
         RecycleReport {
             under_way: self.attempts.len() as u64,
             success_rate: self.counts.rate(),
+            replacements: self.attempts.iter().map(|(&to, attempt)| attempt.report(to)).collect(),
+            queued: self.asked.iter().map(|connection| connection.0).collect(),
             handovers: self.handovers.iter().cloned().collect(),
             ..self.counts.clone()
         }

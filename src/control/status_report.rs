@@ -6,7 +6,8 @@ use super::controller::Controller;
 use crate::base::time::Now;
 use crate::counter::fold::Fold as _;
 use crate::counter::report::{
-    CorrectnessReport, EngineReport, PoolReport, ShardReport, SubscriptionReport, VenueReport,
+    CorrectnessReport, EngineReport, PoolReport, RecycleReport, ShardReport, SubscriptionReport,
+    VenueReport,
 };
 use crate::counter::shard::{CheckCounts, RepairCounts};
 use crate::link::shard_control::ConnectionBeat;
@@ -44,11 +45,12 @@ impl Controller {
             router: self.reporting.link_reports(&self.shards),
             correctness: self.correctness_report(),
             shards,
-            recycling: self.connections.recycler.report(),
+            recycling: self.recycle_report(),
             trades: self.publisher.trade_report(&pool),
             capture: self.reporting.capture(),
             lifecycle: self.markets.report(),
             latencies: Vec::new(),
+            buckets: Vec::new(),
             pool,
         }
     }
@@ -60,6 +62,17 @@ impl Controller {
         let repairs = self.shards.iter().fold(none, |sum, s| sum.plus(&s.heartbeat.repairs));
         let snapshot_requests = self.snapshots.report();
         CorrectnessReport { score: checks.score(), checks, repairs, snapshot_requests }
+    }
+
+    fn recycle_report(&self) -> RecycleReport {
+        let mut report = self.connections.recycler.report();
+        let beats = self.shards.iter().flat_map(|shard| &shard.heartbeat.connections);
+        let owing: BTreeMap<u32, u32> =
+            beats.filter_map(|beat| Some((beat.connection.0, beat.owing?))).collect();
+        for replacement in &mut report.replacements {
+            replacement.owing = owing.get(&replacement.to).map(|&owing| u64::from(owing));
+        }
+        report
     }
 
     fn pool_report(&self, now: Now) -> PoolReport {
@@ -83,6 +96,7 @@ impl Controller {
             connection.frames = beat.session.frames;
             connection.bytes = beat.session.bytes;
             connection.decode_errors = beat.decode_errors;
+            connection.lag_ns = beat.lag_ns;
             connection.last_ping_wall_ns = wall(beat.session.last_ping_ns);
             connection.last_pong_wall_ns = wall(beat.session.last_pong_ns);
             connection.last_data_wall_ns = wall(beat.session.last_data_ns);

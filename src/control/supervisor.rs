@@ -264,6 +264,7 @@ impl Supervisor {
         latencies.add_stage(Stage::ReadToWritten, &self.read_to_written);
         self.venues.iter().for_each(|venue| latencies.add(&venue.reporting.latencies));
         report.latencies = latencies.summaries();
+        report.buckets = latencies.buckets();
         report
     }
 

@@ -125,7 +125,7 @@ fold!(EngineReport {
     option: exchange trades capture;
     report: health registry pool correctness recycling lifecycle;
     // Of histograms, which a report does not hold: the supervisor adds these up.
-    derived: latencies;
+    derived: latencies buckets;
 });
 
 fold!(ExchangeReport {
@@ -171,7 +171,7 @@ fold!(SnapshotRequestsReport {
 fold!(RecycleReport {
     sum: initiated completed failed under_way merges connections_merged markets_migrated overlap_ns interrupted;
     text: last_failure;
-    list: handovers;
+    list: replacements queued handovers;
     derived: success_rate;
 }, |sum: &mut RecycleReport| {
     sum.success_rate = sum.rate();

@@ -94,10 +94,46 @@ impl Latencies {
         self.stages.iter_mut().for_each(Histogram::reset);
     }
 
+    /// Buckets of every stage, in the order of the path.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<StageBuckets> {
+        Stage::ALL.iter().map(|&stage| StageBuckets::of(stage, self.stage(stage))).collect()
+    }
+
     /// Percentiles of every stage, in the order of the path.
     #[must_use]
     pub fn summaries(&self) -> Vec<LatencySummary> {
         Stage::ALL.iter().map(|&s| LatencySummary::of(s.name(), self.stage(s))).collect()
+    }
+}
+
+/// The values of one stage, in buckets of which the widest is a sixteenth of its values.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct StageBuckets {
+    /// What was measured.
+    pub stage: &'static str,
+    /// Largest value of a bucket in nanoseconds, and the values in it, ascending; without empty ones.
+    pub buckets: Vec<(u64, u64)>,
+}
+
+/// The largest value that is in one bucket with `ns`: values share their four highest bits.
+const fn bucket_of(ns: u64) -> u64 {
+    let bits = u64::BITS - ns.leading_zeros();
+    let shift = bits.saturating_sub(5);
+    ((((ns >> shift) as u128 + 1) << shift) - 1) as u64
+}
+
+impl StageBuckets {
+    fn of(stage: Stage, histogram: &Histogram<u64>) -> Self {
+        let mut buckets: Vec<(u64, u64)> = Vec::new();
+        for value in histogram.iter_recorded() {
+            let upper = bucket_of(value.value_iterated_to());
+            match buckets.last_mut() {
+                Some((last, count)) if *last == upper => *count += value.count_at_value(),
+                _ => buckets.push((upper, value.count_at_value())),
+            }
+        }
+        Self { stage: stage.name(), buckets }
     }
 }
 
@@ -168,6 +204,32 @@ impl LatencySummary {
             p99_ns: at(0.99),
             p999_ns: at(0.999),
             max_ns: histogram.max(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_have_every_value_once_and_are_narrow() {
+        let mut latencies = Latencies::default();
+        let values: Vec<u64> =
+            (0..40).flat_map(|bits| [1_u64 << bits, (1 << bits) + (1 << bits) / 3]).collect();
+        let values: Vec<u64> = values.into_iter().filter(|&ns| ns <= LATENCY_MAX_NS).collect();
+        values.iter().for_each(|&ns| latencies.record(Stage::WakeUp, ns));
+        let all = latencies.buckets();
+        assert_eq!(all.len(), Stage::ALL.len());
+        let StageBuckets { stage, buckets } = &all[Stage::WakeUp as usize];
+        assert_eq!(*stage, "wake_up");
+        assert_eq!(buckets.iter().map(|(_, count)| count).sum::<u64>(), values.len() as u64);
+        assert!(buckets.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(all[0].buckets.is_empty());
+        for ns in [1, 31, 32, 33, 1_000, 123_456_789, u64::MAX] {
+            let upper = bucket_of(ns);
+            assert!(upper >= ns && upper - ns <= ns / 16, "{ns} {upper}");
+            assert_eq!(bucket_of(upper), upper);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::capture::CaptureReport;
-use super::latency::LatencySummary;
+use super::latency::{LatencySummary, StageBuckets};
 use super::service::ServiceReport;
 use super::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use super::trades::TradeReport;
@@ -48,6 +48,9 @@ pub struct EngineReport {
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.
     pub latencies: Vec<LatencySummary>,
+    /// The values that they are from, for `/latency`.
+    #[serde(skip)]
+    pub buckets: Vec<StageBuckets>,
 }
 
 /// Books compared with venue-reported values, all shards together.
@@ -110,8 +113,32 @@ pub struct RecycleReport {
     pub interrupted: u64,
     /// Why the last one failed.
     pub last_failure: String,
+    /// Those under way, by replacement.
+    pub replacements: Vec<ReplacementReport>,
+    /// Connections whose replacement was asked for and has not begun.
+    pub queued: Vec<u32>,
     /// The last ones, oldest first.
     pub handovers: Vec<HandoverReport>,
+}
+
+/// A replacement under way.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub struct ReplacementReport {
+    /// The connections that are replaced.
+    pub from: Vec<u32>,
+    /// Their replacement.
+    pub to: u32,
+    /// As in [`HandoverReport`].
+    pub reason: String,
+    /// `opening` (dialed), `filling` (snapshots are missing), `settling` (all are there) or `switching`.
+    pub phase: String,
+    /// When it began.
+    pub began_wall_ns: u64,
+    /// Tokens that move.
+    pub tokens: u64,
+    /// Live books whose snapshot the replacement has yet to deliver; absent while it is not known.
+    pub owing: Option<u64>,
 }
 
 impl RecycleReport {
@@ -294,6 +321,9 @@ pub struct ConnectionReport {
     pub bytes: u64,
     /// Frames or messages that could not be decoded.
     pub decode_errors: u64,
+    /// Age of its last message with a time when it was read, nanoseconds; 0 before the first. It contains the difference
+    /// of the two clocks.
+    pub lag_ns: u64,
     /// Reconnects since the start.
     pub reconnects: u64,
     /// When the present socket came up.

@@ -150,6 +150,30 @@ counters! {
         Gauge stale as "books_stale": "ringbook_shard_books_stale", "books",
             "Stale books",
             "if it stays up: connections are lost or messages cannot be decoded";
+        Gauge stale_disconnected as "books_stale_disconnected": "ringbook_shard_books_stale_disconnected", "books",
+            "Stale books whose connection was lost",
+            "see connections: they are dialed again by themselves";
+        Gauge stale_frames_lost as "books_stale_frames_lost": "ringbook_shard_books_stale_frames_lost", "books",
+            "Stale books that miss messages",
+            "sequence numbers are missing; they are repaired by a snapshot";
+        Gauge stale_too_many_levels as "books_stale_too_many_levels": "ringbook_shard_books_stale_too_many_levels", "books",
+            "Stale books with more levels than a book may have",
+            "the venue or a proxy is faulty; see the log";
+        Gauge stale_undecoded as "books_stale_undecoded": "ringbook_shard_books_stale_undecoded", "books",
+            "Stale books with a message that could not be decoded",
+            "the venue changed its format; the log shows samples";
+        Gauge stale_disproved as "books_stale_disproved": "ringbook_shard_books_stale_disproved", "books",
+            "Stale books that differ from the venue-reported best prices or hash",
+            "a change was lost or misread; they are repaired over REST";
+        Gauge stale_behind as "books_stale_behind": "ringbook_shard_books_stale_behind", "books",
+            "Stale books that are older than the REST interface",
+            "the venue loses messages; they are repaired over REST";
+        Gauge stale_moving as "books_stale_moving": "ringbook_shard_books_stale_moving", "books",
+            "Stale books that move to another connection",
+            "nothing; if it stays up: snapshots do not arrive";
+        Gauge stale_times_disagree as "books_stale_times_disagree": "ringbook_shard_books_stale_times_disagree", "books",
+            "Stale books with times that cannot all be right",
+            "check the clock of the host, or the timestamps of the venue";
     } unlisted {
         /// Trades that another connection had delivered already.
         #[serde(skip)]

@@ -1,7 +1,7 @@
 //! The wiring of an engine: links, threads and the cores that they run on.
 //!
 //! Runs on:  main thread, before anything runs.
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, host::host_judge};
 use crate::api::EngineBuilder;
 use crate::base::{
     id::ShardId,
@@ -129,7 +129,7 @@ impl Engine {
             ControlEnds { links, sinks, capture: capture.as_ref().map(CaptureSink::board) };
         let cores = start_cores(config, &topology, built, control, &clock)?;
         let (prices, serve_stop) = (start_history(config)?, Arc::new(AtomicBool::new(false)));
-        let gateway = config.gateway.map(|_| GatewayLinks {
+        let gateway = config.has_hub().then(|| GatewayLinks {
             shards: cores.updates,
             sleeper,
             settings: config.gateway_settings,
@@ -196,8 +196,11 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
     Topology::plan(&layout, &usable)
 }
 
-/// How long the serve core polls for updates before it sleeps: as the shards do.
+/// How long the serve core polls for updates of the gateway before it sleeps: as the shards do.
 fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
+    if config.gateway.is_none() {
+        return 0;
+    }
     let shards = |idle| topology.shards.iter().any(|thread| thread.idle == idle);
     match (config.gateway_spin || shards(Idle::Spin), shards(Idle::Adaptive)) {
         (true, _) => u64::MAX,
@@ -298,7 +301,7 @@ fn start_cores<H: Handler + Send>(
         doorbells.extend(built.doorbells);
     }
     let (lag_warn_ns, names) = (config.lag_warn_ns, names(config));
-    let wants_markets = H::WANTS_MARKETS || config.gateway.is_some();
+    let wants_markets = H::WANTS_MARKETS || config.has_hub();
     let clock = clock.clone();
     let control = Executor::start("control", topology.control.core, move || async move {
         let now = clock.now();
@@ -420,9 +423,9 @@ where
         built.links.push((format!("serve_{id}"), Box::new(query_sender.gauge())));
         built.links.push((format!("{id}_serve"), Box::new(answers.gauge())));
         let peers = Peers::default();
-        let (updates, subscriber) = match config.gateway {
-            None => (None, None),
-            Some(_) => {
+        let (updates, subscriber) = match config.has_hub() {
+            false => (None, None),
+            true => {
                 let (link, ends) = update_link(sleeper);
                 built.links.push((format!("{id}_updates"), Box::new(link.updates.gauge())));
                 (Some(link), Some(ends))
@@ -607,6 +610,7 @@ fn start_serve(
 ) -> Result<Executor<()>, EngineError> {
     let stop = Arc::clone(stop);
     let core = topology.serve.core;
+    let judge = host_judge(topology);
     let executor = Executor::start("serve", core, move || async move {
         let wake = move |wake: Wake| match wake {
             // The control core looks into its rings every 10 ms by itself.
@@ -618,6 +622,7 @@ fn start_serve(
             control_answers: ends.answers,
             shards: ends.shards,
             gateway: ends.gateway,
+            host: Some(judge),
             wake: Box::new(wake),
         };
         Server::new(links, listeners, &names).run(stop).await;

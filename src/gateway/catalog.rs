@@ -227,6 +227,18 @@ impl Catalog {
         Page { markets: found.into_iter().map(|(_, market)| market).collect(), next }
     }
 
+    /// The venues that have a market.
+    pub fn venues(&self) -> impl Iterator<Item = Venue> {
+        self.lists.iter().map(|(venue, _)| *venue)
+    }
+
+    /// A venue's markets after this number, in its order.
+    pub fn markets_after(&self, venue: Venue, after: u64) -> impl Iterator<Item = &Listed> {
+        let list = self.lists.iter().find(|(known, _)| *known == venue);
+        let markets = list.into_iter().flat_map(move |(_, list)| list.markets.range(after + 1..));
+        markets.filter_map(|(_, market)| self.markets.get(market))
+    }
+
     /// A venue's events after this number, with theirs.
     pub fn events(&self, venue: Venue, after: u64) -> impl Iterator<Item = (u64, &ListedEvent)> {
         let list = self.lists.iter().find(|(known, _)| *known == venue);

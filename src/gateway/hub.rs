@@ -307,6 +307,12 @@ impl Hub {
         is_subscribed && self.clients.iter().flatten().all(is_dumped) && self.has_room()
     }
 
+    /// Whether there is nothing to do before a client connects or an update comes.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.clients.len() == self.free.len() && self.books.is_empty() && self.requests.is_empty()
+    }
+
     /// Closes every client behind what is queued for it.
     pub fn end(&mut self, code: u16, reason: &'static str) {
         for place in 0..self.clients.len() {

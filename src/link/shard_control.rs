@@ -138,6 +138,8 @@ pub struct ConnectionBeat {
     pub owing: Option<u32>,
     /// Frames or messages that could not be decoded, over all its sockets.
     pub decode_errors: u64,
+    /// Age of its last message with a time when it was read, nanoseconds; 0 before the first.
+    pub lag_ns: u64,
     /// When the present socket was attached, monotonic nanoseconds; 0 if none.
     pub attached_ns: u64,
     /// What the present and all earlier sockets did; times are the present one's.

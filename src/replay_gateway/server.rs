@@ -60,6 +60,7 @@ impl ReplayServer {
                 control_answers,
                 shards,
                 gateway: Some(gateway),
+                host: None,
                 wake: Box::new(|_| {}),
             };
             Server::new(links, listeners, &[]).run(stopping).await;

@@ -11,6 +11,7 @@ use super::request::{self, BodyError, Head, HeadError, Method};
 use super::response::Response;
 use super::{Door, Server, Site, Timeouts, route};
 use crate::base::limits::{SERVE_LINGER_BYTES_MAX, SERVE_LINGER_NS};
+use crate::gateway::Endpoint;
 use crate::io::{dial::within, executor::yield_now, listen::ClientStream, listen::HandshakeError};
 use futures_lite::future::or;
 use std::net::IpAddr;
@@ -161,10 +162,7 @@ impl Client {
         }
         let site = match server.site(door, head, self.stream.server_name()) {
             Ok(Site::Gateway(site)) => site,
-            Ok(Site::Engine) => {
-                let answer = server.answer(head, self.is_local);
-                return Some(Reply::new(route::name(head), or(answer, server.stopped()).await));
-            }
+            Ok(Site::Engine) => return self.reply_of_engine(server, head, end).await,
             Err(answer) => return Some(Reply::new("misdirected", answer)),
         };
         if let Some(answer) = server.refuse_signature(site, head) {
@@ -200,6 +198,31 @@ impl Client {
         let answer = server.gateway_answer(site, head, body);
         let answer = or(answer, server.stopped()).await;
         Some(Reply { has_read_body, ..Reply::new("gateway", answer) })
+    }
+
+    /// The same from the engine's own site.
+    async fn reply_of_engine(
+        &mut self,
+        server: &Server,
+        head: &Head,
+        end: End<'_>,
+    ) -> Option<Reply> {
+        let name = route::name(head);
+        let Some(upgrade) = &head.upgrade else {
+            let answer = server.answer(head, self.is_local);
+            return Some(Reply::new(name, or(answer, server.stopped()).await));
+        };
+        let options = match route::stream(head) {
+            Ok(options) => options,
+            Err(answer) => return Some(Reply::new(name, answer)),
+        };
+        let Some(gateway) = server.gateway.clone() else {
+            return Some(Reply::new(name, route::not_found()));
+        };
+        server.count(name, 101);
+        let endpoint = Endpoint::Stream(options);
+        self.run_websocket(server, &gateway, (&upgrade.key, endpoint), end).await;
+        None
     }
 
     /// Sends the "too many clients" answer and closes.

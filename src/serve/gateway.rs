@@ -32,6 +32,7 @@ use crate::wire::websocket::server::{ClientMessage, ServerSocket, accept, close_
 use futures_lite::future::or;
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::rc::Rc;
 
 /// The serve core's ends of the links for updates with one shard.
@@ -168,6 +169,11 @@ impl Gateway {
         rest::plan(site, request, self.hub.borrow().known())
     }
 
+    /// Calls `with` with the markets and the last trades that the hub knows.
+    pub(super) fn with_known<T>(&self, with: impl FnOnce(rest::Known<'_>) -> T) -> T {
+        with(self.hub.borrow().known())
+    }
+
     /// Prices of stored trades; `None` where no trades are stored.
     pub(super) async fn prices(&self, request: PriceRequest) -> Option<PriceAnswer> {
         Some(self.prices.as_ref()?.read(request).await)
@@ -239,7 +245,14 @@ impl Gateway {
                 continue;
             }
             let wait = or(self.sleeper.wait(), self.work.wait());
-            or(or(wait, sleep(GATEWAY_TIMER_NS)), stop.wait()).await;
+            let is_unused = self.hub.borrow().is_unused();
+            let timer = async {
+                match is_unused {
+                    true => pending().await,
+                    false => sleep(GATEWAY_TIMER_NS).await,
+                }
+            };
+            or(or(wait, timer), stop.wait()).await;
         }
     }
 
@@ -457,7 +470,7 @@ impl Client {
         }
         let pump = async {
             gateway.pump(&server.stopping).await;
-            std::future::pending().await
+            pending().await
         };
         or(run, pump).await;
     }

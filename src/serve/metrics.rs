@@ -294,6 +294,9 @@ pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard"
         "nothing", |c, _| Whole(c.bytes);
     Counter "connection_decode_errors", "messages", "Frames or messages that could not be decoded",
         "the venue changed its format; the log shows samples", |c, _| Whole(c.decode_errors);
+    Gauge "connection_lag_seconds", "s", "Age of the connection's last message with a time when it was read",
+        "on one connection: the venue or the path is slow; on all: also the clock of the host, or its load",
+        |c, _| seconds(c.lag_ns);
     Counter "connection_reconnects", "connections", "Reconnects of this connection",
         "more than other connections: a bad path or an oversized subscription",
         |c, _| Whole(c.reconnects);

@@ -11,7 +11,10 @@ pub mod client_limit;
 mod event;
 pub mod exposition;
 pub mod gateway;
+pub mod host;
+pub mod markets;
 pub mod metrics;
+pub mod page;
 pub mod parts;
 pub mod proxy;
 mod query;
@@ -20,6 +23,7 @@ pub mod replays;
 pub mod request;
 pub mod response;
 pub mod route;
+mod search;
 mod step;
 
 pub use crate::io::listen::{BindError, Listener};
@@ -44,6 +48,7 @@ use exposition::ServeReport;
 use futures_lite::future::or;
 use gateway::Gateway;
 use hdrhistogram::Histogram;
+use host::HostVerdict;
 use query::Queries;
 use request::{BodyError, Head};
 use response::Response;
@@ -118,6 +123,7 @@ pub struct Server {
     counts: RefCell<ServeReport>,
     /// Of `/ws-replay`.
     sessions: step::Sessions,
+    host: HostVerdict,
 }
 
 impl std::fmt::Debug for Server {
@@ -158,6 +164,7 @@ impl Server {
         });
         Rc::new(Self {
             doors: doors.collect(),
+            host: HostVerdict::new(links.host.take()),
             gateway: links.gateway.take().map(|links| Rc::new(Gateway::new(links))),
             queries: Queries::new(links),
             timeouts,
@@ -318,6 +325,10 @@ impl Server {
                 let report = self.queries.report(answer_ns).await;
                 route::page(page, report, &self.report())
             }
+            Plan::Markets(search) => self.search(&search).await,
+            Plan::Market => self.market(head).await,
+            Plan::Trades => self.trades(head),
+            Plan::Host => self.host.answer(self.wall_ns()).await,
             Plan::Recycle(connection) => {
                 route::recycling(self.queries.recycle(connection, answer_ns).await)
             }

@@ -5,6 +5,7 @@
 //!           an answer always has room.
 use super::event::{Bell, Event, Slot};
 use super::gateway::GatewayLinks;
+use super::host::Judge;
 use super::route::NoAnswer;
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::limits::{
@@ -43,6 +44,8 @@ pub struct ServeLinks {
     pub shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
     /// Updates of subscribed books, where there is a gateway.
     pub gateway: Option<GatewayLinks>,
+    /// Judges the host, where anybody may ask.
+    pub host: Option<Judge>,
     /// Called after each query: rings the other core's doorbell.
     pub wake: Box<dyn Fn(Wake) + Send>,
 }

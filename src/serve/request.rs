@@ -49,14 +49,25 @@ pub struct Head {
     pub host: Option<Authority>,
     /// The client wants to send another request.
     pub keep_alive: bool,
-    /// A web page may have sent the request (it has an `Origin`).
-    pub from_page: bool,
+    /// What sent the request.
+    pub sender: Sender,
     /// The body that follows. If it is not read, the connection must be closed.
     pub body: Body,
     /// The client asks for a WebSocket; the headers are those that it needs.
     pub upgrade: Option<UpgradeRequest>,
     /// The signature of the request, if it has a header of one.
     pub signature: Option<Signature>,
+}
+
+/// What sent a request, by its `Origin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A program: there is no `Origin`.
+    Program,
+    /// A page of this server: the origin is the request's `Host`.
+    OwnPage,
+    /// Any other web page.
+    OtherPage,
 }
 
 /// The body behind a head.
@@ -163,7 +174,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         has_token(&connection, "keep-alive")
     };
     let body = body(&fields, http11)?;
-    let from_page = fields.all("origin").next().is_some();
+    let sender = sender(&fields, host.as_ref());
     let upgrade = match fields.all("upgrade").any(|value| has_token(value, "websocket")) {
         true if method != Method::Get || !http11 || body != Body::None => {
             return Err(HeadError::Malformed("a WebSocket begins with GET, HTTP/1.1 and no body"));
@@ -175,8 +186,18 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
         false => None,
     };
     let signature = signed(&fields)?;
-    let head = Head { method, path, query, host, keep_alive, from_page, body, upgrade, signature };
+    let head = Head { method, path, query, host, keep_alive, sender, body, upgrade, signature };
     Ok(Some((head, length)))
+}
+
+/// What sent a request. A browser adds `Origin` to each POST and each WebSocket (RFC 6454, 7), and no page can change it.
+fn sender(fields: &Fields<'_>, host: Option<&Authority>) -> Sender {
+    let mut origins = fields.all("origin");
+    let Some(origin) = origins.next() else { return Sender::Program };
+    // A proxy before this server may add TLS.
+    let name = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let is_own = host.is_some() && name.and_then(Authority::parse).as_ref() == host;
+    if is_own && origins.next().is_none() { Sender::OwnPage } else { Sender::OtherPage }
 }
 
 /// Whether a list of tokens has this one, in any case.
@@ -330,6 +351,22 @@ mod tests {
         assert_eq!((post.method, post.body), (Method::Post, Body::Bytes(3)));
         assert!(head("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").has_body());
         assert!(!head("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").has_body());
+    }
+
+    #[test]
+    fn an_origin_tells_pages_from_programs() {
+        let of = |host: &str, lines: &str| {
+            head(&format!("POST /x HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n")).sender
+        };
+        assert_eq!(of("a:1", ""), Sender::Program);
+        assert_eq!(of("a:1", "Origin: http://a:1\r\n"), Sender::OwnPage);
+        assert_eq!(of("A:1", "Origin: https://a:1\r\n"), Sender::OwnPage);
+        for other in ["http://a:2", "http://a", "http://b:1", "null", "", "a:1", "ftp://a:1"] {
+            assert_eq!(of("a:1", &format!("Origin: {other}\r\n")), Sender::OtherPage, "{other}");
+        }
+        let two = "Origin: http://a:1\r\nOrigin: http://b\r\n";
+        assert_eq!(of("a:1", two), Sender::OtherPage);
+        assert_eq!(head("POST /x HTTP/1.0\r\nOrigin: http://a\r\n\r\n").sender, Sender::OtherPage);
     }
 
     #[test]

@@ -2,29 +2,41 @@
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
 use super::exposition::{self, ServeReport};
-use super::request::{BodyError, Head, HeadError, Method};
+use super::markets::Search;
+use super::page as web_page;
+use super::request::{BodyError, Head, HeadError, Method, Sender};
 use super::response::Response;
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use crate::counter::latency::StageBuckets;
 use crate::counter::report::{EngineReport, HealthReport};
 use crate::gateway::hub::HubReport;
+use crate::gateway::stream;
 use crate::io::authority::Authority;
 use crate::market::book::BookState;
 use crate::market::book::image::BookImage;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Every path with a description for the index page.
-pub const PATHS: [(&str, &str); 6] = [
-    ("/", "this page"),
+/// Every path with a description.
+pub const PATHS: [(&str, &str); 14] = [
+    ("/", "the web page"),
     ("/health", "200 if the engine is healthy, otherwise 503 with reasons"),
     ("/stats", "all counters as JSON"),
     ("/metrics", "all counters in the OpenMetrics format"),
+    ("/latency", "the histogram of each stage since the start"),
     (
         "/book?token_id=",
         "one order book in the shape of the venue's REST interface; &outcome=no mirrors a book in YES terms",
     ),
+    ("/markets?q=", "followed markets: search and filters, in pages"),
+    ("/market?token_id=", "one market with the states of its books"),
+    ("/trades?token_id=", "its last trades in memory"),
+    ("/v1/stream", "WebSocket: updates of the books that its client names"),
+    ("/host", "settings of the host with their remedies, as ringbook doctor judges them"),
+    ("/conditions", "every condition of /health with its remedy"),
+    ("/counters", "every metric with its meaning and remedy"),
     ("/admin/recycle?connection=", "POST, from this host: replace a connection without a gap"),
 ];
 
@@ -42,6 +54,14 @@ pub enum Plan {
         /// Mirrored to the other outcome.
         opposite: bool,
     },
+    /// The verdict on the host.
+    Host,
+    /// Markets of the catalog.
+    Markets(Search),
+    /// The market that the request names, with the states of its books.
+    Market,
+    /// The last trades of the market that the request names.
+    Trades,
     /// A connection to replace.
     Recycle(ConnectionId),
 }
@@ -55,6 +75,8 @@ pub enum Page {
     Stats,
     /// `/metrics`
     Metrics,
+    /// `/latency`
+    Latency,
 }
 
 /// Why another core did not answer.
@@ -74,8 +96,17 @@ pub fn name(head: &Head) -> &'static str {
         "/health" => "/health",
         "/stats" => "/stats",
         "/metrics" => "/metrics",
+        "/latency" => "/latency",
         "/book" => "/book",
+        "/v1/stream" => "/v1/stream",
+        "/markets" => "/markets",
+        "/market" => "/market",
+        "/trades" => "/trades",
+        "/host" => "/host",
+        "/conditions" => "/conditions",
+        "/counters" => "/counters",
         "/admin/recycle" => "/admin/recycle",
+        path if path.starts_with("/page/") => "/page/",
         _ => "other",
     }
 }
@@ -87,10 +118,10 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
         return recycle_plan(head, is_local);
     }
     let plan = match head.path.as_str() {
-        "/" => Plan::Response(index()),
         "/health" => Plan::Report(Page::Health),
         "/stats" => Plan::Report(Page::Stats),
         "/metrics" => Plan::Report(Page::Metrics),
+        "/latency" => Plan::Report(Page::Latency),
         "/book" => match head.query_value("token_id").and_then(TokenId::new) {
             Some(token) => match head.query_value("outcome") {
                 None | Some("yes") => Plan::Book { token, opposite: false },
@@ -99,7 +130,23 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
             },
             None => Plan::Response(Response::error(400, "Invalid token id")),
         },
-        _ => return Plan::Response(not_found()),
+        "/markets" => match Search::parse(&head.query) {
+            Ok(search) => Plan::Markets(search),
+            Err(line) => Plan::Response(Response::error(400, &line)),
+        },
+        "/market" => Plan::Market,
+        "/trades" => Plan::Trades,
+        "/host" => Plan::Host,
+        "/conditions" => Plan::Response(web_page::conditions()),
+        "/counters" => Plan::Response(web_page::counters()),
+        "/v1/stream" => {
+            let text = "this path is a WebSocket";
+            Plan::Response(Response::error(426, text).with("Upgrade", "websocket"))
+        }
+        path => match web_page::file(path) {
+            Some(file) => Plan::Response(file),
+            None => return Plan::Response(not_found()),
+        },
     };
     if !matches!(head.method, Method::Get | Method::Head) {
         let text = "only GET and HEAD are served here";
@@ -108,15 +155,16 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
     plan
 }
 
-/// Commands are accepted only from programs on this host, and not from web pages open in a browser on it.
+/// Commands are accepted from programs on this host and from the page of this server, and not from other web pages that
+/// are open in a browser on it.
 fn recycle_plan(head: &Head, is_local: bool) -> Plan {
     if head.method != Method::Post {
         return Plan::Response(Response::error(405, "use POST").with("Allow", "POST"));
     }
-    if !is_local || head.from_page {
+    if !is_local || head.sender == Sender::OtherPage {
         return Plan::Response(Response::error(
             403,
-            "commands are accepted only from programs on this host",
+            "commands are accepted only from programs on this host and from the page of this server",
         ));
     }
     let number = head.query_value("connection");
@@ -125,6 +173,20 @@ fn recycle_plan(head: &Head, is_local: bool) -> Plan {
         Some(number) => Plan::Recycle(ConnectionId(number)),
         None => Plan::Response(Response::error(400, "connection= must be a number, as in /stats")),
     }
+}
+
+/// What a request for the stream asks for.
+///
+/// # Errors
+/// The answer to a request that is refused. A browser lets any page open a WebSocket and read it.
+pub fn stream(head: &Head) -> Result<stream::Options, Response> {
+    if head.path != "/v1/stream" {
+        return Err(Response::error(404, "no such WebSocket"));
+    }
+    if head.sender == Sender::OtherPage {
+        return Err(Response::error(403, "this stream is not for pages of other servers"));
+    }
+    stream::Options::parse(&head.query).map_err(|line| Response::error(400, &line))
 }
 
 /// The answer to a recycle command.
@@ -205,6 +267,18 @@ pub fn page(
                 Err(_) => Response::error(500, "the report cannot be written as JSON"),
             }
         }
+        (Page::Latency, Ok(report)) => {
+            let (started_ms, now_ms) = (report.started_wall_ns, report.now_wall_ns);
+            let body = Latency {
+                started_ms: started_ms / MILLISECOND_NS,
+                now_ms: now_ms / MILLISECOND_NS,
+                stages: &report.buckets,
+            };
+            match sonic_rs::to_vec(&body) {
+                Ok(body) => Response::json(200, body),
+                Err(_) => Response::error(500, "the histograms cannot be written as JSON"),
+            }
+        }
         (Page::Metrics, Ok(report)) => Response {
             status: 200,
             content_type: exposition::CONTENT_TYPE,
@@ -212,6 +286,13 @@ pub fn page(
             body: exposition::encode(&report, serve).into_bytes(),
         },
     }
+}
+
+#[derive(Serialize)]
+struct Latency<'a> {
+    started_ms: u64,
+    now_ms: u64,
+    stages: &'a [StageBuckets],
 }
 
 #[derive(Serialize)]
@@ -313,25 +394,6 @@ pub(super) fn not_found() -> Response {
     Response::json(404, body)
 }
 
-fn index() -> Response {
-    let mut rows = String::new();
-    for (path, what) in PATHS {
-        rows.push_str(&format!("<li><a href=\"{path}\"><code>{path}</code></a> {what}\n"));
-    }
-    let body = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>ringbook</title>\
-         <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;\
-         padding:0 1rem}}</style>\n<h1>{}</h1>\n<ul>\n{rows}</ul>\n",
-        crate::wire::http::USER_AGENT
-    );
-    Response {
-        status: 200,
-        content_type: "text/html; charset=utf-8",
-        headers: Vec::new(),
-        body: body.into_bytes(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,7 +409,7 @@ mod tests {
             query,
             host: None,
             keep_alive: true,
-            from_page: false,
+            sender: Sender::Program,
             body: Body::None,
             upgrade: None,
             signature: None,
@@ -388,12 +450,11 @@ mod tests {
         assert_eq!(missing.status, 404);
         for (path, _) in PATHS {
             assert!(text(&missing).contains(path), "{path}");
-            assert!(text(&index()).contains(path), "{path}");
         }
     }
 
     #[test]
-    fn orders_come_from_this_host_and_from_no_page() {
+    fn orders_come_from_this_host_and_from_no_other_page() {
         let path = "/admin/recycle";
         let order = head(Method::Post, path, "connection=7");
         assert_eq!(plan(&order, true), Plan::Recycle(ConnectionId(7)));
@@ -404,7 +465,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(status(&order, false), 403);
-        assert_eq!(status(&Head { from_page: true, ..order }, true), 403);
+        assert_eq!(status(&Head { sender: Sender::OtherPage, ..order.clone() }, true), 403);
+        let own = Head { sender: Sender::OwnPage, ..order };
+        assert_eq!(plan(&own, true), Plan::Recycle(ConnectionId(7)));
+        assert_eq!(status(&own, false), 403);
         assert_eq!(status(&head(Method::Get, path, "connection=7"), true), 405);
         assert_eq!(status(&head(Method::Post, path, "connection=x"), true), 400);
         assert_eq!(recycling(Ok(Ok(()))).status, 202);

@@ -55,6 +55,8 @@ pub(super) struct Connection {
     /// What is asked of the venue, and what its answers mean.
     pub(super) protocol: Box<dyn SubscriptionProtocol>,
     pub(super) decode_errors: u64,
+    /// Age of the last message with a time when it was read, nanoseconds; 0 before the first.
+    pub(super) lag_ns: u64,
     pub(super) attached_ns: u64,
     /// When its books are counted next, monotonic nanoseconds.
     pub(super) snapshot_check_ns: u64,
@@ -106,6 +108,7 @@ impl Connections {
             tokens: Vec::new(),
             protocol: protocol(),
             decode_errors: 0,
+            lag_ns: 0,
             attached_ns: 0,
             snapshot_check_ns: 0,
             audit_ns: 0,
@@ -171,6 +174,7 @@ impl Connections {
                 live: live_on(ConnectionSlot(place as u32)),
                 owing: owing(ConnectionSlot(place as u32)),
                 decode_errors: connection.decode_errors,
+                lag_ns: connection.lag_ns,
                 attached_ns: connection.attached_ns,
                 session: connection.counts(),
                 subscription: connection.protocol.counts(),

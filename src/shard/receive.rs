@@ -33,6 +33,8 @@ struct TurnSummary {
     data: bool,
     pong: bool,
     bad_count: u64,
+    /// Age of the last message with a time, nanoseconds.
+    lag_ns: Option<u64>,
 }
 
 /// Takes the frames of one connection into the books, and reports what else they hold.
@@ -112,6 +114,7 @@ impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
         let Self { findings, summary, reports, id, .. } = self;
         summary.data |= findings.data;
         summary.pong |= findings.pong;
+        summary.lag_ns = findings.venue_to_read_ns.or(summary.lag_ns);
         if let Some(input) = findings.bad {
             summary.bad_count += u64::from(findings.bad_count);
             self.tally.sample(*id, input, reports);
@@ -264,6 +267,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     fn note(&mut self, slot: ConnectionSlot, summary: TurnSummary, read: Now) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.decode_errors += summary.bad_count;
+        connection.lag_ns = summary.lag_ns.unwrap_or(connection.lag_ns);
         let Some(transport) = &mut connection.transport else { return };
         if summary.pong {
             transport.session.on_pong(read.mono_ns);

@@ -66,13 +66,16 @@ fn read(
     let deadline_ns = clock.mono_ns() + HISTORY_READ_NS;
     let (mut points, mut rows, mut end) = (Vec::new(), 0, Ok(()));
     let read = reader.each_price(request, &mut |trade| {
-        rows += 1;
+        rows += u64::from(trade.is_some());
         if let Some((venue_ms, price)) = trade {
             end = request.add(&mut points, PricePoint { second: venue_ms / 1_000, price });
         }
         if end.is_ok() && rows > HISTORY_ROWS_MAX {
             end = Err(HistoryError::TooMuch);
-        } else if end.is_ok() && rows % 1_024 == 0 && clock.mono_ns() > deadline_ns {
+        } else if end.is_ok()
+            && (trade.is_none() || rows % 1_024 == 0)
+            && clock.mono_ns() > deadline_ns
+        {
             end = Err(HistoryError::TooLong);
         }
         end.is_ok()

@@ -6,8 +6,9 @@ use super::store::{
     milliseconds, open_markets_of,
 };
 use crate::base::id::{TokenId, TradeId, Venue};
-use crate::base::limits::SQLITE_BUSY_NS;
+use crate::base::limits::{HISTORY_SLICE_NS, SQLITE_BUSY_NS};
 use crate::base::price::Price;
+use crate::base::time::MILLISECOND_NS;
 use crate::link::control_sink::MarketRow;
 use crate::link::serve_history::PriceRequest;
 use crate::market::book::Side;
@@ -15,6 +16,8 @@ use crate::market::info::MarketInfo;
 use rusqlite::{Connection, ErrorCode, params};
 use std::path::Path;
 use std::time::Duration;
+
+const SLICE_MS: i64 = (HISTORY_SLICE_NS / MILLISECOND_NS).cast_signed();
 
 /// Schema migrations in order; `user_version` counts the applied ones. A released migration is never
 /// changed.
@@ -264,23 +267,30 @@ impl Reader for SqliteStore {
         request: &PriceRequest,
         each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
     ) -> Result<(), StoreError> {
-        // Rows of other tokens come too, so that the caller sees the time that they take.
-        let mut statement = self.connection.prepare_cached(
-            "SELECT venue_ms, price_e6, token FROM trades WHERE venue_ms >= ?1 AND venue_ms < ?2 ORDER BY venue_ms",
-        )?;
+        // Each is read at one end of the primary key.
+        let ends = "SELECT (SELECT min(venue_ms) FROM trades), (SELECT max(venue_ms) FROM trades)";
+        let ends = self.connection.query_row(ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (Some(first), Some(last)): (Option<i64>, Option<i64>) = ends else { return Ok(()) };
         let (begin, end) = milliseconds(request);
-        let mut rows = statement.query(params![begin, end])?;
-        while let Some(row) = rows.next()? {
-            let is_wanted =
-                row.get_ref(2)?.as_str().is_ok_and(|text| text == request.token.as_str());
-            let price = if is_wanted {
-                Some((row.get::<_, i64>(0)?.cast_unsigned(), Price(row.get(1)?)))
-            } else {
-                None
-            };
-            if !each(price) {
-                break;
+        let (mut begin, end) = (begin.max(first), end.min(last.saturating_add(1)));
+        let mut statement = self.connection.prepare_cached(
+            "SELECT venue_ms, price_e6 FROM trades
+             WHERE venue_ms >= ?1 AND venue_ms < ?2 AND token = ?3 ORDER BY venue_ms",
+        )?;
+        while begin < end {
+            // The rows of other tokens are passed over within SQLite: the clock is looked at in between.
+            let next = end.min(begin.saturating_add(SLICE_MS));
+            let mut rows = statement.query(params![begin, next, request.token.as_str()])?;
+            while let Some(row) = rows.next()? {
+                let venue_ms = row.get::<_, i64>(0)?.cast_unsigned();
+                if !each(Some((venue_ms, Price(row.get(1)?)))) {
+                    return Ok(());
+                }
             }
+            if !each(None) {
+                return Ok(());
+            }
+            begin = next;
         }
         Ok(())
     }

@@ -176,8 +176,8 @@ pub trait Reader {
     /// The database's message.
     fn each_trade(&mut self, each: &mut dyn FnMut(&StoredTrade) -> bool) -> Result<(), StoreError>;
 
-    /// Calls `each` for every row that is read for the request, in the order of venue time, until it returns false:
-    /// with venue time (milliseconds since the Unix epoch) and price of a trade of the token, else with `None`.
+    /// Calls `each` for every trade of the request, in the order of venue time, until it returns false: with venue time
+    /// (milliseconds since the Unix epoch) and price. `None` says that time has passed without one.
     ///
     /// # Errors
     /// The database's message.

@@ -28,6 +28,7 @@ mod library;
 mod losses;
 mod outage;
 mod outputs;
+mod page;
 mod program;
 mod proxy;
 mod refused;

@@ -73,7 +73,14 @@ impl Engine {
             rung.fetch_or(bit, Ordering::Relaxed);
         });
         let gateway = None;
-        let links = ServeLinks { control_queries, control_answers, shards: links, gateway, wake };
+        let links = ServeLinks {
+            control_queries,
+            control_answers,
+            shards: links,
+            gateway,
+            host: None,
+            wake,
+        };
         let ended = Arc::clone(&stop);
         let server = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(0)

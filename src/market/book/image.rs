@@ -5,7 +5,7 @@ use super::{Book, BookState, Level};
 use crate::base::{
     id::{MarketId, TokenId},
     price::{Price, Quantity},
-    time::MILLISECOND_NS,
+    time::{MILLISECOND_NS, SECOND_NS},
 };
 use std::fmt::Write as _;
 
@@ -33,6 +33,28 @@ pub struct BookFacts {
     pub updated_wall_ns: u64,
 }
 
+/// When a book last equalled what the venue reports, seconds since the Unix epoch; 0 for never. Seconds, because each book
+/// of a shard has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BookProof {
+    /// Its hash; of the sampled ones.
+    pub hash_wall_s: u32,
+    /// All its levels, over REST or with a repeated snapshot.
+    pub levels_wall_s: u32,
+}
+
+impl BookProof {
+    /// Its hash was right.
+    pub const fn on_hash(&mut self, wall_ns: u64) {
+        self.hash_wall_s = (wall_ns / SECOND_NS) as u32;
+    }
+
+    /// Its levels were right.
+    pub const fn on_levels(&mut self, wall_ns: u64) {
+        self.levels_wall_s = (wall_ns / SECOND_NS) as u32;
+    }
+}
+
 /// A copy of one book.
 #[derive(Clone, Debug, Default)]
 pub struct BookImage {
@@ -44,6 +66,8 @@ pub struct BookImage {
     pub state: BookState,
     /// Everything but the levels.
     pub facts: BookFacts,
+    /// What its shard has compared it with; set by the shard's answer to a query only.
+    pub proof: BookProof,
     /// Buyers, best last.
     pub bids: Vec<Level>,
     /// Sellers, best last.

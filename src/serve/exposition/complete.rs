@@ -5,8 +5,8 @@ use super::{ServeReport, encode};
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::counter::report::{
-    ConnectionReport, EngineReport, ExchangeReport, HandoverReport, LinkReport, ShardReport,
-    SkipReport, VenueReport,
+    ConnectionReport, EngineReport, ExchangeReport, HandoverReport, LinkReport, ReplacementReport,
+    ShardReport, SkipReport, VenueReport,
 };
 use crate::counter::service::ServiceReport;
 use crate::counter::trades::TradeReport;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// Path prefixes of numbers that are in `/stats` only.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("venues[].shards[]", "shard numbers are identifiers"),
+    ("recycling.replacements[]", "replacements under way; their number is a metric"),
+    ("recycling.queued[]", "connections that wait for one are identifiers"),
     ("recycling.handovers[]", "a list of recent events; their sums are metrics"),
     ("correctness.checks.", "the sum over the shards of ringbook_shard_tops_ and _hashes_"),
     ("correctness.repairs.", "the sum over the shards of the shard metrics"),
@@ -50,6 +52,12 @@ pub(super) fn one_of_everything() -> EngineReport {
         .recycling
         .handovers
         .push(HandoverReport { merged: vec![0], ..HandoverReport::default() });
+    report.recycling.replacements.push(ReplacementReport {
+        from: vec![0],
+        owing: Some(0),
+        ..ReplacementReport::default()
+    });
+    report.recycling.queued.push(0);
     report.lifecycle.skipped.push(SkipReport::default());
     report.recycling.success_rate = Some(0.0);
     report.correctness.score = Some(0.0);

@@ -3,7 +3,7 @@
 //! Runs on:  the pools' core, one task per client. Owns: the socket, bytes not yet used, bytes not yet written.
 //! Bounds:   `SERVE_HEAD_BYTES_MAX` of a head; `FORWARD_AHEAD_BYTES_MAX` read ahead; a timeout on a head, and on idle time.
 use super::super::client_limit::{Activity, ClientPermit};
-use super::super::request::{self, Head, HeadError, Method};
+use super::super::request::{self, Head, HeadError, Method, Sender};
 use super::super::response::Response;
 use super::super::route::bad_head;
 use super::route::{self, Route};
@@ -145,7 +145,7 @@ impl Downstream {
         if let Some(host) = head.host.as_ref().filter(|host| !proxy.names.contain(host)) {
             return Ok(("refused", route::misdirected(host)));
         }
-        if head.from_page {
+        if head.sender != Sender::Program {
             let origin = request_header(&received.bytes, "origin").unwrap_or_default();
             let host = route::origin_host(&origin);
             if !host.is_some_and(|host| proxy.names.contain(&host)) {

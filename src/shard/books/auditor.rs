@@ -142,6 +142,7 @@ impl Auditor {
             counts.audits_matched += 1;
             let (first, updates) = (index.min(slot.sibling), slot.facts.updates);
             self.mirrors.on_equal(first, usize::from(first != index), updates);
+            store.slots.proof_mut(index).on_levels(read.wall_ns);
         } else if event.timestamp_ms > ours_ms {
             // Its message may be on its way.
             if self.audits.len() < AUDITS_OPEN_MAX {
@@ -192,7 +193,7 @@ impl Auditor {
     /// differs from a book that changed lately, one of the two is merely later than the other.
     pub(super) fn on_numbered_rest_book(
         &mut self,
-        slots: &Slots,
+        slots: &mut Slots,
         index: BookIndex,
         event: &Snapshot<'_>,
         read: Now,
@@ -207,6 +208,7 @@ impl Auditor {
         let full = self.differences.len() >= AUDITS_OPEN_MAX;
         if same {
             counts.polls_matched += 1;
+            slots.proof_mut(index).on_levels(read.wall_ns);
         } else if updated_wall_ns + POLL_AGE_NS > read.wall_ns || full {
             counts.polls_undecided += 1;
         } else {

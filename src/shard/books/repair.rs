@@ -67,7 +67,7 @@ impl<H: Handler> Books<H> {
             return;
         }
         if self.sequenced {
-            return auditor.on_numbered_rest_book(slots, index, event, read);
+            return auditor.on_numbered_rest_book(&mut store.slots, index, event, read);
         }
         if times.is_answer_from_future(slots, index, event.timestamp_ms, wall_ns) {
             repairer.counts.answers_ahead += 1;

@@ -5,7 +5,10 @@
 use super::{ConnectionSlot, group::Group, updates::Mark};
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::link::shard_updates::SubscriptionKey;
-use crate::market::book::{Book, BookState, image::BookFacts};
+use crate::market::book::{
+    Book, BookState,
+    image::{BookFacts, BookProof},
+};
 use crate::market::event::Snapshot;
 use std::hint::black_box;
 use std::ops::{Index, IndexMut};
@@ -56,6 +59,8 @@ pub(super) struct Slots {
     blocks: Vec<Vec<Slot>>,
     len: usize,
     free: Vec<BookIndex>,
+    /// When each book last equalled what the venue reports; beside the places, which have no room for it.
+    proofs: Vec<BookProof>,
 }
 
 impl Slot {
@@ -115,6 +120,7 @@ impl Slots {
             // And among the books whose image is to be sent.
             slot.mark = self[index].mark;
             self[index] = slot;
+            self.proofs[index.0 as usize] = BookProof::default();
             return index;
         }
         let index = BookIndex(self.len as u32);
@@ -123,8 +129,19 @@ impl Slots {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
         self.blocks[self.len / BLOCK].push(slot);
+        self.proofs.push(BookProof::default());
         self.len += 1;
         index
+    }
+
+    /// What a book was compared with.
+    pub(super) fn proof(&self, index: BookIndex) -> BookProof {
+        self.proofs.get(index.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn proof_mut(&mut self, index: BookIndex) -> &mut BookProof {
+        &mut self.proofs[index.0 as usize]
     }
 
     /// Frees a place and the levels of its book.
@@ -171,6 +188,7 @@ impl Slots {
     pub(super) fn heap_bytes(&self) -> usize {
         self.blocks.len() * BLOCK * size_of::<Slot>()
             + self.blocks.capacity() * size_of::<Vec<Slot>>()
+            + self.proofs.capacity() * size_of::<BookProof>()
     }
 }
 

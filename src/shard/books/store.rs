@@ -131,6 +131,7 @@ impl<H> Store<H> {
             return false;
         };
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
+        image.proof = self.slots.proof(index);
         true
     }
 
@@ -339,8 +340,12 @@ impl<H: Handler> Store<H> {
         if slot.is_subscribed() && state != BookState::Live {
             self.updates.publish(&mut self.slots, index, wall_ns, BookUpdateKind::State(state));
         }
-        *self.counter_of(before) -= 1;
-        *self.counter_of(state) += 1;
+        for counter in counters_of(&mut self.counts, before).into_iter().flatten() {
+            *counter -= 1;
+        }
+        for counter in counters_of(&mut self.counts, state).into_iter().flatten() {
+            *counter += 1;
+        }
         match (before, state) {
             (BookState::Live, _) => self.carrier(connection).live_books -= 1,
             (_, BookState::Live) => self.carrier(connection).live_books += 1,
@@ -357,14 +362,6 @@ impl<H: Handler> Store<H> {
         }
         let (view, handler) = self.view(index, wall_ns);
         handler.on_snapshot(&view);
-    }
-
-    fn counter_of(&mut self, state: BookState) -> &mut u64 {
-        match state {
-            BookState::AwaitingSnapshot => &mut self.counts.awaiting,
-            BookState::Live => &mut self.counts.live,
-            BookState::Stale { .. } => &mut self.counts.stale,
-        }
     }
 
     /// Makes a book stale if it is live; what it was asked for before is no answer any more.
@@ -473,4 +470,25 @@ impl Slot {
     fn digest(&self) -> u64 {
         self.book.digest(&self.token, self.facts.timestamp_ms)
     }
+}
+
+/// The counter of a state, and that of the reason of a stale book.
+const fn counters_of(counts: &mut BookCounts, state: BookState) -> [Option<&mut u64>; 2] {
+    let BookState::Stale { why, .. } = state else {
+        return match state {
+            BookState::Live => [Some(&mut counts.live), None],
+            _ => [Some(&mut counts.awaiting), None],
+        };
+    };
+    let reason = match why {
+        StaleReason::Disconnected => &mut counts.stale_disconnected,
+        StaleReason::FramesLost => &mut counts.stale_frames_lost,
+        StaleReason::TooManyLevels => &mut counts.stale_too_many_levels,
+        StaleReason::UndecodedMessage => &mut counts.stale_undecoded,
+        StaleReason::Disproved => &mut counts.stale_disproved,
+        StaleReason::Behind => &mut counts.stale_behind,
+        StaleReason::Moving => &mut counts.stale_moving,
+        StaleReason::TimesDisagree => &mut counts.stale_times_disagree,
+    };
+    [Some(&mut counts.stale), Some(reason)]
 }

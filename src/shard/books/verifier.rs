@@ -124,8 +124,10 @@ impl Verifier {
         }
         if slot.group.has_tops() && self.compare_top(slot) {
             store.set_stale(index, StaleReason::Disproved, wall_ns);
-        } else if self.hashes.takes(slot.facts.timestamp_ms) {
-            self.hashes.compare(index, slot, wall_ns, &mut self.counts);
+        } else if self.hashes.takes(slot.facts.timestamp_ms)
+            && self.hashes.compare(index, slot, wall_ns, &mut self.counts)
+        {
+            store.slots.proof_mut(index).on_hash(wall_ns);
         }
     }
 

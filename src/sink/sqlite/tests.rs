@@ -65,11 +65,12 @@ fn a_trade_is_stored_exactly_and_once() {
 }
 
 #[test]
-fn prices_of_a_time_are_read_in_order_and_other_tokens_count() {
+fn prices_of_a_time_are_read_in_order_and_in_slices() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open(&folder.path().join("trades.db")).unwrap();
     let other = TradeRecord { token: TokenId::new("728").unwrap(), ..trade(5_000) };
-    store.insert(&batch(&[trade(9_000), other, trade(4_000), trade(0)])).unwrap();
+    let trades = [trade(2_000_000), trade(9_000), other, trade(4_000), trade(0)];
+    assert_eq!(store.insert(&batch(&trades)).unwrap(), 5);
     let begin_s = trade(0).venue_ms / 1_000;
     let mut read = |begin_s, end_s, most: usize| {
         let token = TokenId::new("727").unwrap();
@@ -81,10 +82,11 @@ fn prices_of_a_time_are_read_in_order_and_other_tokens_count() {
         store.each_price(&request, &mut each).unwrap();
         seen
     };
-    let [first, second, third] = [0, 4_000, 9_000].map(|ms| Some((ms, 585_000)));
-    assert_eq!(read(0, u64::MAX, 9), [first, second, None, third]);
+    let [first, second, third, late] = [0, 4_000, 9_000, 2_000_000].map(|ms| Some((ms, 585_000)));
+    assert_eq!(read(0, u64::MAX, 9), [first, second, third, None, None, late, None]);
     assert_eq!(read(begin_s, begin_s + 8, 9), [first, second, None]);
-    assert_eq!(read(begin_s + 1, u64::MAX, 2), [second, None]);
+    assert_eq!(read(begin_s + 1, u64::MAX, 2), [second, third]);
+    assert_eq!(read(begin_s + 10, u64::MAX, 1), [None]);
     assert_eq!(read(u64::MAX, 0, 9), []);
 }
 

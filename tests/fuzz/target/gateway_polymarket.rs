@@ -13,7 +13,7 @@ use ringbook::gateway::rest::{
     Answer, BookKind, Fetched, Known, Plan, Request as RestRequest, plan,
 };
 use ringbook::gateway::{Request, Site, nests_deeper};
-use ringbook::market::book::image::{BookFacts, BookImage};
+use ringbook::market::book::image::{BookFacts, BookImage, BookProof};
 use ringbook::market::book::{BookState, Level, StaleReason};
 use ringbook::market::info::{MarketEvent, MarketStage};
 use ringbook::venue::polymarket::{VENUE, catalog::parse_page};
@@ -192,6 +192,7 @@ fn images() -> [BookImage; 4] {
         token: TokenId::new(name),
         state,
         facts: BookFacts { tick_size: Some(Price(1_000)), ..BookFacts::default() },
+        proof: BookProof::default(),
         bids: vec![Level { price: Price(450_001), quantity: Quantity(7) }],
         asks: asks.iter().map(|&p| Level { price: Price(p), quantity: Quantity(1) }).collect(),
     };

@@ -17,6 +17,10 @@ pub(super) const TARGET: Target = Target {
         "/health",
         "/stats",
         "/metrics",
+        "/markets?q=",
+        "&state=stale",
+        "&ends_within_s=",
+        "Origin: http://a\r\n",
         " HTTP/1.1\r\n",
         " HTTP/1.0\r\n",
         " HTTP/2.0\r\n",
@@ -69,9 +73,13 @@ fn run(input: &[u8]) -> u64 {
     let plan = match &plan {
         Plan::Recycle(connection) => connection.to_string(),
         Plan::Response(answer) => {
-            assert!(matches!(answer.status, 200 | 400 | 403 | 404 | 405));
+            assert!(matches!(answer.status, 200 | 400 | 403 | 404 | 405 | 426));
             format!("{}", answer.status)
         }
+        Plan::Host => "host".into(),
+        Plan::Market => "market".into(),
+        Plan::Trades => "trades".into(),
+        Plan::Markets(_) => "markets".into(),
         Plan::Report(page) => format!("{page:?}"),
         Plan::Book { token, .. } => {
             assert_eq!(head.query_value("token_id"), Some(token.as_str()));
@@ -89,6 +97,7 @@ fn seeds() -> Vec<Vec<u8>> {
         "GET http://a:1/metrics?b HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n",
         "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
         "GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /markets?q=a+b&venue=x&stage=opened&order=end&skip=2&limit=3 HTTP/1.1\r\nHost: a\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0",
     ];

@@ -228,7 +228,7 @@ impl frame::World for World {
 
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let mut other = Random::new(seed ^ 0x756e_6b6e);
+        let mut other = Random::new(seed ^ 0xad);
         let faults = fault::choose(&mut random, &mut other);
         let (possible, may_wrong) = (faults.names(), faults.possible(Fault::Silent));
         let board = Switchboard::default();

@@ -17,6 +17,7 @@ fn replica(bids: &[Level], asks: &[Level]) -> Replica {
         facts: BookFacts { timestamp_ms: 1_786_085_188_978, ..BookFacts::default() },
         bids: bids.to_vec(),
         asks: asks.to_vec(),
+        ..BookImage::default()
     };
     Replica::new(Venue::named("kalshi"), &image, 1, 1_786_085_189_000_000_000).unwrap()
 }

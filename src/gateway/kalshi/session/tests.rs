@@ -28,6 +28,7 @@ fn replica(ticker: &str) -> Replica {
         facts: BookFacts { timestamp_ms: 1_700_000_000_000, ..BookFacts::default() },
         bids: vec![level(40, 10)],
         asks: vec![level(45, 5)],
+        ..BookImage::default()
     };
     Replica::new(Venue::named("kalshi"), &image, 1, 0).unwrap()
 }

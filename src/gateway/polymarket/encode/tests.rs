@@ -35,6 +35,7 @@ fn replica(token: &str, bids: &[(u32, u64)], asks: &[(u32, u64)]) -> Replica {
         },
         bids: bids.iter().copied().map(level).collect(),
         asks: asks.iter().copied().map(level).collect(),
+        ..BookImage::default()
     };
     Replica::new(crate::base::id::Venue::named("polymarket"), &image, 1, 5_000_000).unwrap()
 }

@@ -50,6 +50,7 @@ fn image(name: &str, bids: &[u32], asks: &[u32]) -> BookImage {
         },
         bids: levels(bids),
         asks: levels(asks),
+        ..BookImage::default()
     }
 }
 

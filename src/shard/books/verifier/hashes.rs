@@ -65,19 +65,19 @@ impl HashVerifier {
         }
     }
 
-    /// Compares a book's hash at the end of a group, as far as that is possible now.
+    /// Compares a book's hash at the end of a group, as far as that is possible now. Whether it is right.
     pub(super) fn compare(
         &mut self,
         index: BookIndex,
         slot: &mut Slot,
         wall_ns: u64,
         counts: &mut CheckCounts,
-    ) {
-        let Some(hash) = slot.facts.hash else { return };
+    ) -> bool {
+        let Some(hash) = slot.facts.hash else { return false };
         let Slot { market, token, facts, book, group, .. } = slot;
         let Some(summary) = Summary::new(market, token, facts, book, &mut self.scratch) else {
             counts.hashes_unverifiable += 1;
-            return;
+            return false;
         };
         let known = facts.last_trade;
         let either = |price: Price| {
@@ -93,12 +93,12 @@ impl HashVerifier {
         if traded || summary.matches(None, &hash) {
             counts.hashes_matched += 1;
             group.note_right_hash();
-            return;
+            return true;
         }
         if condition::is_position(token) {
             // The inputs of the hash of a book of Protocol V2 are not known: no verdict.
             counts.hashes_unverifiable += 1;
-            return;
+            return false;
         }
         if self.cases.len() == CHECK_CASES_MAX {
             // Dropped for lack of room: no verdict.
@@ -107,6 +107,7 @@ impl HashVerifier {
         }
         let case = Case { index, market: *market, summary, hash, since_wall_ns: wall_ns };
         self.cases.push_back(case);
+        false
     }
 
     /// A trade explains hashes that came before it and after it, and so does the market's price before it:
