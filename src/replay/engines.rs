@@ -22,6 +22,11 @@ impl Engines {
         is_next
     }
 
+    /// Number of the engine's shards; 0 if no engine has recorded.
+    pub(super) const fn shards(&self) -> u64 {
+        self.shards
+    }
+
     /// Whether an engine has recorded what was read so far.
     pub(super) const fn is_any(&self) -> bool {
         !self.begun.is_empty()

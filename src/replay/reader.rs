@@ -367,10 +367,12 @@ impl<'a> Reader<'a> {
             self.dispatcher.discard_held();
             self.dispatcher.on_frames_lost_anywhere(record.receive_ns.unwrap_or(0), position);
         }
-        let Some(order) = &mut self.order else { return self.on_record(&record, text, position) };
-        order.push(&record, text, position);
+        let order = self.order.as_mut();
+        if !order.is_some_and(|order| order.push_unless_next(&record, text, position)) {
+            return self.on_record(&record, text, position);
+        }
         while let Some(next) = self.order.as_mut().and_then(ReceiveOrder::poll) {
-            self.on_waiting(&next)?;
+            self.on_waiting(next)?;
         }
         Ok(())
     }
@@ -387,14 +389,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn on_waiting(&mut self, next: &Waiting) -> Result<(), ReplayError> {
-        self.on_record(&Record::read(&next.text), &next.text, next.position)
+    fn on_waiting(&mut self, next: Waiting) -> Result<(), ReplayError> {
+        self.on_record(&next.record(), &next.text, next.position)?;
+        if let Some(order) = &mut self.order {
+            order.give_back(next.text);
+        }
+        Ok(())
     }
 
     /// Passes on what waits for records of other shards, before something that has no time.
     fn on_all_waiting(&mut self) -> Result<(), ReplayError> {
-        while let Some(next) = self.order.as_mut().and_then(ReceiveOrder::pop) {
-            self.on_waiting(&next)?;
+        // What waits when the replay is stopped is later than its end.
+        while !self.stopped()
+            && let Some(next) = self.order.as_mut().and_then(ReceiveOrder::pop)
+        {
+            self.on_waiting(next)?;
         }
         Ok(())
     }

@@ -135,7 +135,8 @@ impl Records {
                 next => next,
             };
             let Some(next) = next else { break };
-            let head = self.head(&next.text);
+            let head = self.head(&next.record(), &next.text);
+            self.order.give_back(next.text);
             if head.is_some() {
                 return Ok(head);
             }
@@ -184,14 +185,14 @@ impl Records {
         order.push(&record, line, Position::default());
     }
 
-    /// Reads a record again that is due; `None` for the start of another shard of the same engine.
-    fn head(&mut self, line: &str) -> Option<Head> {
-        let Record { receive_ns, connection, what, .. } = Record::read(line);
-        let (receive_ns, kind) = (receive_ns?, kind(&what)?);
+    /// A record that is due; `None` for the start of another shard of the same engine.
+    fn head(&mut self, record: &Record<'_>, line: &str) -> Option<Head> {
+        let Record { receive_ns, connection, what, .. } = record;
+        let (receive_ns, connection, kind) = ((*receive_ns)?, *connection, kind(what)?);
         if matches!(kind, Kind::ShardStarted) && !self.engines.on_shard_start(line) {
             return None;
         }
-        if let What::Text(frame) = &what {
+        if let What::Text(frame) = what {
             self.text.clear();
             self.text.push_str(frame);
         }
