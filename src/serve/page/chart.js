@@ -155,11 +155,9 @@ export function priceChart(canvas, trades, mids, outcome) {
   context.fillStyle = color("muted");
   context.textAlign = "left";
   context.textBaseline = "top";
-  context.fillText(
-    `price of ${outcome}: points are trades, the line is the mid price; below: size traded, most ${Math.round(most)}`,
-    LEFT + 4,
-    TOP,
-  );
+  const long = `price of ${outcome}: points are trades, the line is the mid price; below: size traded`;
+  const isNarrow = context.measureText(long).width > width - LEFT - 8;
+  context.fillText(isNarrow ? `price of ${outcome}; below: size traded` : long, LEFT + 4, TOP);
 }
 
 /** Powers of ten and 2, 5 between them within a range, for a logarithmic axis. */
