@@ -165,7 +165,7 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
         assert_eq!(follower.gaps, 0);
     }
     // The books as of the beginning, before anything of the range; not all need be live then.
-    let mut still = at(&format!("/v1/stream?from={middle}&speed=0.001"));
+    let mut still = at(&format!("/v1/stream?from={middle}&speed=0.0000001"));
     read(&mut [&mut still], "the books of the beginning", |follower| follower.books.len() == 40);
     assert_eq!(books(&still), half);
     drop(still);
