@@ -3,7 +3,7 @@
 //! Runs on:  test threads; the server ends with its test. Where PostgreSQL is not installed the tests print
 //!           so and end.
 use crate::engine::{Engine, count};
-use crate::program::TIMEOUT;
+use crate::program::{POLL_INTERVAL, TIMEOUT, unused_address};
 use crate::venue::Venue as VenueProcess;
 use ringbook::base::id::{ConnectionId, MarketId, ShardId, TokenId, TradeId, Venue};
 use ringbook::base::price::{Price, Quantity};
@@ -16,11 +16,12 @@ use ringbook::sink::postgres::{PostgresAddress, PostgresStore};
 use ringbook::sink::store::{Batch, Loss, Reader as _, Store as _};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TOKENS: usize = 100;
 
@@ -70,10 +71,7 @@ impl Server {
         }
         // A passfile that others may read is refused.
         std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        let port = unused_address().port();
         let child = Self::spawn(&data, port);
         Some(Self { child, folder, port })
     }
@@ -99,7 +97,17 @@ impl Server {
     }
 
     fn start_again(&mut self) {
-        self.child = Self::spawn(&self.folder.path().join("data"), self.port);
+        let begun = Instant::now();
+        let data = self.folder.path().join("data");
+        self.child = Self::spawn(&data, self.port);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(begun.elapsed() < TIMEOUT, "the server does not start again");
+            std::thread::sleep(POLL_INTERVAL);
+            // It refuses to start while a process of the killed one is left.
+            if self.child.try_wait().unwrap().is_some() {
+                self.child = Self::spawn(&data, self.port);
+            }
+        }
     }
 
     fn rows(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! Runs on:  test threads, with one venue and one engine as processes.
 use crate::engine::{count, sum};
 use crate::followed::Followed;
-use crate::program::TIMEOUT;
+use crate::program::{TIMEOUT, unused_address};
 use crate::venue::Venue;
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,7 @@ fn dropped_connections_are_live_again() {
 
 #[test]
 fn a_venue_that_is_killed_and_comes_back_is_followed_again() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = port.to_string();
+    let address = unused_address().to_string();
     let flags = ["--plain", "--markets", "60", "--levels", "6", "--listen", &address];
     let Followed { venue, mut engine, .. } = Followed::start(&flags, &["--shards", "1"]);
     drop(venue);

@@ -19,6 +19,8 @@ pub(crate) type Levels = [BTreeMap<String, String>; 2];
 pub(crate) struct Follower {
     pub(crate) socket: WebSocket<TcpStream>,
     pub(crate) books: HashMap<String, Levels>,
+    /// The first snapshot of each book of the stream.
+    pub(crate) first: HashMap<String, Levels>,
     /// `state` of the last event of each book.
     pub(crate) states: HashMap<String, String>,
     pub(crate) kinds: HashMap<String, usize>,
@@ -50,6 +52,7 @@ impl Follower {
         Self {
             socket,
             books: HashMap::new(),
+            first: HashMap::new(),
             states: HashMap::new(),
             kinds: HashMap::new(),
             sequences: Vec::new(),
@@ -131,6 +134,7 @@ impl Follower {
         match event["kind"].as_str().unwrap() {
             "snapshot" => {
                 let levels = [levels_of(&event["bids"]), levels_of(&event["asks"])];
+                self.first.entry(token.clone()).or_insert_with(|| levels.clone());
                 self.books.insert(token, levels);
             }
             "change" => {

@@ -3,16 +3,10 @@
 //! Runs on:  test threads; engines and venues as processes.
 use crate::books::agree;
 use crate::engine::Engine;
-use crate::program::{Program, TIMEOUT};
+use crate::program::{Program, TIMEOUT, unused_address};
 use crate::venue::Venue;
 use rustix::process::Signal;
-use std::net::TcpListener;
 use std::time::Instant;
-
-/// A local address without a listener.
-fn unused_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
 
 fn flags(gamma: &str, ws: &str, more: &[&str]) -> Vec<String> {
     let all = ["--gamma-url", gamma, "--clob-url", gamma, "--ws-url", ws];
@@ -27,7 +21,7 @@ fn end(mut engine: Engine) {
 
 #[test]
 fn a_venue_that_comes_up_late_is_followed() {
-    let address = unused_address();
+    let address = unused_address().to_string();
     let (gamma, ws) = (format!("http://{address}"), format!("ws://{address}/ws/market"));
     let mut engine = Engine::with_flags(&flags(&gamma, &ws, &["--shards", "1"]));
     engine.wait_health(503, "the catalog has not been read yet");

@@ -3,7 +3,9 @@
 //! Runs on:  test threads; one reader thread for each of the two outputs.
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,6 +14,15 @@ use std::time::{Duration, Instant};
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two looks.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A local address that stays unused while nothing listens there: below the ports that the kernel gives to others.
+pub(crate) fn unused_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + (std::process::id() % 1_000) as u16 * 20;
+    let port = || first + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000;
+    let addresses = (0..1_000).map(|_| SocketAddr::from(([127, 0, 0, 1], port())));
+    addresses.into_iter().find(|address| TcpListener::bind(address).is_ok()).expect("a free port")
+}
 
 type Lines = Arc<Mutex<Vec<String>>>;
 

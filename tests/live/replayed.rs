@@ -8,7 +8,7 @@ use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use crate::venue::Venue;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -82,7 +82,11 @@ pub(crate) fn middle(capture: &Path) -> u64 {
 }
 
 pub(crate) fn books(follower: &Follower) -> Books {
-    follower.books.iter().map(|(token, book)| (token.clone(), book.clone())).collect()
+    sorted(&follower.books)
+}
+
+fn sorted(books: &HashMap<String, [BTreeMap<String, String>; 2]>) -> Books {
+    books.iter().map(|(token, book)| (token.clone(), book.clone())).collect()
 }
 
 /// Reads until each is as wanted.
@@ -165,9 +169,10 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
         assert_eq!(follower.gaps, 0);
     }
     // The books as of the beginning, before anything of the range; not all need be live then.
-    let mut still = at(&format!("/v1/stream?from={middle}&speed=0.0000001"));
+    let mut still = at(&format!("/v1/stream?from={middle}&speed=0.001"));
     read(&mut [&mut still], "the books of the beginning", |follower| follower.books.len() == 40);
-    assert_eq!(books(&still), half);
+    // A change just behind it may have come as well.
+    assert_eq!(sorted(&still.first), half);
     drop(still);
     let mut http = Client::new(&format!("http://{}", gateway.address), None);
     for path in ["/time", "/ok", "/version"] {

@@ -113,8 +113,7 @@ fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
     normalized_replays_have(gateway.address, ["2000-01-01", &middle_time], &half);
     normalized_replays_have(gateway.address, [&middle_time, "2100-01-01"], &last);
     // The books of the beginning of a range, at first and asked for.
-    let mut slow =
-        subscribed(gateway.address, &format!("?from={middle}&speed=0.0000001"), &tickers);
+    let mut slow = subscribed(gateway.address, &format!("?from={middle}&speed=0.001"), &tickers);
     slow.read_until("books", |me| me.books.len() == 30);
     let get = json!({"sid": 1, "market_tickers": [tickers[0]], "action": "get_snapshot"});
     slow.send(&json!({"id": 2, "cmd": "update_subscription", "params": get}));
