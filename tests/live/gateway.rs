@@ -8,9 +8,11 @@ use ringbook::sim::Venue;
 use ringbook::{Engine, EngineBuilder, Polymarket};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-use tungstenite::{Message, WebSocket};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::{HandshakeError, Message, WebSocket};
 
 /// Size by price, both as sent, of bids and asks.
 pub(crate) type Levels = [BTreeMap<String, String>; 2];
@@ -43,11 +45,25 @@ fn levels_of(list: &Value) -> BTreeMap<String, String> {
     list.as_array().unwrap().iter().map(level).collect()
 }
 
-impl Follower {
-    pub(crate) fn connect(address: SocketAddr, path: &str) -> Self {
+/// Opens a WebSocket. A signal to this process ends a read with a timeout: then it is opened again.
+pub(crate) fn open<R: IntoClientRequest + Clone>(
+    address: SocketAddr,
+    request: R,
+) -> WebSocket<TcpStream> {
+    loop {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
+        match tungstenite::client(request.clone(), stream) {
+            Err(HandshakeError::Failure(tungstenite::Error::Io(error)))
+                if error.kind() == ErrorKind::Interrupted => {}
+            result => return result.unwrap().0,
+        }
+    }
+}
+
+impl Follower {
+    pub(crate) fn connect(address: SocketAddr, path: &str) -> Self {
+        let socket = open(address, format!("ws://{address}{path}"));
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         Self {
             socket,

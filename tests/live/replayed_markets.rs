@@ -1,10 +1,10 @@
 //! Births and resolutions of markets in a recorded day: clients of each protocol get them at their recorded times.
 //!
 //! Runs on:  test threads, with a gateway as a process.
-use crate::program::TIMEOUT;
+use crate::gateway::open;
 use crate::replayed::Replayed;
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tungstenite::Message;
 
@@ -27,9 +27,7 @@ fn write(folder: &Path, name: &str, frames: &[(u64, u64, Value)]) -> PathBuf {
 
 /// All messages of a client, single ones, until the gateway closes with 1000.
 fn messages(address: SocketAddr, path: &str, first: &Value) -> Vec<Value> {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    let (mut socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
+    let mut socket = open(address, format!("ws://{address}{path}"));
     socket.send(Message::text(first.to_string())).unwrap();
     let mut messages = Vec::new();
     loop {

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  test threads; engine and venue run on threads of this process.
 use crate::gateway::Rig;
+use crate::gateway::open;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -90,9 +91,7 @@ impl Follower {
     }
 
     pub(crate) fn connect_to(address: SocketAddr, path: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
+        let socket = open(address, format!("ws://{address}{path}"));
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         Self { socket, books: Books::default(), closed: None, pongs: Vec::new() }
     }

@@ -5,6 +5,7 @@
 //! Runs on:  test threads, with one venue and one engine as processes, and Python in its own.
 use super::{KEYS, Kalshi, Levels, fixed, wait_live};
 use crate::engine::{Engine, count};
+use crate::gateway::open;
 use crate::http::Client;
 use crate::program::{Program, TIMEOUT};
 use ringbook::venue::kalshi::sign::SigningKey;
@@ -39,8 +40,6 @@ pub(super) struct Follower {
 impl Follower {
     /// With a query such as `?speed=max`, or none.
     pub(super) fn connect(address: SocketAddr, query: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let url = format!("ws://{address}{PATH}{query}").parse().unwrap();
         let pem = std::fs::read(Path::new(KEYS).join("rsa-pkcs8.pem")).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -52,7 +51,7 @@ impl Follower {
             .fold(ClientRequestBuilder::new(url), |request, (name, value)| {
                 request.with_header(name, value)
             });
-        let (socket, _) = tungstenite::client(request, stream).unwrap();
+        let socket = open(address, request);
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         Self {
             socket,
