@@ -81,8 +81,15 @@ fn stats(rig: &Rig) -> Value {
     client.get("/stats").json()
 }
 
-/// Injects a fault upstream and returns when the engine has repaired it; `recycle` replaces every connection.
+/// Injects a fault upstream once every book is live, and returns when the engine has repaired it; `recycle` replaces
+/// every connection.
 fn inject(rig: &Rig, fault: &str) {
+    let begun = Instant::now();
+    // Of a market that is not subscribed yet nothing can be frozen.
+    while count(&stats(rig), "/venues/0/books_live") < rig.tokens.len() as u64 {
+        assert!(begun.elapsed() < TIMEOUT, "{fault}: not all live: {:#}", stats(rig));
+        std::thread::sleep(POLL_INTERVAL);
+    }
     let before = stats(rig);
     let what = match fault.split('?').next().unwrap() {
         "freeze" => "/correctness/repairs/audits_behind",
