@@ -29,6 +29,8 @@ mod losses;
 mod outage;
 mod outputs;
 mod page;
+mod plots;
+
 mod program;
 mod proxy;
 mod refused;

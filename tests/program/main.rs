@@ -4,5 +4,6 @@
 mod configuration;
 mod deployment;
 mod export;
+mod plot;
 mod replay;
 mod tuning;
