@@ -22,6 +22,7 @@ pub mod output;
 mod packed;
 pub mod probe;
 pub mod resolve;
+pub mod shared_memory;
 pub mod socket;
 pub mod threads;
 pub mod wake;
