@@ -183,7 +183,7 @@ impl Record<'_> {
             let before = self.0[0].load(Ordering::Acquire);
             let words = load(&self.0[first..]);
             fence(Ordering::Acquire);
-            if before % 2 == 0 && self.0[0].load(Ordering::Relaxed) == before {
+            if before.is_multiple_of(2) && self.0[0].load(Ordering::Relaxed) == before {
                 return words;
             }
             std::hint::spin_loop();

@@ -32,7 +32,8 @@ fn python(path: &Path, arguments: &[&str]) -> Vec<Value> {
 
 /// What `/book` has as the best level of a side, in units of 1e-6.
 fn best(book: &Value, side: &str) -> Value {
-    let units = |text: &Value| (text.as_str().unwrap().parse::<f64>().unwrap() * 1e6).round() as u64;
+    let units =
+        |text: &Value| (text.as_str().unwrap().parse::<f64>().unwrap() * 1e6).round() as u64;
     match book[side].as_array().unwrap().last() {
         Some(level) => vec![units(&level["price"]), units(&level["size"])].into(),
         None => Value::Null,
@@ -49,7 +50,8 @@ fn prices_are_those_of_the_books_and_their_end_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prices");
     let file = path.display().to_string();
-    let mut venue = Venue::start(&["--plain", "--markets", "40", "--rate", "1000", "--levels", "6"]);
+    let mut venue =
+        Venue::start(&["--plain", "--markets", "40", "--rate", "1000", "--levels", "6"]);
     let mut engine = Engine::start(&venue, &["--shm", &file, "--shards", "2"]);
     let tokens = venue.tokens();
     engine.wait_live(tokens.len());
@@ -65,7 +67,11 @@ fn prices_are_those_of_the_books_and_their_end_is_seen() {
     for token in &tokens {
         let (row, book) = (&rows[token], engine.book(token).json());
         assert_eq!((&row["state"], &row["venue"]), (&"live".into(), &"polymarket".into()));
-        assert_eq!((&row["bid"], &row["ask"]), (&best(&book, "bids"), &best(&book, "asks")), "{book}");
+        assert_eq!(
+            (&row["bid"], &row["ask"]),
+            (&best(&book, "bids"), &best(&book, "asks")),
+            "{book}"
+        );
         let time_ms: u64 = book["timestamp"].as_str().unwrap().parse().unwrap();
         assert!(row["venue_ms"].as_u64().unwrap() <= time_ms, "{row} {book}");
     }
@@ -121,7 +127,17 @@ fn numbered(number: u64) -> Quote {
     let (bid, ask) = (level(0, 3), level(1, 5));
     let (venue_ms, received_ns, last_trade) = (number, number, Price(7));
     let state = RecordState::Live as u8;
-    Quote { bid, ask, version: number, venue_ms, received_ns, last_trade, state, reason: 0, generation: 0 }
+    Quote {
+        bid,
+        ask,
+        version: number,
+        venue_ms,
+        received_ns,
+        last_trade,
+        state,
+        reason: 0,
+        generation: 0,
+    }
 }
 
 /// An ended table whose first record this process writes.
@@ -148,12 +164,16 @@ fn a_reader_in_python_beside_a_writer_at_full_speed_reads_whole_records() {
                     break;
                 }
                 record.write(numbered(number));
+                // Python needs longer for a read than the time between two writes.
+                if number % 2_000 == 0 {
+                    std::thread::sleep(Duration::from_micros(50));
+                }
             }
         });
         let found = std::panic::catch_unwind(|| python(&path, &["--check", "2"]));
         is_over.store(true, Ordering::Relaxed);
         let found = &found.expect("whole records")[0];
-        assert!(found["versions"].as_u64() > Some(2), "{found}");
+        assert!(found["versions"].as_u64() >= Some(100), "{found}");
     });
 }
 
@@ -174,7 +194,9 @@ fn cost_of_prices() {
         let record = Record(&memory.words()[first..first + RECORD_WORDS]);
         for number in 0..100_000 {
             let begun_ns = clock.now().mono_ns;
-            (0..100).for_each(|_| drop(std::hint::black_box(record.read())));
+            for _ in 0..100 {
+                std::hint::black_box(record.read());
+            }
             histogram.record((clock.now().mono_ns - begun_ns) / 100).unwrap();
             record.write(numbered(number));
         }
