@@ -21,6 +21,7 @@ mod native;
 pub mod output;
 mod packed;
 pub mod probe;
+pub mod progress;
 pub mod resolve;
 pub mod shared_memory;
 pub mod socket;
