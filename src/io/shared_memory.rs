@@ -88,6 +88,12 @@ impl SharedWords {
     }
 }
 
+/// Id of this process, for readers.
+#[must_use]
+pub fn process_id() -> u64 {
+    u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs())
+}
+
 fn open_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o644);

@@ -21,7 +21,7 @@ pub use writer::PriceWriter;
 
 use crate::base::time::MILLISECOND_NS;
 use crate::io::clock::HostClock;
-use crate::io::shared_memory::SharedWords;
+use crate::io::shared_memory::{SharedWords, process_id};
 use record::{Quote, RECORD_WORDS, Record, RecordState};
 use std::path::Path;
 use std::sync::Arc;
@@ -239,7 +239,7 @@ impl PriceTable {
             (Field::RecordFirst, FIRST_RECORD as u64),
             (Field::RecordWords, RECORD_WORDS as u64),
             (Field::RecordsMax, RECORDS_MAX as u64),
-            (Field::Process, u64::from(std::process::id())),
+            (Field::Process, process_id()),
             (Field::Started, clock.now().wall_ns),
             (Field::Heartbeat, clock.now().wall_ns),
             (Field::Version, LAYOUT_VERSION),

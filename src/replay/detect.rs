@@ -60,9 +60,9 @@ const FOREIGN: [(&[u8], &str); 22] = [
     ),
     (b"\x28\xb5\x2f\xfd", "compressed twice by zstd: unpack it once"),
     (b"\x1f\x8b", "compressed twice by gzip: unpack it once"),
-    (b"\x89PNG", "a picture (PNG)"),
-    (b"\xff\xd8\xff", "a picture (JPEG)"),
-    (b"GIF8", "a picture (GIF)"),
+    (b"\x89PNG", "an image (PNG)"),
+    (b"\xff\xd8\xff", "an image (JPEG)"),
+    (b"GIF8", "an image (GIF)"),
     (b"%PDF", "a PDF document"),
     (b"\x7fELF", "a program"),
     (
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn files_that_are_no_recordings_are_named() {
         assert!(foreign(b"SQLite format 3\0\x10").unwrap().contains("export sqlite:FILE"));
-        assert!(foreign(b"\x89PNG\r\n").unwrap().contains("picture"));
+        assert!(foreign(b"\x89PNG\r\n").unwrap().contains("image"));
         let mut tar = vec![b'a'; 512];
         tar[257..262].copy_from_slice(b"ustar");
         assert!(foreign(&tar).unwrap().contains("tar"));

@@ -40,8 +40,7 @@ fn progress_is_for_terminals() {
         assert!(silent.status.success() && silent.stderr.is_empty(), "{silent:?}");
     }
     let services = path("pools.toml");
-    let service =
-        "[[service]]\nname = \"none\"\nkind = \"http\"\naddress = \"http://127.0.0.1:1\"\n";
+    let service = "[[service]]\nname = \"none\"\nkind = \"http\"\naddress = \"127.0.0.1:1\"\n";
     std::fs::write(&services, service).unwrap();
     let drawn = on_terminal(&["pools", "--config", &services]);
     let text = String::from_utf8_lossy(&drawn.stdout);

@@ -412,7 +412,7 @@ fn what_cannot_be_replayed_is_reported_in_one_line() {
     let noise_file = folder.file("noise", &noise);
     let noise_zst = folder.file("noise.zst", zstd(&noise));
     let database = folder.file("trades.db", b"SQLite format 3\0\x10\0\x01\x01");
-    let picture = folder.file("picture.zst", zstd(b"\x89PNG\r\n\x1a\n"));
+    let image = folder.file("image.zst", zstd(b"\x89PNG\r\n\x1a\n"));
     for (arguments, code, expected) in [
         (vec!["/no/such/file"], 1, "no such file"),
         (vec![&*good, "/no/such/file"], 1, "no such file"),
@@ -424,7 +424,7 @@ fn what_cannot_be_replayed_is_reported_in_one_line() {
             1,
             "is a SQLite database: `ringbook export sqlite:FILE` reads the trades in it",
         ),
-        (vec![&*picture], 1, "holds, compressed, a picture (PNG)"),
+        (vec![&*image], 1, "holds, compressed, an image (PNG)"),
         (vec![&*good, "--books-out", "/no/such/folder/x"], 1, "cannot write"),
         (vec![&*good, "--books-out", &*good], 2, "would overwrite"),
     ] {
