@@ -25,7 +25,6 @@ mod market_plot;
 mod order;
 mod pace;
 pub mod plan;
-mod progress;
 mod reader;
 mod records;
 pub mod report;
@@ -33,7 +32,7 @@ mod run;
 mod sequence;
 mod worker;
 
-pub use detect::venue_of;
+pub use detect::{foreign_file, venue_of};
 pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
 pub use records::{Content, RawRecord, Recording, Records};

@@ -30,7 +30,7 @@ mod outage;
 mod outputs;
 mod page;
 mod plots;
-
+mod prices;
 mod program;
 mod proxy;
 mod refused;

@@ -5,5 +5,6 @@ mod configuration;
 mod deployment;
 mod export;
 mod plot;
+mod progress;
 mod replay;
 mod tuning;
