@@ -3,7 +3,7 @@
 //! Runs on:  the starting thread (pure).
 use super::chart::{self, LEFT, RIGHT, WIDTH};
 use super::scale::{Scale, count, duration};
-use super::svg::{Anchor, Svg, number};
+use super::svg::{Anchor, MARKS, Svg, number};
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -15,14 +15,8 @@ const ROW_GAP: f64 = 36.0;
 const FOOT: f64 = 56.0;
 /// Bars of a decade.
 const BARS: f64 = 20.0;
-/// Percentiles with their marks' classes and shapes from the middle; all have different shapes.
-const MARKS: [(&str, f64, &str, &str); 5] = [
-    ("p50", 0.5, "mark", "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"),
-    ("p90", 0.9, "mark", "m-4 -4h8v8h-8z"),
-    ("p99", 0.99, "mark", "m-5 4h10l-5 -9z"),
-    ("p99.9", 0.999, "hollow", "m0 -5.5l5 5.5l-5 5.5l-5 -5.5z"),
-    ("max", 1.0, "axis", "m-4 -4l8 8m-8 0l8 -8"),
-];
+/// Percentiles, in the order of their marks.
+const NAMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
 
 /// The plot of all stages with values; `None` without any.
 #[must_use]
@@ -51,7 +45,7 @@ pub fn render(latencies: &Latencies, title: &str) -> Option<String> {
 
 /// The marks' names, in one line below the title.
 fn key(svg: &mut Svg) {
-    for (place, (name, _, class, shape)) in MARKS.into_iter().enumerate() {
+    for (place, (name, (class, shape))) in NAMES.into_iter().zip(MARKS).enumerate() {
         let at = LEFT + 8.0 + 90.0 * place as f64;
         svg.path(&format!("key {class}"), &format!("M{} 54{shape}", number(at)), "");
         svg.text("legend", (at + 12.0, 58.0), Anchor::Start, name);
@@ -91,7 +85,7 @@ fn row(svg: &mut Svg, x: &Scale, (stage, histogram): (Stage, &Histogram<u64>), t
         LatencySummary::of(stage.name(), histogram);
     svg.text("small", (RIGHT, top - 6.0), Anchor::End, &format!("{values} values"));
     let all = [p50_ns, p90_ns, p99_ns, p999_ns, max_ns];
-    for (place, ((name, _, class, shape), ns)) in MARKS.into_iter().zip(all).enumerate() {
+    for (place, ((name, (class, shape)), ns)) in NAMES.into_iter().zip(MARKS).zip(all).enumerate() {
         let at = number(x.at(ns as f64));
         let data = format!("M{at} {}{shape}", number(bottom));
         svg.path(&format!("percentile {class}"), &data, &format!("{name} {}", duration(ns as f64)));

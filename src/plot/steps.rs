@@ -3,7 +3,7 @@
 //! Runs on:  main thread (pure).
 use super::chart::{self, LEFT, Legend, RIGHT, WIDTH};
 use super::scale::{Scale, count, duration};
-use super::svg::{Anchor, STROKES, Svg, number};
+use super::svg::{Anchor, MARKS, STROKES, Svg, number};
 use std::fmt::Write as _;
 
 const TOP: f64 = 96.0;
@@ -60,8 +60,16 @@ impl Steps {
         chart::frame(&mut svg, (&x, &x_ticks), (&y, &y_ticks));
         chart::x_labels(&mut svg, &x, &x_ticks, BOTTOM, self.axis);
         chart::y_name(&mut svg, &y, "latency");
+        if let Some((rate, why)) = &self.limit {
+            let at = x.at(*rate);
+            svg.line("limit", (at, TOP - 6.0), (at, BOTTOM));
+            let label = format!("{}: {why}", count(*rate));
+            svg.text("limittext", (at, TOP - 10.0), Anchor::End, &label);
+        }
         let mut legend = Legend::new(TOP);
-        for (curve, stroke) in self.curves.iter().zip(STROKES) {
+        for (curve, (stroke, (class, shape))) in
+            self.curves.iter().zip(STROKES.into_iter().zip(MARKS))
+        {
             let mut data = String::new();
             let points = || self.rates.iter().zip(&curve.values_ns);
             for (&rate, &ns) in points() {
@@ -73,19 +81,11 @@ impl Steps {
             for (&rate, &ns) in points() {
                 let [across, up] = [x.at(rate), y.at(ns.max(1) as f64)].map(number);
                 let title = format!("{} at {rate:.0}: {}", curve.name, duration(ns as f64));
-                svg.path(
-                    "mark",
-                    &format!("M{across} {up}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z"),
-                    &title,
-                );
+                svg.path(&format!("value {class}"), &format!("M{across} {up}{shape}"), &title);
             }
+            let (left, y) = legend.place();
+            svg.path(class, &format!("M{} {}{shape}", number(left + 17.0), number(y)), "");
             legend.curve(&mut svg, stroke, curve.name);
-        }
-        if let Some((rate, why)) = &self.limit {
-            let at = x.at(*rate);
-            svg.line("limit", (at, TOP - 6.0), (at, BOTTOM));
-            let label = format!("{}: {why}", count(*rate));
-            svg.text("limittext", (at, TOP - 10.0), Anchor::End, &label);
         }
         Some(svg.finish())
     }
@@ -133,7 +133,10 @@ mod tests {
                     "{attribute} {all:?}"
                 );
             }
-            let marks = svg.split("class=\"mark\" d=\"M").skip(1);
+            let marks = svg
+                .split("<path class=\"value ")
+                .skip(1)
+                .map(|mark| mark.split("d=\"M").nth(1).unwrap());
             let places = marks.map(|mark| mark.split('m').next().unwrap().split_once(' ').unwrap());
             let ys: Vec<f64> = places.map(|(_, y)| y.parse().unwrap()).collect();
             assert_eq!(ys.len(), 3 * rates.len());

@@ -39,6 +39,15 @@ pub const STROKES: [Stroke; 5] = [
     Stroke { dashes: "1 5", colour: "#6a3d9a" },
 ];
 
+/// Class and shape, from its middle, of marks that are told apart in print.
+pub const MARKS: [(&str, &str); 5] = [
+    ("mark", "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"),
+    ("mark", "m-4 -4h8v8h-8z"),
+    ("mark", "m-5 4h10l-5 -9z"),
+    ("hollow", "m0 -5.5l5 5.5l-5 5.5l-5 -5.5z"),
+    ("axis", "m-4 -4l8 8m-8 0l8 -8"),
+];
+
 /// Where a text stands to its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {

@@ -83,7 +83,7 @@ pub(super) struct Worker<H> {
     different: Option<InputError>,
     seen: Vec<(bool, bool)>,
     feed_out: Option<UpdateFeed>,
-    day: Option<DayMeter>,
+    day: Option<Box<DayMeter>>,
 }
 
 fn empty_books<H: Handler>(
@@ -131,7 +131,7 @@ impl<H: Handler + Clone> Worker<H> {
 
     /// The same with a day that is measured.
     pub(super) fn measuring(self, measures_day: bool) -> Self {
-        Self { day: measures_day.then(|| DayMeter::new(self.shard)), ..self }
+        Self { day: measures_day.then(|| Box::new(DayMeter::new(self.shard))), ..self }
     }
 
     /// The same with updates for a subscriber.

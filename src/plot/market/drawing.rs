@@ -15,6 +15,10 @@ const HEIGHT: f64 = 630.0;
 const DOLLAR: f64 = 1e6;
 /// Sizes below this share of the largest have the lightest shade.
 const SIZES_SHOWN: f64 = 1e-4;
+/// Largest price step of a venue, units of 1e-6.
+const PRICE_STEP_MAX: u32 = 10_000;
+/// Marks of trades that have their full size; more are smaller.
+const MARKS_LARGE: f64 = 200.0;
 /// From light to dark: the best prices, and what is between, stay readable on all of them.
 const BUY_SHADES: (u32, u32) = (0xe9_f1_fb, 0x3f_74_b5);
 const SELL_SHADES: (u32, u32) = (0xfc_ec_e2, 0xc4_6a_2c);
@@ -42,7 +46,8 @@ struct Rows {
 }
 
 impl Rows {
-    /// Of the best prices and the trades, with as much beside them.
+    /// Of the best prices and the trades, with half as many prices beside them. Where the price step is not known it is
+    /// what all of them are multiples of.
     fn of(day: &MarketDay, tick: Option<u32>) -> Option<Self> {
         let values = |series: &Series| {
             let points = series.points().into_iter();
@@ -57,7 +62,8 @@ impl Rows {
             bids.iter().chain(&asks).copied().chain(traded)
         };
         let (lowest, highest) = (prices().min()?, prices().max()?);
-        let tick = tick.unwrap_or(10_000).max(1);
+        let common = prices().chain([PRICE_STEP_MAX]).fold(0, gcd);
+        let tick = tick.unwrap_or(common).max(1);
         let margin = ((highest - lowest) / 2).max(8 * tick);
         let (lowest, highest) = (lowest.saturating_sub(margin), (highest + margin).min(1_000_000));
         let mut height = tick;
@@ -85,6 +91,10 @@ impl Rows {
         let to = from + f64::from(self.count * self.height);
         Scale::between(from / DOLLAR, to / DOLLAR, 8.0, (BOTTOM, TOP))
     }
+}
+
+const fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The plot, up to the end of the recording: `None` for a book that was never live and had no trade.
@@ -122,7 +132,8 @@ pub fn render(day: &MarketDay, caption: &Caption, end_ns: u64) -> Option<String>
             }
             svg.curve(class, &data, stroke);
         }
-        day.trades.iter().for_each(|trade| mark(svg, trade, (&x, &y)));
+        let share = (MARKS_LARGE / day.trades.len().max(1) as f64).sqrt().clamp(0.5, 1.0);
+        day.trades.iter().for_each(|trade| mark(svg, trade, share, (&x, &y)));
     });
     chart::x_labels(&mut svg, &x, &x_ticks, BOTTOM, "receive time, UTC");
     chart::y_name(&mut svg, &y, "price, dollars");
@@ -153,11 +164,11 @@ fn step(&(at_ns, value): &Point, scale: f64) -> Step {
 }
 
 /// A trade: a filled triangle upwards is a buyer that took, a hollow one downwards a seller. Its area grows with the size.
-fn mark(svg: &mut Svg, trade: &TradeMark, (x, y): (&Scale, &Scale)) {
+fn mark(svg: &mut Svg, trade: &TradeMark, share: f64, (x, y): (&Scale, &Scale)) {
     let at = x.at(trade.at_ns as f64);
     let up = y.beyond(f64::from(trade.price) / DOLLAR);
     let shares = trade.size as f64 / 1e6;
-    let radius = (2.6 + 0.9 * shares.max(1.0).log10()).min(7.0);
+    let radius = share * (2.6 + 0.9 * shares.max(1.0).log10()).min(7.0);
     let (class, word) = match trade.side {
         MarketSide::Buy => ("trade buy mark", "buy"),
         MarketSide::Sell => ("trade sell hollow", "sell"),
