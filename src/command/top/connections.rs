@@ -16,8 +16,8 @@ const RECYCLES_SHOWN: usize = 8;
 
 pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     let Some(report) = &app.report else { return };
-    let high = if area.height >= 30 { RECYCLES_SHOWN as u16 + 2 } else { 0 };
-    let parts = [Constraint::Length(1), Constraint::Min(3), Constraint::Length(3 + high)];
+    let high = if area.height >= 30 { RECYCLES_SHOWN as u16 } else { 0 };
+    let parts = [Constraint::Length(1), Constraint::Min(3), Constraint::Length(5 + high)];
     let [summary, table, detail] = Layout::vertical(parts).areas(area);
     let pool = &report.pool;
     let text = format!(
@@ -50,7 +50,7 @@ fn columns() -> Vec<Column<ConnectionReport>> {
         }),
         Column::number("shard", 5, |_, one| Span::raw(one.shard.to_string())),
         Column::number("tokens", 6, |_, one| Span::raw(count(one.tokens))),
-        Column::number("age", 10, |app, one| Span::raw(since(one.connected_wall_ns, now(app)))),
+        Column::number("age", 7, |app, one| Span::raw(since(one.connected_wall_ns, now(app)))),
         Column::number("ended", 7, |_, one| Span::raw(percent(Some(one.pollution)))),
         Column::number("lag", 8, |_, one| Span::raw(duration(one.lag_ns))),
         Column::number("last data", 9, |app, one| {
@@ -73,10 +73,13 @@ fn columns() -> Vec<Column<ConnectionReport>> {
 
 /// About the selected connection, then the recycles.
 fn details(app: &App, report: &EngineReport) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::raw(format!(" {}", app.note))];
+    let mut lines = Vec::new();
     if let Some(one) = app.selected_connection() {
         let why = if one.why.is_empty() { "no error" } else { &one.why };
-        lines.insert(0, Line::raw(format!(" {}: {why}", one.name)));
+        lines.push(Line::raw(format!(" {}: {why}", one.name)));
+    }
+    if !app.note.is_empty() {
+        lines.push(Line::raw(format!(" {}", app.note)));
     }
     let recycling = &report.recycling;
     let last = format!(

@@ -29,9 +29,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, now_ns: u64) {
         View::Latency => latency::draw(app, frame, view),
     }
     frame.render_widget(Line::styled(keys_of(app), app.theme.quiet()), keys);
-    if app.confirm.is_some() {
-        draw_question(app, frame, view);
-    }
+    draw_question(app, frame, view);
 }
 
 fn draw_tabs(app: &App, frame: &mut Frame<'_>, area: Rect) {
@@ -99,13 +97,12 @@ fn keys_of(app: &App) -> &'static str {
 }
 
 fn draw_question(app: &App, frame: &mut Frame<'_>, area: Rect) {
-    let named = app.selected_connection();
-    let (name, tokens) = named.map_or_else(Default::default, |one| (one.name.clone(), one.tokens));
+    let Some(connection) = app.questioned_connection() else { return };
     let width = area.width.min(64);
     let text = format!(
         "A second connection is opened and receives every snapshot of {} tokens. Then it takes over and this one is \
          closed. No book is interrupted; if the second one does not come up, this one stays.",
-        count(tokens)
+        count(connection.tokens)
     );
     let mut lines: Vec<Line<'_>> =
         wrapped(&text, usize::from(width).saturating_sub(4)).into_iter().map(Line::from).collect();
@@ -113,7 +110,7 @@ fn draw_question(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let height = (lines.len() as u16 + 2).min(area.height);
     let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
     let area = Rect { x, y, width, height };
-    let title = Span::styled(format!(" Recycle {name}? "), app.theme.title());
+    let title = Span::styled(format!(" Recycle {}? ", connection.name), app.theme.title());
     frame.render_widget(Clear, area);
     let block = Block::bordered().title(title).padding(ratatui::widgets::Padding::horizontal(1));
     frame.render_widget(Paragraph::new(lines).block(block), area);
@@ -171,6 +168,8 @@ pub(super) fn draw_table<T>(
         .header(Row::new(titles).style(app.theme.title()))
         .row_highlight_style(app.theme.selected());
     frame.render_stateful_widget(table, area, state);
+    // A table without rows has selected none.
+    state.select(state.selected().or(Some(0)));
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }
 

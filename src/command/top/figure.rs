@@ -133,14 +133,14 @@ pub(super) fn duration(ns: u64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// Seconds in their two largest units.
+/// Seconds in their two largest units, in at most 7 characters up to 1,000 days.
 pub(super) fn age(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match seconds {
         0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{minutes} min {:02} s", seconds % 60),
-        3_600..86_400 => format!("{hours} h {minutes:02} min"),
-        _ => format!("{days} d {hours:02} h"),
+        60..3_600 => format!("{minutes}m {:02}s", seconds % 60),
+        3_600..86_400 => format!("{hours}h {minutes:02}m"),
+        _ => format!("{days}d {hours:02}h"),
     }
 }
 
@@ -193,12 +193,9 @@ mod tests {
     fn figures_are_short() {
         assert_eq!(
             [0, 999, 1_000, 15_400, 2_500_000, 120_000_000_000].map(duration),
-            ["–", "999 ns", "1.00 µs", "15.4 µs", "2.50 ms", "2 min 00 s"]
+            ["–", "999 ns", "1.00 µs", "15.4 µs", "2.50 ms", "2m 00s"]
         );
-        assert_eq!(
-            [0, 61, 3_661, 90_000].map(age),
-            ["0 s", "1 min 01 s", "1 h 01 min", "1 d 01 h"]
-        );
+        assert_eq!([0, 61, 3_661, 90_000].map(age), ["0 s", "1m 01s", "1h 01m", "1d 01h"]);
         assert_eq!([0.0, 3.21, 1234.5].map(rate), ["0", "3.2", "1,235"]);
         assert_eq!([None, Some(1.0), Some(0.99999)].map(percent), ["–", "100 %", "99.99 %"]);
         assert_eq!(bars([0.0, 1.0, 2.0, 4.0].into_iter(), 3), "▃▅█");

@@ -35,7 +35,11 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
             Span::styled(format!("{} found", count(total.unwrap_or(0))), app.theme.quiet())
         }
     };
-    let words = Span::raw(format!(" / {}{cursor}", app.words));
+    // Of words that do not fit the end is shown.
+    let room = usize::from(search.width).saturating_sub(found.width() + 6);
+    let hidden = app.words.chars().count().saturating_sub(room);
+    let words: String = app.words.chars().skip(hidden).collect();
+    let words = Span::raw(format!(" / {words}{cursor}"));
     frame.render_widget(Line::from(words), search);
     frame.render_widget(Line::from(found).alignment(Alignment::Right), search);
     let mut state = app.markets.clone();

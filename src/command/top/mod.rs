@@ -24,7 +24,6 @@ use crate::wire::{endpoint::Endpoint, tls::client_config};
 use figure::Theme;
 use follow::Subscription;
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::Command as _;
 use ratatui::crossterm::event::{self, DisableMouseCapture, EnableMouseCapture, Event};
 use ratatui::crossterm::style::Colored;
 use state::{App, Ask, Reply, read};
@@ -45,6 +44,8 @@ const REDRAW_NS: u64 = SECOND_NS / 2;
 enum Input {
     Terminal(Event),
     Answer(Ask, Reply),
+    /// No key can be read any more.
+    Failed(std::io::Error),
 }
 
 /// Shows the engine until a key or a signal.
@@ -66,9 +67,10 @@ pub fn run(flags: &TopFlags) -> Result<ExitCode, Failure> {
     let first = request(&mut client, &Ask::Stats);
     if let Err(why) = read::<EngineReport>(first.clone()) {
         let line = format!(
-            "no ringbook {} answers at {}: {why}; start one with `ringbook run --serve ADDRESS` and name it with --url",
+            "no ringbook {} answers at {}: {}; start one with `ringbook run --serve ADDRESS` and name it with --url",
             env!("CARGO_PKG_VERSION"),
-            app.url
+            app.url,
+            app.without_url(why)
         );
         return Err(Failure { line, code: 1 });
     }
@@ -109,8 +111,11 @@ fn start_threads(mut client: BlockingClient) -> std::io::Result<Threads> {
         }
     };
     let read = move || {
-        while let Ok(event) = event::read() {
-            if events.send(Input::Terminal(event)).is_err() {
+        loop {
+            let event = event::read();
+            let is_last = event.is_err();
+            let input = event.map_or_else(Input::Failed, Input::Terminal);
+            if events.send(input).is_err() || is_last {
                 break;
             }
         }
@@ -150,6 +155,7 @@ impl Threads {
                 match input {
                     Input::Terminal(event) => app.on_event(&event),
                     Input::Answer(ask, reply) => app.on_answer(ask, reply, clock.now()),
+                    Input::Failed(error) => return Err(error),
                 }
             }
         }
@@ -165,7 +171,7 @@ struct Screen {
 
 impl Screen {
     fn open() -> std::io::Result<Self> {
-        let terminal = ratatui::try_init()?;
+        let terminal = ratatui::try_init().inspect_err(|_| drop(ratatui::try_restore()))?;
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             mouse(&DisableMouseCapture);

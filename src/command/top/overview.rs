@@ -112,7 +112,7 @@ fn books(report: &EngineReport, subject: Subject<'_>) -> Line<'static> {
     let reasons =
         if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     let facts = format!(
-        "of {} live, {} awaiting a snapshot, {} stale{reasons}",
+        "of {} live, {} awaiting, {} stale{reasons}",
         count(books),
         count(awaiting),
         count(stale)

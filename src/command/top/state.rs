@@ -17,6 +17,8 @@ use std::collections::{HashMap, VecDeque};
 
 /// Markets of one search.
 const FOUND_MAX: usize = 100;
+/// Time after which the same search is asked again: an engine looks at every market for it.
+const SEARCH_INTERVAL_NS: u64 = 5 * SECOND_NS;
 /// Rates and histograms kept.
 const KEPT_MAX: usize = 300;
 /// Lines that the wheel and a page key move.
@@ -175,6 +177,7 @@ pub(super) struct App {
     /// Where the rows of the view's table are, for the mouse.
     pub(super) rows: Rect,
     due_ns: u64,
+    search_due_ns: u64,
     outstanding: usize,
     commands: Vec<Ask>,
     pub(super) is_over: bool,
@@ -212,6 +215,7 @@ impl App {
             since_start: false,
             rows: Rect::ZERO,
             due_ns: 0,
+            search_due_ns: 0,
             outstanding: 0,
             commands: Vec::new(),
             is_over: false,
@@ -244,7 +248,10 @@ impl App {
             }
             View::Overview | View::Connections => {}
             View::Markets => {
-                asks.push(Ask::Search(self.words.clone()));
+                if self.open.is_none() && now_ns >= self.search_due_ns {
+                    self.search_due_ns = now_ns + SEARCH_INTERVAL_NS;
+                    asks.push(Ask::Search(self.words.clone()));
+                }
                 if let Some(open) = &self.open {
                     let tokens = || open.market.tokens.iter().map(|outcome| outcome.token.clone());
                     asks.extend(tokens().map(Ask::Book));
@@ -294,7 +301,7 @@ impl App {
         }
     }
 
-    fn without_url(&self, why: String) -> String {
+    pub(super) fn without_url(&self, why: String) -> String {
         let rest = why.strip_prefix(self.url.as_str());
         rest.and_then(|rest| rest.split_once(": ")).map_or(why.clone(), |(_, text)| text.to_owned())
     }
@@ -389,7 +396,7 @@ impl App {
             }
         }
         self.markets = TableState::new().with_selected(Some(0));
-        self.due_ns = 0;
+        (self.due_ns, self.search_due_ns) = (0, 0);
     }
 
     fn on_command(&mut self, code: KeyCode) {
@@ -412,14 +419,21 @@ impl App {
             }
             KeyCode::Enter if self.view == View::Markets => self.open_selected(),
             KeyCode::Esc | KeyCode::Backspace if self.view == View::Markets => self.open = None,
-            KeyCode::Char('r') if self.view == View::Connections => {
-                let active = self.selected_connection().filter(|one| one.state == "active");
-                self.confirm = active.map(|one| one.id);
-            }
+            KeyCode::Char('r') if self.view == View::Connections => self.ask_to_recycle(),
             KeyCode::Char('s') if self.view == View::Latency => {
                 self.since_start = !self.since_start
             }
             _ => {}
+        }
+    }
+
+    fn ask_to_recycle(&mut self) {
+        let Some(one) = self.selected_connection() else { return };
+        if one.state == "active" {
+            self.confirm = Some(one.id);
+        } else {
+            self.note =
+                format!("{} is {}: only a connection that is up is recycled", one.name, one.state);
         }
     }
 
@@ -503,6 +517,12 @@ impl App {
 
     pub(super) fn selected_connection(&self) -> Option<&ConnectionReport> {
         self.report.as_ref()?.pool.connections.get(self.connections.selected()?)
+    }
+
+    /// The connection whose recycle is to be confirmed.
+    pub(super) fn questioned_connection(&self) -> Option<&ConnectionReport> {
+        let connections = &self.report.as_ref()?.pool.connections;
+        connections.iter().find(|one| Some(one.id) == self.confirm)
     }
 
     /// What to do about a line of `/health`, which may begin with the name of a venue.

@@ -101,9 +101,11 @@ fn engine(second: u64, stale: u64) -> impl Fn(&Ask) -> Reply {
     }
 }
 
-const MARKET: &str = r#"{"venue":"venue","market":"0x1","slug":"rain","question":"Will it \u202erain?","stage":"opened",
-"end_ms":90000000,"tick_size":"0.01","tokens":[{"token":"11","outcome":"Yes","book":{"state":"live","read_ms":1000,
-"version":5,"hash_right_ms":2000,"levels_right_ms":null}},{"token":"12","outcome":"No"}]}"#;
+const MARKET: &str = concat!(
+    r#"{"venue":"venue","market":"0x1","slug":"rain","question":"Will it \u202erain?","stage":"opened","#,
+    r#""end_ms":90000000,"tick_size":"0.01","tokens":[{"token":"11","outcome":"Yes","book":{"state":"live","#,
+    r#""read_ms":1000,"version":5,"hash_right_ms":2000,"levels_right_ms":null}},{"token":"12","outcome":"No"}]}"#
+);
 
 fn press(app: &mut App, code: KeyCode) {
     app.on_event(&Event::Key(KeyEvent::new(code, KeyModifiers::NONE)));
@@ -141,7 +143,7 @@ fn the_overview_has_the_figures_and_what_to_do() {
             &screen,
             &[
                 "venue            1,234",
-                "2,465     of 2,468 live, 0 awaiting a snapshot, 3 stale: undecoded 3",
+                "2,465     of 2,468 live, 0 awaiting, 3 stale: undecoded 3",
             ],
         );
         assert_shows(
@@ -186,7 +188,7 @@ fn a_recycle_is_asked_for_after_a_confirmation() {
     for size in SIZES {
         assert_shows(
             &screen(&mut app, size, 10),
-            &["connection-1  ● active", "connection-2  ■ waiting", "\\u001b[31m"],
+            &["connection-1   ● active", "connection-2   ■ waiting", "\\u001b[31m"],
         );
     }
     press(&mut app, KeyCode::Char('r'));
