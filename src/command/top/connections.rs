@@ -29,7 +29,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
         count(pool.dials_failed),
     );
     frame.render_widget(Line::styled(text, app.theme.quiet()), summary);
-    let mut state = app.connections.clone();
+    let mut state = app.connections;
     let mut columns = columns();
     if area.width < WIDE {
         columns.truncate(9);

@@ -22,7 +22,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     let text = format!(" Values: {span}. venue_to_read contains the difference of the clocks.");
     frame.render_widget(Line::styled(text, app.theme.quiet()), title);
     let rows = summaries(app);
-    let mut state = app.stages.clone();
+    let mut state = app.stages;
     let place = draw_table(app, frame, table, &columns(), &rows, &mut state);
     (app.stages, app.rows) = (state, place);
     if let Some(stage) = app.stages.selected().and_then(|at| rows.get(at)) {

@@ -42,7 +42,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     let words = Span::raw(format!(" / {words}{cursor}"));
     frame.render_widget(Line::from(words), search);
     frame.render_widget(Line::from(found).alignment(Alignment::Right), search);
-    let mut state = app.markets.clone();
+    let mut state = app.markets;
     app.rows = draw_table(app, frame, list, &columns(), &app.found.markets, &mut state);
     app.markets = state;
 }

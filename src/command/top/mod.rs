@@ -11,6 +11,7 @@ mod latency;
 mod markets;
 mod overview;
 mod state;
+mod tables;
 #[cfg(test)]
 mod tests;
 

@@ -2,10 +2,10 @@
 //!
 //! Runs on:  main thread (pure).
 use super::draw::draw_lines;
-use super::figure::{Level, bars, bytes, count, duration, percent, rate, since, wrapped};
+use super::figure::{Level, bars, bytes, count, percent, rate, wrapped};
 use super::state::{App, Rates};
+use super::tables;
 use crate::counter::report::{EngineReport, ShardReport};
-use crate::counter::service::HealthState;
 use crate::counter::shard::BookCounts;
 use crate::serve::metrics;
 use ratatui::Frame;
@@ -31,7 +31,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
         lines.push(Line::default());
         lines.extend(advice);
     }
-    lines.extend(tables(app, report));
+    lines.extend(tables::lines(app, report));
     app.scroll_max = lines.len().saturating_sub(usize::from(area.height));
     app.scroll = app.scroll.min(app.scroll_max);
     draw_lines(frame, left, lines, app.scroll);
@@ -288,14 +288,8 @@ fn advice_lines(app: &App, report: &EngineReport, width: usize) -> Vec<Line<'sta
     lines
 }
 
-/// Lines of `/health` first, then what the figures show.
+/// Lines of `/health` first, then what the figures show, then the host.
 fn findings(app: &App, report: &EngineReport) -> Vec<Finding> {
-    let advice = metrics::all();
-    let advice = |name: &str| {
-        let metric =
-            advice.iter().find(|metric| metric.name.strip_prefix("ringbook_") == Some(name));
-        metric.map_or("", |metric| metric.when_it_rises).to_owned()
-    };
     let health = |level, lines: &[String]| -> Vec<Finding> {
         let of = |what: &String| Finding {
             level,
@@ -306,58 +300,12 @@ fn findings(app: &App, report: &EngineReport) -> Vec<Finding> {
     };
     let mut all = health(Level::Fault, &report.health.reasons);
     all.extend(health(Level::Notice, &report.health.notices));
-    let mut add = |level, amount: u64, what: &str, remedy: String| {
-        if amount > 0 {
-            all.push(Finding { level, what: format!("{} {what}", count(amount)), remedy });
-        }
-    };
-    for (name, books, remedy) in stale_reasons(report) {
-        add(Level::Fault, books, &format!("books are stale:{name}"), remedy.to_owned());
-    }
-    let is_late = !report.health.in_grace;
-    let awaiting = if is_late { sum(report, |shard| shard.books.awaiting) } else { 0 };
-    add(Level::Notice, awaiting, "books await a snapshot", advice("shard_books_awaiting"));
-    let pending = if is_late { report.registry.tokens_pending } else { 0 };
-    add(Level::Notice, pending, "tokens have no connection", advice("tokens_pending"));
-    let errors = sum(report, |shard| shard.intake.decode_errors);
-    add(Level::Fault, errors, "messages were not decoded", advice("shard_decode_errors"));
-    let checks = &report.correctness.checks;
-    add(
-        Level::Notice,
-        checks.tops_mismatched,
-        "best prices were wrong",
-        advice("shard_tops_mismatched"),
-    );
-    add(
-        Level::Notice,
-        checks.hashes_mismatched,
-        "hashes were wrong",
-        advice("shard_hashes_mismatched"),
-    );
-    for one in
-        report.pool.connections.iter().filter(|one| one.state != "active" && !one.why.is_empty())
-    {
-        add(
-            Level::Notice,
-            one.tokens,
-            &format!("tokens wait for {}: {}", one.name, one.why),
-            advice("connections_active"),
-        );
-    }
-    add(
-        Level::Fault,
-        report.recycling.interrupted,
-        "books were interrupted by recycles",
-        report.recycling.last_failure.clone(),
-    );
-    for link in &report.router {
-        add(
-            Level::Notice,
-            link.refused,
-            &format!("messages were refused by the full link {}", link.name),
-            String::new(),
-        );
-    }
+    all.extend(stale_reasons(report).map(|(name, books, remedy)| Finding {
+        level: Level::Fault,
+        what: format!("{} books are stale:{name}", count(books)),
+        remedy: remedy.to_owned(),
+    }));
+    all.extend(faulty_figures(report));
     let host = app.host.iter().flat_map(|host| &host.settings).filter(|one| !one.remedy.is_empty());
     all.extend(host.map(|one| Finding {
         level: if one.verdict == "bad" { Level::Fault } else { Level::Notice },
@@ -367,83 +315,43 @@ fn findings(app: &App, report: &EngineReport) -> Vec<Finding> {
     all
 }
 
-/// What is below, on a high terminal or further down: checks, shards, services.
-fn tables(app: &App, report: &EngineReport) -> Vec<Line<'static>> {
-    let (checks, repairs) = (&report.correctness.checks, &report.correctness.repairs);
-    let heading = |text: String| [Line::default(), app.theme.heading(&text)];
-    let mut lines = Vec::from(heading(format!(
-        "{:<30}{:>12}{:>12}{:>9}{:>14}",
-        "compared with the venue's", "right", "explained", "wrong", "unverifiable"
-    )));
-    let rows = [
-        ("best prices", checks.tops_matched, 0, checks.tops_mismatched, checks.tops_unverifiable),
+/// Figures that should be 0, with the advice of their metric.
+fn faulty_figures(report: &EngineReport) -> Vec<Finding> {
+    let metrics = metrics::all();
+    let after_grace = |amount| if report.health.in_grace { 0 } else { amount };
+    let awaiting = after_grace(sum(report, |shard| shard.books.awaiting));
+    let pending = after_grace(report.registry.tokens_pending);
+    let errors = sum(report, |shard| shard.intake.decode_errors);
+    let (checks, recycling) = (&report.correctness.checks, &report.recycling);
+    let figures = [
+        (Level::Notice, awaiting, "books await a snapshot", "shard_books_awaiting"),
+        (Level::Notice, pending, "tokens have no connection", "tokens_pending"),
+        (Level::Fault, errors, "messages were not decoded", "shard_decode_errors"),
+        (Level::Notice, checks.tops_mismatched, "best prices were wrong", "shard_tops_mismatched"),
+        (Level::Notice, checks.hashes_mismatched, "hashes were wrong", "shard_hashes_mismatched"),
         (
-            "hashes",
-            checks.hashes_matched,
-            checks.hashes_explained,
-            checks.hashes_mismatched,
-            checks.hashes_unverifiable,
+            Level::Fault,
+            recycling.interrupted,
+            "books were interrupted by recycles",
+            "recycles_books_interrupted",
         ),
-        (
-            "REST audits",
-            repairs.audits_matched,
-            0,
-            repairs.audits_mismatched + repairs.audits_behind,
-            0,
-        ),
-        (
-            "REST of numbered streams",
-            repairs.polls_matched,
-            0,
-            repairs.polls_different,
-            repairs.polls_undecided,
-        ),
-        ("both outcomes of a market", repairs.mirrors_matched, 0, repairs.mirrors_mismatched, 0),
     ];
-    lines.extend(rows.map(|(name, right, explained, wrong, open)| {
-        let [right, explained, wrong, open] = [right, explained, wrong, open].map(count);
-        Line::raw(format!("{name:<30}{right:>12}{explained:>12}{wrong:>9}{open:>14}"))
-    }));
-    lines.extend(heading(format!(
-        "{:<9}{:>5}{:>12}{:>8}{:>14}{:>15}{:>12}",
-        "shard", "core", "connections", "books", "mean of frame", "books' memory", "last data"
-    )));
-    for shard in &report.shards {
-        let line = format!(
-            "{:<9}{:>5}{:>12}{:>8}{:>14}{:>15}{:>12}",
-            format!("shard-{}", shard.shard),
-            shard.core.map_or_else(|| "any".into(), |core| core.to_string()),
-            count(shard.connections),
-            count(shard.books.books),
-            duration(shard.frame_mean_ns),
-            bytes(shard.book_bytes),
-            since(shard.last_message_wall_ns, report.now_wall_ns),
-        );
-        lines.push(if shard.healthy {
-            Line::raw(line)
-        } else {
-            Line::styled(line, app.theme.level(Level::Fault))
-        });
-    }
-    lines.extend(heading(format!(
-        "{:<22}{:<10}{:>10}{:>10}  {}",
-        "service", "state", "requests", "failed", "last error"
-    )));
-    for service in &report.services {
-        let is_down = service.health.state == HealthState::Down;
-        let line = format!(
-            "{:<22}{:<10}{:>10}{:>10}  {}",
-            service.service,
-            service.health.state.name(),
-            count(service.requests),
-            percent(Some(service.error_rate)),
-            service.health.last_error.as_deref().unwrap_or("–"),
-        );
-        lines.push(if is_down {
-            Line::styled(line, app.theme.level(Level::Fault))
-        } else {
-            Line::raw(line)
-        });
-    }
-    lines
+    let figures = figures.map(|(level, amount, what, name)| (level, amount, what.to_owned(), name));
+    let down =
+        report.pool.connections.iter().filter(|one| !one.why.is_empty() && one.state != "active");
+    let down = down.map(|one| {
+        let what = format!("tokens wait for {}: {}", one.name, one.why);
+        (Level::Notice, one.tokens, what, "connections_active")
+    });
+    let full = report.router.iter().map(|link| {
+        let what = format!("messages were refused by the full link {}", link.name);
+        (Level::Notice, link.refused, what, "link_refused")
+    });
+    let wrong = figures.into_iter().chain(down).chain(full).filter(|(_, amount, ..)| *amount > 0);
+    let of = |(level, amount, what, name): (Level, u64, String, &str)| {
+        let metric = metrics.iter().find(|one| one.name.strip_prefix("ringbook_") == Some(name));
+        let remedy = metric.map_or("", |metric| metric.when_it_rises).to_owned();
+        Finding { level, what: format!("{} {what}", count(amount)), remedy }
+    };
+    wrong.map(of).collect()
 }
