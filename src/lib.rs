@@ -77,6 +77,7 @@
 //! | [`control`] | desired state: registry, discovery, placement, recycling, dials, REST |
 //! | [`gateway`] | subscribed books in the venues' protocols and in ringbook's own, without sockets |
 //! | [`serve`] | local HTTP and WebSocket server: health, statistics, metrics, books, gateway |
+//! | [`price_table`] | best prices of every book in shared memory |
 //! | [`replay`] | captures to books, through the shard's own code |
 //! | [`replay_gateway`] | recorded days for clients of the gateway, one replay each |
 //! | [`export`] | captures and databases to Parquet |
@@ -97,6 +98,7 @@
 //! | `trades`, `trade-store` | trade queue and journal; database | disk, SQLite, PostgreSQL |
 //! | `trade-history` | stored trades for clients of the gateway | SQLite, PostgreSQL |
 //! | `capture` | the files of a capture | disk |
+//! | `prices` | the heartbeat of the shared-memory table | its interval |
 //! | `resolve`, `accept` | name lookups; new local clients | the kernel |
 //!
 //! Control core, shards and serve core are glommio executors; a shard is one task on its executor. The control core
@@ -118,7 +120,7 @@
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
 //! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |
-//! | [`link::serve_history`] | requests for stored prices, with `--trades` and a gateway | HTTP 503 |
+//! | [`link::serve_history`] | requests for stored prices, with `--trades` and a local server or gateway | HTTP 503 |
 //! | [`link::serve_shard`] | book queries and book images | HTTP 503, counted |
 //! | [`link::shard_updates`] | updates of the books that gateway clients subscribe to | the book's image is sent again |
 //! | [`link::main_control`] | commands; reports and histograms back | a command is returned; reports are conflated |
@@ -220,6 +222,10 @@ pub mod market;
 mod pool;
 #[cfg(feature = "internals")]
 pub mod pool;
+#[cfg(not(feature = "internals"))]
+mod price_table;
+#[cfg(feature = "internals")]
+pub mod price_table;
 #[cfg(not(feature = "internals"))]
 mod replay;
 #[cfg(feature = "internals")]
