@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod export;
 pub mod gateway;
 pub mod histograms;
+pub mod plot;
 pub mod pools;
 pub mod replay;
 pub mod run;
@@ -42,6 +43,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Gateway(args) => gateway::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),
         Command::Top(flags) => top::run(&flags),
         Command::Topology(flags) => topology::run(&flags),

@@ -9,6 +9,7 @@ use super::{
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     export::ExportArgs,
     file::{FileError, with_file},
+    plot::PlotArgs,
     replay::ReplayArgs,
     replay_gateway::GatewayArgs,
 };
@@ -81,6 +82,8 @@ pub enum Command {
     Gateway(GatewayArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
+    /// Draw one market of a capture: price, depth, trades.
+    Plot(PlotArgs),
     /// Compare every book of a running engine with the venue's own, level by level.
     Compare(CompareFlags),
     /// Watch a running engine in the terminal: what is well, connections, markets, latency.

@@ -29,6 +29,7 @@ mod losses;
 mod outage;
 mod outputs;
 mod page;
+mod plots;
 mod prices;
 mod program;
 mod proxy;
