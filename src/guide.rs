@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`running`] | every flag of `run`, the local server, exit codes, startup errors |
 //! | [`page`] | the web page at `--serve ADDRESS` |
+//! | [`top`] | `ringbook top`: a running engine in the terminal |
 //! | [`configuration`] | flags from a file, shell completions, manual pages |
 //! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
@@ -31,6 +32,9 @@ pub mod running {}
 
 #[doc = include_str!("guide/page.md")]
 pub mod page {}
+
+#[doc = include_str!("guide/top.md")]
+pub mod top {}
 
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}

@@ -16,6 +16,7 @@ pub mod replay;
 pub mod run;
 pub mod shell;
 pub mod terminal;
+pub mod top;
 pub mod topology;
 
 use crate::config::UsageError;
@@ -44,6 +45,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),
+        Command::Top(flags) => top::run(&flags),
         Command::Topology(flags) => topology::run(&flags),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Pools(flags) => pools::run(&flags),

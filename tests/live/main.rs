@@ -44,6 +44,7 @@ mod stream;
 mod tardis;
 mod tardis_replay;
 mod third_venue;
+mod top;
 mod trade_storage;
 mod venue;
 mod versions;
