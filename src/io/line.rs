@@ -27,14 +27,24 @@ impl Line {
             match TcpStream::connect_timeout(&address, timeout) {
                 Err(error) => failure = error,
                 Ok(socket) => {
-                    socket.set_read_timeout(Some(timeout))?;
-                    socket.set_write_timeout(Some(timeout))?;
                     socket.set_nodelay(true)?;
-                    return Ok(Self { socket, tls: None });
+                    let line = Self { socket, tls: None };
+                    line.set_timeout(timeout_ns)?;
+                    return Ok(line);
                 }
             }
         }
         Err(failure)
+    }
+
+    /// Limits each read and write from here on.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn set_timeout(&self, timeout_ns: u64) -> io::Result<()> {
+        let timeout = Some(Duration::from_nanos(timeout_ns));
+        self.socket.set_read_timeout(timeout)?;
+        self.socket.set_write_timeout(timeout)
     }
 
     /// Starts TLS and verifies that the peer is `host`.

@@ -175,8 +175,8 @@ impl Gateway {
     }
 
     /// Prices of stored trades; `None` where no trades are stored.
-    pub(super) async fn prices(&self, request: PriceRequest) -> Option<PriceAnswer> {
-        Some(self.prices.as_ref()?.read(request).await)
+    pub(super) async fn prices(&self, requests: &[PriceRequest]) -> Option<PriceAnswer> {
+        Some(self.prices.as_ref()?.read(requests.to_vec()).await)
     }
 
     /// The answer to it.

@@ -9,11 +9,11 @@ mod address;
 pub use address::PostgresAddress;
 
 use super::store::{
-    Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TRADE_COLUMNS, gather,
-    milliseconds, open_markets_of,
+    Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TOKEN_INDEX, TRADE_COLUMNS,
+    gather, milliseconds, open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
-use crate::base::limits::{HISTORY_READ_NS, STORE_TIMEOUT_NS};
+use crate::base::limits::{HISTORY_READ_NS, STORE_INDEX_NS, STORE_TIMEOUT_NS};
 use crate::base::price::Price;
 use crate::base::time::MILLISECOND_NS;
 use crate::io::line::Line;
@@ -91,6 +91,12 @@ const STEPS: [&str; 2] = [
 
 /// Serializes migrations of engines that start at once. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
+
+/// Lock of the connection that adds the index, so that another engine does not drop what it has begun.
+const INDEX_LOCK: &str = "7245093113";
+
+/// With the price, so that it is read from the index.
+const INDEX_OF_TRADES: &str = "trades_by_token ON trades (token, venue_ms) INCLUDE (price_e6)";
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
@@ -249,8 +255,21 @@ impl PostgresStore {
             self.run(step)?;
             self.run(&format!("INSERT INTO ringbook_schema VALUES ({number})"))?;
         }
+        if taken == 0 {
+            self.run(&format!("CREATE INDEX IF NOT EXISTS {INDEX_OF_TRADES}"))?;
+        }
         self.run("COMMIT")?;
         Ok(())
+    }
+
+    /// The query for the prices of [`Reader::each_price`].
+    #[must_use]
+    pub fn prices(request: &PriceRequest) -> String {
+        let ((begin, end), token) = (milliseconds(request), request.token);
+        format!(
+            "SELECT venue_ms, price_e6 FROM trades
+             WHERE venue_ms >= {begin} AND venue_ms < {end} AND token = '{token}' ORDER BY venue_ms"
+        )
     }
 
     fn out_of_order() -> StoreError {
@@ -513,13 +532,12 @@ impl Reader for PostgresStore {
         request: &PriceRequest,
         each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
     ) -> Result<(), StoreError> {
-        let ((begin, end), token) = (milliseconds(request), request.token);
         let most_ms = HISTORY_READ_NS / MILLISECOND_NS;
         self.run("BEGIN")?;
         self.run(&format!(
             "SET LOCAL statement_timeout TO {most_ms};
-             DECLARE prices NO SCROLL CURSOR FOR SELECT venue_ms, price_e6 FROM trades
-             WHERE venue_ms >= {begin} AND venue_ms < {end} AND token = '{token}' ORDER BY venue_ms"
+             DECLARE prices NO SCROLL CURSOR FOR {}",
+            Self::prices(request)
         ))?;
         loop {
             let rows = self.run("FETCH 10000 FROM prices")?.rows;
@@ -589,6 +607,25 @@ impl Store for PostgresStore {
     ) -> Result<Vec<MarketInfo>, StoreError> {
         let rows = self.run(&open_markets_of(venue))?.rows;
         Ok(gather(rows.into_iter().filter_map(known), now_wall_ns))
+    }
+
+    fn has_token_index(&mut self) -> Result<bool, StoreError> {
+        let valid = self.first_value(&format!(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{TOKEN_INDEX}')"
+        ))?;
+        Ok(valid.as_deref() == Some("t"))
+    }
+
+    fn add_token_index(&mut self) -> Result<(), StoreError> {
+        let free = self.first_value(&format!("SELECT pg_try_advisory_lock({INDEX_LOCK})"))?;
+        if free.as_deref() != Some("t") {
+            return Err(StoreError::new("another engine adds it"));
+        }
+        self.line.set_timeout(STORE_INDEX_NS)?;
+        self.run("SET statement_timeout TO 0")?;
+        // Each is a transaction of its own. The first removes what was interrupted.
+        self.run(&format!("DROP INDEX CONCURRENTLY IF EXISTS {TOKEN_INDEX}"))?;
+        self.run(&format!("CREATE INDEX CONCURRENTLY {INDEX_OF_TRADES}")).map(drop)
     }
 }
 
