@@ -13,7 +13,7 @@ use super::store::{
     gather, milliseconds, open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
-use crate::base::limits::{HISTORY_READ_NS, STORE_INDEX_NS, STORE_TIMEOUT_NS};
+use crate::base::limits::{HISTORY_READ_NS, HISTORY_SLICE_NS, STORE_INDEX_NS, STORE_TIMEOUT_NS};
 use crate::base::price::Price;
 use crate::base::time::MILLISECOND_NS;
 use crate::io::line::Line;
@@ -96,7 +96,9 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
 const INDEX_LOCK: &str = "7245093113";
 
 /// With the price, so that it is read from the index.
-const INDEX_OF_TRADES: &str = "trades_by_token ON trades (token, venue_ms) INCLUDE (price_e6)";
+const INDEX_OF_TRADES: &str =
+    "trades_by_token ON trades ((venue_ms / 900000), token, venue_ms) INCLUDE (price_e6)";
+const _: () = assert!(HISTORY_SLICE_NS / MILLISECOND_NS == 900_000, "as in the index");
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
@@ -262,14 +264,31 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// The query for the prices of [`Reader::each_price`].
-    #[must_use]
-    pub fn prices(request: &PriceRequest) -> String {
+    /// The query for the prices of [`Reader::each_price`]; `None` if no trade is of its time.
+    ///
+    /// # Errors
+    /// The server's message.
+    pub fn prices(&mut self, request: &PriceRequest) -> Result<Option<String>, StoreError> {
+        // Each is read at one end of the primary key.
+        let mut end = |name| -> Result<Option<i64>, StoreError> {
+            let value = self.first_value(&format!("SELECT {name}(venue_ms) FROM trades"))?;
+            Ok(value.and_then(|text| text.parse().ok()))
+        };
+        let (Some(first), Some(last)) = (end("min")?, end("max")?) else { return Ok(None) };
         let ((begin, end), token) = (milliseconds(request), request.token);
-        format!(
-            "SELECT venue_ms, price_e6 FROM trades
-             WHERE venue_ms >= {begin} AND venue_ms < {end} AND token = '{token}' ORDER BY venue_ms"
-        )
+        let (begin, end) = (begin.max(first), end.min(last.saturating_add(1)));
+        if begin >= end {
+            return Ok(None);
+        }
+        let wanted = format!("venue_ms >= {begin} AND venue_ms < {end} AND token = '{token}'");
+        let prices = "SELECT venue_ms, price_e6 FROM trades WHERE";
+        Ok(Some(match self.has_token_index()? {
+            true => format!(
+                "SELECT t.* FROM generate_series({begin}::bigint / 900000, {end}::bigint / 900000) slice
+                 CROSS JOIN LATERAL ({prices} venue_ms / 900000 = slice AND {wanted}) t ORDER BY 1"
+            ),
+            false => format!("{prices} {wanted} ORDER BY venue_ms"),
+        }))
     }
 
     fn out_of_order() -> StoreError {
@@ -532,12 +551,12 @@ impl Reader for PostgresStore {
         request: &PriceRequest,
         each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
     ) -> Result<(), StoreError> {
+        let Some(query) = self.prices(request)? else { return Ok(()) };
         let most_ms = HISTORY_READ_NS / MILLISECOND_NS;
         self.run("BEGIN")?;
         self.run(&format!(
             "SET LOCAL statement_timeout TO {most_ms};
-             DECLARE prices NO SCROLL CURSOR FOR {}",
-            Self::prices(request)
+             DECLARE prices NO SCROLL CURSOR FOR {query}"
         ))?;
         loop {
             let rows = self.run("FETCH 10000 FROM prices")?.rows;

@@ -76,17 +76,22 @@ const STEPS: [&str; 2] = [
 ",
 ];
 
-/// The rows of this table are the entries of its primary key: an index has all columns of the key, so also the price.
+/// The rows of this table are the entries of its primary key: an index has all columns of the key, so also time and
+/// price.
 const ADD_TOKEN_INDEX: &str =
-    "CREATE INDEX IF NOT EXISTS trades_by_token ON trades (token, venue_ms)";
+    "CREATE INDEX IF NOT EXISTS trades_by_token ON trades (venue_ms / 900000, token)";
+const _: () = assert!(SLICE_MS == 900_000, "as in the index");
 
-/// The query of [`Reader::each_price`]. The index is named because the planner passes over it where statistics are of
+/// The query of [`Reader::each_price`] for a part of a slice. The index is named because the planner passes over it where statistics are of
 /// few rows.
 fn prices(is_indexed: bool) -> String {
-    let index = if is_indexed { "INDEXED BY trades_by_token" } else { "" };
+    let (index, slice) = match is_indexed {
+        true => ("INDEXED BY trades_by_token", "venue_ms / 900000 = ?1 / 900000 AND"),
+        false => ("", ""),
+    };
     format!(
         "SELECT venue_ms, price_e6 FROM trades {index}
-         WHERE venue_ms >= ?1 AND venue_ms < ?2 AND token = ?3 ORDER BY venue_ms"
+         WHERE {slice} venue_ms >= ?1 AND venue_ms < ?2 AND token = ?3 ORDER BY venue_ms"
     )
 }
 
@@ -300,12 +305,10 @@ impl Reader for SqliteStore {
         let (Some(first), Some(last)): (Option<i64>, Option<i64>) = ends else { return Ok(()) };
         let (begin, end) = milliseconds(request);
         let (mut begin, end) = (begin.max(first), end.min(last.saturating_add(1)));
-        // Without the index the rows of other tokens are passed over within SQLite: the clock is looked at in between.
         let is_indexed = self.has_token_index()?;
-        let slice_ms = if is_indexed { i64::MAX } else { SLICE_MS };
         let mut statement = self.connection.prepare_cached(&prices(is_indexed))?;
         while begin < end {
-            let next = end.min(begin.saturating_add(slice_ms));
+            let next = end.min((begin / SLICE_MS + 1).saturating_mul(SLICE_MS));
             let mut rows = statement.query(params![begin, next, request.token.as_str()])?;
             while let Some(row) = rows.next()? {
                 let venue_ms = row.get::<_, i64>(0)?.cast_unsigned();

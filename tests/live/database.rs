@@ -199,7 +199,7 @@ fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
 fn prices_are_indexed(store: &mut PostgresStore) {
     assert_eq!(store.has_token_index(), Ok(true), "a new table has it");
     let rows =
-        "INSERT INTO trades SELECT 'v', 'm', (n % 100)::text, '', 1, 1, 'buy', n, 0, '', NULL, 1
+        "INSERT INTO trades SELECT 'v', 'm', (n % 100)::text, '', 1, 1, 'buy', 60000 * n, 0, '', NULL, 1
                 FROM generate_series(1, 20000) n";
     store.first_value(rows).unwrap();
     let unfinished =
@@ -210,10 +210,10 @@ fn prices_are_indexed(store: &mut PostgresStore) {
         store.add_token_index().unwrap();
         assert_eq!(store.has_token_index(), Ok(true), "{missing}");
     }
-    store.first_value("ANALYZE trades").unwrap();
+    store.first_value("VACUUM ANALYZE trades").unwrap();
     let token = TokenId::new("7").unwrap();
     let request = PriceRequest { token, begin_s: 0, end_s: u64::MAX, step_s: 60 };
-    let explained = format!("EXPLAIN (FORMAT JSON) {}", PostgresStore::prices(&request));
+    let explained = format!("EXPLAIN (FORMAT JSON) {}", store.prices(&request).unwrap().unwrap());
     let plan = store.first_value(&explained).unwrap().unwrap();
     let plan: Value = serde_json::from_str(&plan).unwrap();
     assert!(plan.to_string().contains(r#""Index Name":"trades_by_token""#), "{plan}");
