@@ -297,7 +297,10 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
         Kind::BinarySkipped => line::write_base64(out, stamp, payload, true),
         Kind::Sent => line::write_sent(out, stamp, payload),
         Kind::Ended => line::write_ended(out, stamp, payload),
-        Kind::Answer => line::write_answer(out, stamp, shard, payload),
+        Kind::Answer => {
+            let (question, answer) = payload.split_once(' ').unwrap_or(("0", payload));
+            line::write_answer(out, stamp, (shard, question), answer);
+        }
         Kind::Lost => line::write_lost(out, stamp, entry.count().frames),
         Kind::Annotation(AnnotationRecord::Opened) => {
             let rest = format!(",\"url\":\"{url}\"{payload}");

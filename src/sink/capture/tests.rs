@@ -63,7 +63,7 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
         &[TokenId::new("5").unwrap()],
     );
     sender.frame(ONE, 1_010, frame, true);
-    sender.answer(1_011, "[]");
+    sender.answer(1_011, 3, "[]");
     let binary = Incoming::Binary(b"\xff\0{}");
     sender.message(ONE, 1_012, &binary, false);
     sender.message(ONE, 1_013, &binary, true);
@@ -84,7 +84,7 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     assert_eq!(what[4], What::Ended);
     assert_eq!(what[5], What::Opened { from: Some(7) });
     assert_eq!(what[6], What::Skipped);
-    assert_eq!(what[7], What::Answer("[]".into()));
+    assert_eq!(what[7], What::Answer("[]".into(), 3));
     assert_eq!(what[8], What::Binary(b"\xff\0{}".to_vec()));
     assert_eq!(what[9], What::Skipped);
     assert!(lines[0].contains("\"url\":\"wss://venue.test/ws/market\""), "{}", lines[0]);
@@ -314,7 +314,7 @@ fn the_first_record_of_every_segment_names_each_key_that_may_come() {
     write_opened(&mut out, stamp, "wss://x");
     write_ended(&mut out, stamp, "reset");
     write_lost(&mut out, stamp, 3);
-    write_answer(&mut out, stamp, 0, "[]");
+    write_answer(&mut out, stamp, (0, "1"), "[]");
     let rest = r#","shards":2,"hashes":"all","from":1,"a":["1"],"z":"0","books":[]"#;
     write_annotation(&mut out, stamp, AnnotationRecord::Begun, 0, rest);
     for line in String::from_utf8(out).unwrap().lines() {
