@@ -340,3 +340,24 @@ fn the_first_record_of_every_segment_names_each_key_that_may_come() {
         }
     }
 }
+
+#[test]
+fn the_backlog_of_a_shard_delays_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..3).map(|shard| capture_link(ShardId(shard), 8)).unzip();
+    // Everything is there before the writer starts.
+    for (mut sender, chunks) in senders.into_iter().zip([6, 3, 3]) {
+        let connection = ConnectionId(1 + u32::from(sender.shard().0));
+        for chunk in 0..chunks {
+            sender.frame(connection, chunk, "{}", false);
+            assert!(sender.ship(chunk));
+        }
+    }
+    let clock = HostClock::new();
+    let sink = CaptureSink::start(&options(folder.path()), receivers, "", clock).unwrap();
+    assert_eq!(sink.stop().records, 12);
+    let text = text(folder.path());
+    let order: Vec<u64> = text.lines().map(|line| Record::read(line).connection.unwrap()).collect();
+    assert_eq!(order, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 1, 1]);
+}
