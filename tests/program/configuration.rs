@@ -37,6 +37,32 @@ fn all_faults_of_a_file_are_printed_and_nothing_starts() {
 }
 
 #[test]
+fn values_that_contradict_each_other_are_reported_with_their_line_and_start_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ringbook.toml");
+    let file = path.to_str().unwrap();
+    for (settings, more, place) in [
+        // By the reader of flags, and by the configuration.
+        ("lag-warn = 7\nserve-name = [\"a.example\"]\n", &[][..], ":2"),
+        ("lag-warn = 7\ngateway = \"0.0.0.0:9400\"\n", &[], ":2"),
+        ("lag-warn = 7\nno-discovery = true\n", &[], ":2"),
+        // A flag of the command line and a key.
+        ("lag-warn = 7\ntrades-batch = 9\n", &["--trades", "sqlite:"], ""),
+    ] {
+        std::fs::write(&path, settings).unwrap();
+        let output = ringbook(&[&["run", "--config", file], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{settings}");
+        let fault = text(&output.stderr);
+        assert_eq!(fault.lines().count(), 1, "{fault}");
+        match place {
+            "" => assert!(fault.starts_with("ringbook: --trades"), "{fault}"),
+            place => assert!(fault.starts_with(&format!("ringbook: {file}{place}: ")), "{fault}"),
+        }
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
 fn a_run_takes_the_flags_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ringbook.toml");
