@@ -16,6 +16,7 @@
 //! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |
 //! | [`replay_gateway`] | the same over recorded days: a range and a speed for each client, a mock venue |
 //! | [`python`] | programs in Python on the gateway's own stream |
+//! | [`prices`] | best prices of every book in shared memory: layout, a reader in Python |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, `bench-gateway`, threads and cores |
 //! | [`operating`] | every notice and reason of `/health`, book states, metrics |
@@ -59,6 +60,9 @@ pub mod replay_gateway {}
 
 #[doc = include_str!("guide/python.md")]
 pub mod python {}
+
+#[doc = include_str!("guide/prices.md")]
+pub mod prices {}
 
 #[doc = include_str!("guide/pools.md")]
 pub mod pools {}

@@ -77,6 +77,7 @@
 //! | [`control`] | desired state: registry, discovery, placement, recycling, dials, REST |
 //! | [`gateway`] | subscribed books in the venues' protocols and in ringbook's own, without sockets |
 //! | [`serve`] | local HTTP and WebSocket server: health, statistics, metrics, books, gateway |
+//! | [`price_table`] | best prices of every book in shared memory |
 //! | [`replay`] | captures to books, through the shard's own code |
 //! | [`replay_gateway`] | recorded days for clients of the gateway, one replay each |
 //! | [`export`] | captures and databases to Parquet |
@@ -98,6 +99,7 @@
 //! | `trade-index` | once: the index of a PostgreSQL table of an earlier version | PostgreSQL |
 //! | `trade-history` | stored trades for clients of the gateway | SQLite, PostgreSQL |
 //! | `capture` | the files of a capture | disk |
+//! | `prices` | the heartbeat of the shared-memory table | its interval |
 //! | `resolve`, `accept` | name lookups; new local clients | the kernel |
 //!
 //! Control core, shards and serve core are glommio executors; a shard is one task on its executor. The control core
@@ -221,6 +223,10 @@ pub mod market;
 mod pool;
 #[cfg(feature = "internals")]
 pub mod pool;
+#[cfg(not(feature = "internals"))]
+mod price_table;
+#[cfg(feature = "internals")]
+pub mod price_table;
 #[cfg(not(feature = "internals"))]
 mod replay;
 #[cfg(feature = "internals")]

@@ -53,6 +53,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["base", "ring", "market", "capture", "io", "link", "shard", "gateway", "serve", "replay"],
     ),
     ("export", &["base", "market", "io", "shard", "sink", "replay"]),
+    // A handler, as a user's own code would be.
+    ("price_table", &["base", "market", "io", "shard"]),
     // What a venue's flags mean, and its key.
     (
         "config",
@@ -101,6 +103,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "replay",
             "replay_gateway",
             "export",
+            "price_table",
             "topology",
             "config",
             "engine",
@@ -183,6 +186,7 @@ const IO_BOUNDARY: &[Reach] = &[
             "src/replay/",
             "src/replay_gateway/",
             "src/sink/",
+            "src/price_table/",
             "src/sim/",
             "src/bin/",
         ],

@@ -5,7 +5,9 @@ use super::Failure;
 use crate::base::limits::{DISCOVERY_PAGES_MAX, RETRY_AFTER_MAX_NS};
 use crate::base::time::SECOND_NS;
 use crate::config::{UsageError, flags::CompareFlags, tls_ca};
-use crate::io::{blocking::BlockingClient, clock::HostClock, output::print_line};
+use crate::io::{
+    blocking::BlockingClient, clock::HostClock, output::print_line, progress::Progress,
+};
 use crate::venue::polymarket::catalog::{parse_page, scan_path};
 use crate::wire::{endpoint::Endpoint, http::Response, tls::client_config};
 use serde::Deserialize;
@@ -85,11 +87,13 @@ impl Comparison {
     pub fn run(&mut self) -> Result<Verdict, String> {
         let tokens = self.tokens()?;
         let mut verdict = Verdict { tokens: tokens.len(), ..Verdict::default() };
+        let progress = Progress::of_items(tokens.len() as u64, "books");
         let mut again = Vec::new();
         for token in tokens {
             if self.compare(&token, &mut verdict)?.is_some() {
                 again.push(token);
             }
+            progress.add();
         }
         if !again.is_empty() {
             std::thread::sleep(Duration::from_secs(1));
@@ -111,6 +115,7 @@ impl Comparison {
     /// One line: the catalog does not respond.
     pub fn tokens(&mut self) -> Result<Vec<String>, String> {
         let mut tokens = Vec::new();
+        let _progress = Progress::of_wait("reading the catalog".into());
         let mut cursor: Option<String> = None;
         for _ in 0..DISCOVERY_PAGES_MAX {
             let response = self.gamma.get(&scan_path(cursor.as_deref()))?;

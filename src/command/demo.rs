@@ -37,6 +37,7 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     let mut config = engine_config(layout, &venue)?;
     config.driver = flags.layout.driver;
     config.serve = Some(flags.serve);
+    config.shm.clone_from(&flags.shm);
     config.gateway_flags(flags.gateway, &flags.gateway_access).map_err(UsageError::from)?;
     make_histograms(flags.histograms.as_deref())?;
     config.histograms.clone_from(&flags.histograms);

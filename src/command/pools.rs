@@ -3,13 +3,14 @@
 //! Runs on:  main thread; probes and pools run on an executor.
 use super::Failure;
 use crate::base::limits::{FORWARD_DRAIN_NS, POOL_SERVICES_MAX, THREAD_END_NS};
-use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
+use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 use crate::config::flags::PoolsFlags;
 use crate::config::{UsageError, pools, tls_ca};
 use crate::io::authority::ServeName;
 use crate::io::executor::{Executor, StartError, check_host, no_thread};
 use crate::io::listen::Listener;
 use crate::io::output::print;
+use crate::io::progress::Progress;
 use crate::io::resolve::Resolver;
 use crate::pool::error::PoolError;
 use crate::pool::statistics::ServiceReport;
@@ -164,6 +165,7 @@ fn probe(
         limits.connect_timeout_ns = limits.connect_timeout_ns.min(timeout_ns);
     }
     let resolver = Resolver::new().map_err(|error| no_thread("resolve", &error))?;
+    let count = services.len();
     let executor = Executor::start("pools", None, move || async move {
         let manager = Manager::new(services, &resolver, &tls)?;
         let answers = manager.probe_all(timeout_ns).await;
@@ -172,6 +174,8 @@ fn probe(
         manager.stop(0).await;
         Ok(rows)
     })?;
+    let wait = format!("{count} services, at most {} s", timeout_ns.div_ceil(SECOND_NS));
+    let _progress = Progress::of_wait(wait);
     let rows = executor.join_within(timeout_ns.saturating_add(THREAD_END_NS))?;
     rows.map_err(|error: PoolError| StartError(error.to_string()))
 }

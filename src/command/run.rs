@@ -18,6 +18,7 @@ use crate::io::blocking::{ServiceCheck, check_services};
 use crate::io::executor::no_thread;
 use crate::io::{clock::HostClock, host::summary, output::complain};
 use crate::link::main_control::ControlEvent;
+use crate::price_table::PriceTable;
 use crate::topology::Topology;
 use crate::wire::tls::client_config;
 use log::{info, warn};
@@ -89,6 +90,7 @@ pub struct Session {
     engine: Engine,
     histograms: HistogramFiles,
     status: StatusLine,
+    prices: Option<PriceTable>,
     /// The machine.
     host: String,
     /// The last status report.
@@ -103,7 +105,14 @@ impl Session {
     /// # Errors
     /// It cannot start.
     pub fn start(config: &Config) -> Result<Self, Failure> {
-        Self::of(Engine::start(config, |_| ()), config)
+        let Some(path) = &config.shm else {
+            return Self::of(Engine::start(config, |_| ()), config);
+        };
+        let prices = PriceTable::create(path);
+        let prices = prices.map_err(|line| Failure { line: format!("--shm {line}"), code: 1 })?;
+        let session = Self::of(Engine::start(config, |_| prices.writer()), config)?;
+        info!("best prices are in {}", path.display());
+        Ok(Self { prices: Some(prices), ..session })
     }
 
     /// Takes an engine started with this configuration.
@@ -143,7 +152,7 @@ impl Session {
         info!("host: {host}");
         let histograms = HistogramFiles::new(config.histograms.clone());
         let status = StatusLine::on_terminal();
-        Ok(Self { engine, histograms, status, host, report: None, interval: None })
+        Ok(Self { engine, histograms, status, prices: None, host, report: None, interval: None })
     }
 
     /// Threads and cores.
@@ -195,7 +204,7 @@ impl Session {
     /// # Errors
     /// The histograms cannot be written.
     pub fn stop(self) -> Result<ExitCode, Failure> {
-        let Self { engine, mut histograms, status, host, .. } = self;
+        let Self { engine, mut histograms, status, prices, host, .. } = self;
         status.clear();
         let clock = HostClock::new();
         let begun_ns = clock.mono_ns();
@@ -208,6 +217,9 @@ impl Session {
         });
         for left in &ending.left_behind {
             warn!("{left}");
+        }
+        if let Some(unplaced) = prices.map(|prices| prices.unplaced()).filter(|&count| count > 0) {
+            warn!("--shm: {unplaced} books found no record; follow fewer markets");
         }
         // Files first: what is printed may have nowhere to go.
         let written = histograms.write().map(|dir| dir.map(std::path::Path::to_owned));

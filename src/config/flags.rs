@@ -359,6 +359,11 @@ pub struct RunFlags {
     #[command(flatten)]
     pub gateway_access: GatewayAccessFlags,
 
+    /// Write the best prices of every book into this file in shared memory, as in /dev/shm/ringbook, for programs on
+    /// the same machine; `ringbook::guide::prices` has its layout.
+    #[arg(long, value_name = "FILE")]
+    pub shm: Option<PathBuf>,
+
     /// /health reports messages that are more than so many seconds old when they are read: as a notice, after 30 s
     /// as a fault. 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = 5,
@@ -563,6 +568,11 @@ pub struct DemoFlags {
     /// Answer /health, /stats, /metrics and /book here. Default: a free port on loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub serve: SocketAddr,
+
+    /// Write the best prices of every book into this file in shared memory, as in /dev/shm/ringbook, for programs on
+    /// the same machine; `ringbook::guide::prices` has its layout.
+    #[arg(long, value_name = "FILE")]
+    pub shm: Option<PathBuf>,
 
     /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
     #[arg(long, value_name = "DIR")]

@@ -97,6 +97,8 @@ pub struct Config {
     pub(crate) gateway_access: GatewayAccess,
     /// Message age that `/health` reports, nanoseconds; 0 disables it.
     pub(crate) lag_warn_ns: u64,
+    /// File in shared memory for the best prices.
+    pub(crate) shm: Option<PathBuf>,
     /// Folder of the histograms written at exit.
     pub(crate) histograms: Option<PathBuf>,
     /// Whether each connection has histograms.
@@ -136,6 +138,7 @@ impl Default for Config {
             gateway_spin: false,
             gateway_access: GatewayAccess::default(),
             lag_warn_ns: LAG_WARN_NS,
+            shm: None,
             histograms: None,
             connection_histograms: false,
             hash_checks: HashChecks::default(),
@@ -191,6 +194,7 @@ impl Config {
         config.set_served(flags)?;
         config.lag_warn(Duration::from_secs(flags.lag_warn))?;
         config.histograms.clone_from(&flags.histograms);
+        config.shm.clone_from(&flags.shm);
         config.connection_histograms = flags.connection_histograms;
         config.verify_hash(flags.verify_hash);
         config.audit(Duration::from_secs(flags.audit.into()));

@@ -2,7 +2,8 @@
 //!
 //! Runs on:  the starting thread.
 use crate::base::limits::REPLAY_SHARDS_MAX;
-use crate::io::file::{Source, segments};
+use crate::io::file::{Source, look, segments};
+use crate::io::progress::Progress;
 use crate::replay::plan::{Plan, Speed, parse_time};
 use crate::replay::{Recording, venue_of};
 use crate::venue::{self, Feed};
@@ -95,8 +96,14 @@ pub(super) fn by_venue(files: Vec<Source>, venue: Option<Feed>) -> Option<Vec<Re
     if let (Some(feed), 1) = (venue, files.len()) {
         return Some(vec![Recording { feed, files }]);
     }
-    let found: Vec<Option<Feed>> =
-        files.iter().map(|source| venue_of(std::slice::from_ref(source))).collect();
+    let mut progress = Progress::of_bytes(files.iter().map(stored_bytes).sum());
+    let found = files.iter().map(|source| {
+        let found = venue_of(std::slice::from_ref(source));
+        progress.file_done(stored_bytes(source).unwrap_or(0));
+        found
+    });
+    let found: Vec<Option<Feed>> = found.collect();
+    progress.finish();
     if let Some(feed) = venue.filter(|_| !found.contains(&venue)) {
         return Some(vec![Recording { feed, files }]);
     }
@@ -111,6 +118,10 @@ pub(super) fn by_venue(files: Vec<Source>, venue: Option<Feed>) -> Option<Vec<Re
     }
     recordings.retain(|known| venue.is_none_or(|venue| known.feed == venue));
     Some(recordings)
+}
+
+fn stored_bytes(source: &Source) -> Option<u64> {
+    look(source).ok()?.len
 }
 
 /// The files that are named; a folder stands for the segments in it.

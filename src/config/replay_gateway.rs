@@ -8,8 +8,8 @@ use crate::base::limits::{GATEWAY_REPLAYS, GATEWAY_REPLAYS_MAX};
 use crate::gateway::StalePolicy;
 use crate::gateway::hub::Settings;
 use crate::io::file::{self, segments};
-use crate::replay::Recording;
 use crate::replay::plan::Speed;
+use crate::replay::{Recording, foreign_file};
 use crate::replay_gateway::sessions::{Defaults, parse_speed};
 use crate::venue::Feed;
 use std::net::SocketAddr;
@@ -113,6 +113,9 @@ impl GatewayArgs {
                 bytes += file::look(source)?.len.ok_or_else(|| {
                     format!("{source} can be read only once: save it to a file first")
                 })?;
+            }
+            if let Some(line) = files.iter().find_map(foreign_file) {
+                return Err(line);
             }
             let found = by_venue(files, self.venue).ok_or_else(|| match bytes {
                 0 => format!("{}: the file is empty", path.display()),

@@ -2,8 +2,8 @@
 //!
 //! Runs on:  the starting thread.
 use super::table::{TRADES, Table, Written, trade_columns};
+use crate::io::progress::Progress;
 use crate::sink::store::{StoreAddress, StoredTrade};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parquet::data_type::ByteArray;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,30 +19,20 @@ pub(super) fn export(
     let mut table = Table::create(folder, "trades", TRADES, trade_columns())?;
     let explain = |error: crate::sink::store::StoreError| format!("{shown}: {error}");
     let mut reader = address.read().map_err(explain)?;
-    let bar = bar(reader.count().map_err(explain)?);
+    let progress = Progress::of_items(reader.count().map_err(explain)?, "trades");
     let mut failure = None;
     let mut add = |trade: &StoredTrade| {
-        bar.inc(1);
+        progress.add();
         if let Err(error) = push(&mut table, trade) {
             failure = Some(error);
         }
         failure.is_none() && !stop.load(Ordering::Relaxed)
     };
     let result = reader.each_trade(&mut add);
-    bar.finish_and_clear();
+    progress.finish();
     failure.map_or(Ok(()), Err)?;
     result.map_err(explain)?;
     table.finish()
-}
-
-fn bar(rows: u64) -> ProgressBar {
-    let target = ProgressDrawTarget::stderr_with_hz(5);
-    let bar = ProgressBar::with_draw_target(Some(rows), target);
-    let template = "{bar:32} {percent:>3} %  {human_pos} of {human_len} trades  ETA {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn push(table: &mut Table, trade: &StoredTrade) -> Result<(), String> {

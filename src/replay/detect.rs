@@ -1,4 +1,4 @@
-//! Detects the venue of a recording, and binary input.
+//! Detects the venue of a recording, and files that are none.
 //!
 //! Runs on:  the starting thread.
 //! Bounds:   `VALUES_LOOKED_AT` values of the first file.
@@ -6,6 +6,7 @@ use super::lines::{Condition, Lines};
 use crate::capture::line::{Record, What};
 use crate::io::file::{self, Source};
 use crate::venue::{self, Feed};
+use std::io::BufRead as _;
 use std::sync::Arc;
 
 /// Values read before giving up.
@@ -36,6 +37,69 @@ pub fn venue_of(files: &[Source]) -> Option<Feed> {
     None
 }
 
+/// Beginnings of files that are no recordings: what they are, and what reads them.
+const FOREIGN: [(&[u8], &str); 22] = [
+    (
+        b"SQLite format 3\0",
+        "a SQLite database: `ringbook export sqlite:FILE` reads the trades in it",
+    ),
+    (b"PAR1", "a Parquet file, as `ringbook export` writes it: polars, pandas and DuckDB read it"),
+    (b"ARROW1", "an Arrow file: polars, pandas and DuckDB read it"),
+    (
+        b"PGDMP",
+        "a dump of PostgreSQL: restore it, then `ringbook export postgres://USER@HOST/DATABASE`",
+    ),
+    (b"RBPRICES", "a table of best prices of `--shm`: page `prices` of the guide has a reader"),
+    (b"PK\x03\x04", "a zip archive: unpack it and name the files in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it and name the files in it"),
+    (b"\xfd7zXZ\0", "compressed by xz: unpack it with `xz -d`, or compress it by zstd or gzip"),
+    (b"BZh", "compressed by bzip2: unpack it with `bzip2 -d`, or compress it by zstd or gzip"),
+    (
+        b"\x04\x22\x4d\x18",
+        "compressed by LZ4: unpack it with `lz4 -d`, or compress it by zstd or gzip",
+    ),
+    (b"\x28\xb5\x2f\xfd", "compressed twice by zstd: unpack it once"),
+    (b"\x1f\x8b", "compressed twice by gzip: unpack it once"),
+    (b"\x89PNG", "an image (PNG)"),
+    (b"\xff\xd8\xff", "an image (JPEG)"),
+    (b"GIF8", "an image (GIF)"),
+    (b"%PDF", "a PDF document"),
+    (b"\x7fELF", "a program"),
+    (
+        b"\xd4\xc3\xb2\xa1",
+        "a capture of packets (pcap), which are encrypted: record with `ringbook run --capture DIR`",
+    ),
+    (
+        b"\x0a\x0d\x0d\x0a",
+        "a capture of packets (pcapng), which are encrypted: record with `ringbook run --capture DIR`",
+    ),
+    (b"<", "HTML or XML, such as the error page of a download"),
+    (
+        b"#[Histogram",
+        "a log of histograms (HdrHistogram): HistogramLogAnalyzer and hdr-plot read it",
+    ),
+    (
+        b"exchange,symbol,",
+        "a CSV file of tardis.dev: `ringbook replay` reads its raw feeds, JSON, one message a line",
+    ),
+];
+
+/// What a file is that is no recording, by its first bytes.
+pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
+    if head.get(257..262) == Some(b"ustar") {
+        return Some("a tar archive: unpack it and name the files in it");
+    }
+    FOREIGN.iter().find(|(begin, _)| head.starts_with(begin)).map(|(_, what)| *what)
+}
+
+/// One line where the first bytes of a file, unpacked, show that it is no recording.
+#[must_use]
+pub fn foreign_file(source: &Source) -> Option<String> {
+    let mut input = file::open(source, &Arc::default()).ok()?;
+    let head = input.reader.fill_buf().ok()?;
+    foreign(head).map(|what| format!("{source} is {what}"))
+}
+
 /// True if the first bytes (at most 4 KiB) cannot be text.
 pub(super) fn looks_binary(head: &[u8]) -> bool {
     let head = &head[..head.len().min(4096)];
@@ -56,6 +120,18 @@ pub(super) fn looks_binary(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_are_no_recordings_are_named() {
+        assert!(foreign(b"SQLite format 3\0\x10").unwrap().contains("export sqlite:FILE"));
+        assert!(foreign(b"\x89PNG\r\n").unwrap().contains("image"));
+        let mut tar = vec![b'a'; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        assert!(foreign(&tar).unwrap().contains("tar"));
+        for text in [&b"{}\n"[..], b"[]", b"PONG", b"", b"1795763700500 {}", b"\xef\xbb\xbf{}"] {
+            assert_eq!(foreign(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn text_is_distinguished_from_bytes_that_are_none() {

@@ -23,7 +23,6 @@ mod lives;
 mod order;
 mod pace;
 pub mod plan;
-mod progress;
 mod reader;
 mod records;
 pub mod report;
@@ -31,7 +30,7 @@ mod run;
 mod sequence;
 mod worker;
 
-pub use detect::venue_of;
+pub use detect::{foreign_file, venue_of};
 pub use reader::ReplayError;
 pub use records::{Content, RawRecord, Recording, Records};
 pub use run::{run, run_with};

@@ -2,19 +2,19 @@
 //!
 //! Runs on:  the starting thread; blocks on slow shards, pipes and recorded times. Bounds: one value.
 use super::batch::{BatchSender, Position};
-use super::detect::looks_binary;
+use super::detect::{foreign, looks_binary};
 use super::dispatch::{DispatchOutput, Dispatcher};
 use super::expected::{self, Missing, part};
 use super::lines::{Condition, Lines, Value};
 use super::order::{ReceiveOrder, Waiting};
 use super::pace::Pace;
 use super::plan::Plan;
-use super::progress::Progress;
 use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
 use crate::base::time::{Clock, MILLISECOND_NS};
 use crate::capture::line::{Record, What};
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
+use crate::io::progress::Progress;
 use crate::link::replay_gate::ReplayGate;
 use std::io::{BufRead, ErrorKind};
 use std::sync::Arc;
@@ -184,6 +184,10 @@ impl<'a> Reader<'a> {
                 }
             }
         };
+        if let Some(what) = foreign(head) {
+            let holds = if input.form == Form::Plain { "is" } else { "holds, compressed," };
+            return self.on_unreadable(format!("{source} {holds} {what}"));
+        }
         if looks_binary(head) {
             let inside = if input.form == Form::Plain { "" } else { " inside its compression" };
             return self.on_unreadable(format!(

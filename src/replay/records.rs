@@ -3,7 +3,7 @@
 //! Runs on:  a plain thread; blocks on the disk. Bounds: one value, `REPLAY_ORDER_BYTES_MAX` of waiting records.
 use super::ReplayError;
 use super::batch::Position;
-use super::detect::looks_binary;
+use super::detect::{foreign, looks_binary};
 use super::engines::Engines;
 use super::expected::part;
 use super::lines::{Condition, Lines};
@@ -205,7 +205,11 @@ impl Records {
         let part = part(&source, &self.range);
         let input = file::open_part(&source, &self.stop, part).map_err(ReplayError::Input)?;
         let mut reader = input.reader;
-        if reader.fill_buf().is_ok_and(looks_binary) {
+        let head = reader.fill_buf().unwrap_or_default();
+        if let Some(what) = foreign(head) {
+            return Err(ReplayError::Input(format!("{source} is {what}")));
+        }
+        if looks_binary(head) {
             return Err(ReplayError::Input(format!("{source} is not text")));
         }
         self.lines = Some(Lines::new(reader));

@@ -6,7 +6,6 @@ use super::batch::batch_channel;
 use super::dispatch::{DispatchCounts, DispatchOutput, FirstValue};
 use super::expected;
 use super::plan::Plan;
-use super::progress::Progress;
 use super::reader::{Reader, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
 use super::worker::{InputError, Worker, WorkerResult};
@@ -14,7 +13,7 @@ use crate::base::id::ShardId;
 use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_ERRORS_SHOWN};
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
-use crate::io::{clock::HostClock, executor::no_thread, file, host};
+use crate::io::{clock::HostClock, executor::no_thread, file, host, progress::Progress};
 use crate::market::book::image::BookImage;
 use crate::shard::books::{Books, OpenBook};
 use crate::shard::publish::Handler;
@@ -63,7 +62,7 @@ pub fn run_with<H: Handler + Clone + Send>(
         senders.push(sender);
         threads.push(thread);
     }
-    let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::new(total));
+    let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::of_bytes(total));
     let result = reader.run();
     let (DispatchOutput { counts, errors_shown, firsts }, failures) = reader.into_output();
     let results: Vec<WorkerResult<H>> = threads
@@ -180,6 +179,10 @@ fn add_counts<H>(report: &mut ReplayReport, read: &DispatchCounts, results: &[Wo
         stages.iter().map(|&s| LatencySummary::of(s.name(), latencies.stage(s))).collect();
 }
 
+/// For a file that begins with a list.
+const ARRAY: &str =
+    "; it begins with a JSON array: write its elements one a line, as `jq -c '.[]' FILE` does";
+
 /// One line per file without a single message of the venue.
 fn not_understood<H>(
     plan: &Plan,
@@ -200,9 +203,10 @@ fn not_understood<H>(
         if understood || first.has_annotations || !(unrecognized || first.unrecognized) {
             continue;
         }
+        let array = if first.text.starts_with('[') { ARRAY } else { "" };
         lines.push(format!(
             "{source}: no line is understood as a message of {venue}; line {} is: {}; give frames as received or in \
-             one of the envelopes of `ringbook replay --help`, or --venue {other}",
+             one of the envelopes of `ringbook replay --help`, or --venue {other}{array}",
             first.line, first.text
         ));
     }

@@ -146,6 +146,14 @@ pub trait Handler: 'static {
     /// Whether [`Handler::on_market`] is called at all. With `false` the engine sends no market events to the shards.
     const WANTS_MARKETS: bool = true;
 
+    /// A book was opened. It waits for its first snapshot.
+    fn on_open(&mut self, view: &BookView<'_>) {
+        let _ = view;
+    }
+    /// The shard holds the book no longer, because its market is followed no longer.
+    fn on_close(&mut self, view: &BookView<'_>) {
+        let _ = view;
+    }
     /// The whole book was replaced.
     fn on_snapshot(&mut self, view: &BookView<'_>) {
         let _ = view;

@@ -29,6 +29,7 @@ mod losses;
 mod outage;
 mod outputs;
 mod page;
+mod prices;
 mod program;
 mod proxy;
 mod refused;

@@ -4,5 +4,6 @@
 mod configuration;
 mod deployment;
 mod export;
+mod progress;
 mod replay;
 mod tuning;

@@ -411,12 +411,20 @@ fn what_cannot_be_replayed_is_reported_in_one_line() {
         (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let noise_file = folder.file("noise", &noise);
     let noise_zst = folder.file("noise.zst", zstd(&noise));
+    let database = folder.file("trades.db", b"SQLite format 3\0\x10\0\x01\x01");
+    let image = folder.file("image.zst", zstd(b"\x89PNG\r\n\x1a\n"));
     for (arguments, code, expected) in [
         (vec!["/no/such/file"], 1, "no such file"),
         (vec![&*good, "/no/such/file"], 1, "no such file"),
         (vec![path], 1, "is a folder without a capture"),
         (vec![&*noise_file], 1, "is not text"),
         (vec![&*noise_zst], 1, "is not text inside its compression"),
+        (
+            vec![&*database],
+            1,
+            "is a SQLite database: `ringbook export sqlite:FILE` reads the trades in it",
+        ),
+        (vec![&*image], 1, "holds, compressed, an image (PNG)"),
         (vec![&*good, "--books-out", "/no/such/folder/x"], 1, "cannot write"),
         (vec![&*good, "--books-out", &*good], 2, "would overwrite"),
     ] {

@@ -24,6 +24,7 @@ const OTHERS: &[&str] = &[
     "--open",
     "--lib",
     "--example",
+    "--shm-size",
 ];
 
 fn is_page(file: &str) -> bool {

@@ -258,6 +258,8 @@ impl<H: Handler> Store<H> {
         self.counts.books += 1;
         self.counts.awaiting += 1;
         self.updates.on_open(&mut self.slots, index);
+        let (view, handler) = self.view(index, 0);
+        handler.on_open(&view);
         Ok(index)
     }
 
@@ -299,6 +301,8 @@ impl<H: Handler> Store<H> {
     pub(super) fn close(&mut self, index: BookIndex) {
         self.set_state(index, BookState::AwaitingSnapshot, 0);
         self.updates.on_close(&mut self.slots, index);
+        let (view, handler) = self.view(index, 0);
+        handler.on_close(&view);
         self.directory.remove(&mut self.slots, index);
         self.slots.remove(index);
         self.counts.books -= 1;
