@@ -121,7 +121,7 @@
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
 //! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |
-//! | [`link::serve_history`] | requests for stored prices, with `--trades` and a gateway | HTTP 503 |
+//! | [`link::serve_history`] | requests for stored prices, with `--trades` and a local server or gateway | HTTP 503 |
 //! | [`link::serve_shard`] | book queries and book images | HTTP 503, counted |
 //! | [`link::shard_updates`] | updates of the books that gateway clients subscribe to | the book's image is sent again |
 //! | [`link::main_control`] | commands; reports and histograms back | a command is returned; reports are conflated |

@@ -565,7 +565,7 @@ fn start_sink<H>(
 
 /// Starts the thread that reads stored trades for clients of the gateway, if there are both.
 fn start_history(config: &Config) -> Result<Option<PriceHistory>, EngineError> {
-    let (Some(options), Some(_)) = (&config.trades, config.gateway) else { return Ok(None) };
+    let (Some(options), true) = (&config.trades, config.has_hub()) else { return Ok(None) };
     let history = crate::sink::history::start(options.address.clone());
     let history = history.map_err(|error| EngineError::Start(no_thread("trade-history", &error)));
     history.map(Some)

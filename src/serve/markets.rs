@@ -10,12 +10,16 @@ use crate::base::text::visible_json;
 use crate::base::time::SECOND_NS;
 use crate::gateway::catalog::{Catalog, Listed};
 use crate::gateway::stream::decoded;
+use crate::link::serve_history::PricePoint;
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Side};
 use crate::market::info::MarketStage;
 use serde::Serialize;
 use std::collections::VecDeque;
+
+/// The place of a market in the wanted order: its end or 0, and its number in the catalog.
+pub(super) type MarketKey = (u64, u64);
 
 /// What a client asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Search {
     /// It ends within so many nanoseconds from now, and not before.
     ends_within_ns: Option<u64>,
     by_end: bool,
+    /// Behind the market with this key.
+    after: Option<MarketKey>,
     skip: usize,
     limit: usize,
 }
@@ -41,7 +47,7 @@ enum StateWanted {
 }
 
 impl Search {
-    /// Parses the query: `q=`, `venue=`, `stage=`, `state=`, `ends_within_s=`, `order=end`, `skip=`, `limit=`.
+    /// Parses the query: `q=`, `venue=`, `stage=`, `state=`, `ends_within_s=`, `order=end`, `skip=`, `after=`, `limit=`.
     ///
     /// # Errors
     /// One line for the client.
@@ -77,12 +83,19 @@ impl Search {
                 "order" if value == "number" => search.by_end = false,
                 "order" => return Err("order= is number or end".to_owned()),
                 "skip" => search.skip = usize::try_from(number()?).unwrap_or(usize::MAX),
+                "after" => {
+                    let key = value
+                        .split_once('-')
+                        .and_then(|(end, number)| Some((end.parse().ok()?, number.parse().ok()?)));
+                    search.after = Some(key.ok_or("after= is the cursor of an answer")?);
+                }
                 "limit" => {
                     let limit = usize::try_from(number()?).unwrap_or(usize::MAX);
                     search.limit = limit.clamp(1, MARKETS_PAGE_MAX);
                 }
                 _ => {
-                    let known = "q, venue, stage, state, ends_within_s, order, skip and limit";
+                    let known =
+                        "q, venue, stage, state, ends_within_s, order, skip, after and limit";
                     return Err(format!("unknown parameter; the parameters are {known}"));
                 }
             }
@@ -125,19 +138,17 @@ impl Search {
     }
 
     /// The place of a market in the wanted order.
-    pub(super) fn key(&self, listed: &Listed) -> (u64, u64) {
+    pub(super) fn key(&self, listed: &Listed) -> MarketKey {
         let end = if self.by_end { listed.info.end_wall_ns.unwrap_or(u64::MAX) } else { 0 };
         (end, listed.number)
     }
 
-    /// The wanted part of all that were found, in order.
-    pub(super) fn part<'a, T>(&self, found: &'a [T]) -> &'a [T] {
-        let begin = self.skip.min(found.len());
-        &found[begin..found.len().min(begin.saturating_add(self.limit))]
-    }
-
-    pub(super) const fn skip(&self) -> usize {
-        self.skip
+    /// Where the wanted part of all that were found, in order, begins.
+    pub(super) fn begin<T>(&self, found: &[(MarketKey, T)]) -> usize {
+        match self.after {
+            Some(after) => found.partition_point(|(key, _)| *key <= after),
+            None => self.skip.min(found.len()),
+        }
     }
 
     pub(super) const fn limit(&self) -> usize {
@@ -190,6 +201,8 @@ struct Page<'a> {
     total: Option<usize>,
     /// Where the next page begins; absent on the last one.
     next: Option<usize>,
+    /// The same for `after=`: markets that come or go meanwhile do not move it.
+    cursor: Option<String>,
     markets: Vec<MarketRow<'a>>,
 }
 
@@ -293,12 +306,15 @@ fn row<'a>(listed: &'a Listed, books: &[(TokenId, BookRow)]) -> MarketRow<'a> {
 /// The answer about these markets; those that have left the catalog meanwhile are left out.
 pub(super) fn page(
     catalog: &Catalog,
-    (total, next): (Option<usize>, Option<usize>),
+    total: Option<usize>,
+    next: Option<(usize, MarketKey)>,
     markets: &[MarketId],
     books: &[(TokenId, BookRow)],
 ) -> Response {
     let known = markets.iter().filter_map(|market| catalog.listed(market));
-    json(&Page { total, next, markets: known.map(|listed| row(listed, books)).collect() })
+    let cursor = next.map(|(_, (end, number))| format!("{end}-{number}"));
+    let next = next.map(|(place, _)| place);
+    json(&Page { total, next, cursor, markets: known.map(|listed| row(listed, books)).collect() })
 }
 
 /// The market that a request names by `market=` or by one of its tokens (`token_id=`).
@@ -338,6 +354,23 @@ pub(super) fn trades(trades: &VecDeque<(TokenId, TradeUpdate)>, tokens: &[TokenI
     json(&rows.collect::<Vec<_>>())
 }
 
+#[derive(Serialize)]
+struct Prices {
+    /// Whether trades are stored at all.
+    stored: bool,
+    /// Unix second and price, by time.
+    points: Vec<(u64, String)>,
+}
+
+/// Stored prices; `None` where no trades are stored.
+pub(super) fn prices(points: Option<&[PricePoint]>) -> Response {
+    let row = |point: &PricePoint| (point.second, point.price.to_string());
+    json(&Prices {
+        stored: points.is_some(),
+        points: points.unwrap_or_default().iter().map(row).collect(),
+    })
+}
+
 fn json<T: Serialize>(value: &T) -> Response {
     match sonic_rs::to_vec(value) {
         Ok(body) => Response::json(200, visible_json(body)),
@@ -356,11 +389,15 @@ mod tests {
         );
         let search = search.unwrap();
         assert_eq!(search.words, ["will", "it", "rain"]);
-        assert_eq!((search.skip(), search.limit(), search.by_end), (3, MARKETS_PAGE_MAX, true));
+        assert_eq!((search.skip, search.limit(), search.by_end), (3, MARKETS_PAGE_MAX, true));
         assert!(search.needs_states() && search.stage == Some(MarketStage::Opened));
         assert_eq!(Search::parse("q=&venue=&state="), Search::parse(""));
-        assert_eq!(search.part(&[0, 1, 2, 3, 4]), [3, 4]);
-        assert_eq!(search.part(&[0, 1]), [0; 0]);
+        let found = [1, 3, 5, 7].map(|number| ((0, number), ()));
+        assert_eq!((search.begin(&found), search.begin(&found[..2])), (3, 2));
+        for (after, begin) in [("0-0", 0), ("0-3", 2), ("0-4", 2), ("0-7", 4), ("1-0", 4)] {
+            let search = Search::parse(&format!("after={after}")).unwrap();
+            assert_eq!(search.begin(&found), begin, "{after}");
+        }
         for bad in [
             "stage=resolved",
             "state=x",
@@ -368,6 +405,8 @@ mod tests {
             "skip=x",
             "limit=-1",
             "x=1",
+            "after=7",
+            "after=a-7",
             "q=%f",
             "ends_within_s=y",
         ] {

@@ -328,6 +328,7 @@ impl Server {
             Plan::Markets(search) => self.search(&search).await,
             Plan::Market => self.market(head).await,
             Plan::Trades => self.trades(head),
+            Plan::Prices => self.prices(head).await,
             Plan::Host => self.host.answer(self.wall_ns()).await,
             Plan::Recycle(connection) => {
                 route::recycling(self.queries.recycle(connection, answer_ns).await)

@@ -20,7 +20,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Every path with a description.
-pub const PATHS: [(&str, &str); 14] = [
+pub const PATHS: [(&str, &str); 15] = [
     ("/", "the web page"),
     ("/health", "200 if the engine is healthy, otherwise 503 with reasons"),
     ("/stats", "all counters as JSON"),
@@ -33,6 +33,7 @@ pub const PATHS: [(&str, &str); 14] = [
     ("/markets?q=", "followed markets: search and filters, in pages"),
     ("/market?token_id=", "one market with the states of its books"),
     ("/trades?token_id=", "its last trades in memory"),
+    ("/prices?token_id=", "prices of stored trades, with --trades"),
     ("/v1/stream", "WebSocket: updates of the books that its client names"),
     ("/host", "settings of the host with their remedies, as ringbook doctor judges them"),
     ("/conditions", "every condition of /health with its remedy"),
@@ -62,6 +63,8 @@ pub enum Plan {
     Market,
     /// The last trades of the market that the request names.
     Trades,
+    /// Prices of stored trades of the token that the request names.
+    Prices,
     /// A connection to replace.
     Recycle(ConnectionId),
 }
@@ -102,6 +105,7 @@ pub fn name(head: &Head) -> &'static str {
         "/markets" => "/markets",
         "/market" => "/market",
         "/trades" => "/trades",
+        "/prices" => "/prices",
         "/host" => "/host",
         "/conditions" => "/conditions",
         "/counters" => "/counters",
@@ -136,6 +140,7 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
         },
         "/market" => Plan::Market,
         "/trades" => Plan::Trades,
+        "/prices" => Plan::Prices,
         "/host" => Plan::Host,
         "/conditions" => Plan::Response(web_page::conditions()),
         "/counters" => Plan::Response(web_page::counters()),

@@ -1,34 +1,37 @@
-//! The server's part of `/markets`, `/market` and `/trades`: catalog and shards are asked.
+//! The server's part of `/markets`, `/market`, `/trades` and `/prices`: catalog and shards are asked.
 //!
 //! Runs on:  serve core. Bounds: as [`markets`].
-use super::markets::{self, BookRow, Search};
+use super::markets::{self, BookRow, MarketKey, Search};
 use super::request::Head;
 use super::response::Response;
 use super::{Server, route};
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::limits::{MARKETS_PER_TURN, MARKETS_STATES_MAX};
+use crate::base::time::SECOND_NS;
 use crate::io::executor::yield_now;
+use crate::link::serve_history::{HistoryError, PriceRequest};
 use crate::market::info::Outcome;
 
+/// Prices are those of the last day unless the request says otherwise, seconds.
+const DAY_S: u64 = 86_400;
+
 /// A market that was found, by its place in the wanted order.
-type Found = ((u64, u64), MarketId);
+type Found = (MarketKey, MarketId);
 
 impl Server {
     /// The answer to a search.
     pub(super) async fn search(&self, search: &Search) -> Response {
         let Some(gateway) = &self.gateway else { return route::not_found() };
         let found = self.find(search).await;
+        let mut at = search.begin(&found);
         if !search.needs_states() {
-            let part: Vec<MarketId> = search.part(&found).iter().map(|(_, id)| *id).collect();
-            let end = search.skip().saturating_add(part.len());
-            let next = (end < found.len()).then_some(end);
-            let answer = |known: crate::gateway::rest::Known<'_>| {
-                markets::page(known.catalog, (Some(found.len()), next), &part, &[])
-            };
-            return gateway.with_known(answer);
+            let end = found.len().min(at.saturating_add(search.limit()));
+            let part: Vec<MarketId> = found[at..end].iter().map(|(_, id)| *id).collect();
+            let (total, next) = (Some(found.len()), next_of(&found, end));
+            return gateway
+                .with_known(|known| markets::page(known.catalog, total, next, &part, &[]));
         }
         let (mut part, mut rows) = (Vec::new(), Vec::new());
-        let mut at = search.skip().min(found.len());
         let end = found.len().min(at.saturating_add(MARKETS_STATES_MAX));
         while at < end && part.len() < search.limit() {
             let (_, id) = found[at];
@@ -43,8 +46,8 @@ impl Server {
                 rows.extend(books);
             }
         }
-        let next = (at < found.len()).then_some(at);
-        gateway.with_known(|known| markets::page(known.catalog, (None, next), &part, &rows))
+        let next = next_of(&found, at);
+        gateway.with_known(|known| markets::page(known.catalog, None, next, &part, &rows))
     }
 
     /// All markets that are wanted but for the states of their books, in order.
@@ -130,4 +133,37 @@ impl Server {
             None => Response::error(404, "no followed market has this id or token"),
         })
     }
+    /// The answer about the stored prices of a token.
+    pub(super) async fn prices(&self, head: &Head) -> Response {
+        let Some(gateway) = &self.gateway else { return route::not_found() };
+        let Some(token) = head.query_value("token_id").and_then(TokenId::new) else {
+            return Response::error(400, "Invalid token id");
+        };
+        let number = |name: &str, default| match head.query_value(name) {
+            Some(text) => text.parse::<u64>().ok(),
+            None => Some(default),
+        };
+        let now_s = self.wall_ns() / SECOND_NS;
+        let (begin, step) = (number("begin_s", now_s.saturating_sub(DAY_S)), number("step_s", 60));
+        let (Some(begin_s), Some(step_s)) = (begin, step) else {
+            return Response::error(400, "begin_s and step_s are numbers of seconds");
+        };
+        let request = PriceRequest { token, begin_s, end_s: u64::MAX, step_s: step_s.max(1) };
+        match gateway.prices(request).await {
+            None => markets::prices(None),
+            Some(Ok(points)) => markets::prices(Some(&points)),
+            Some(Err(HistoryError::TooMuch)) => {
+                Response::error(400, "too many prices: ask for less time")
+            }
+            Some(Err(_)) => {
+                Response::error(503, "the stored prices cannot be read now: ask for less time")
+            }
+        }
+    }
+}
+
+/// Where the next answer begins: at this place, behind the market before it. `None` where no market is left.
+fn next_of(found: &[Found], end: usize) -> Option<(usize, MarketKey)> {
+    let before = end.checked_sub(1)?;
+    (end < found.len()).then(|| (end, found[before].0))
 }

@@ -47,7 +47,8 @@ fn prices_of_an_earlier_engine_are_in_the_history() {
         let at = Polymarket::at(&venue.http_url(), &venue.ws_url());
         let engine =
             Engine::builder().venue(at).shards(2).all_markets().trades(Trades::new(&*store));
-        engine.gateway(([127, 0, 0, 1], 0)).start(|_| ()).unwrap()
+        let local = ([127, 0, 0, 1], 0);
+        engine.gateway(local).serve(local).start(|_| ()).unwrap()
     };
     let earlier = start();
     venue.resume().unwrap();
@@ -76,5 +77,16 @@ fn prices_of_an_earlier_engine_are_in_the_history() {
     let first = points[0]["t"].as_u64().unwrap();
     let before = history(&format!("&startTs=0&endTs={}", first / 60 * 60 - 1)).json();
     assert_eq!(before, json!({"history": []}));
+
+    let mut page = Client::new(&format!("http://{}", engine.serving().unwrap()), None);
+    let path = format!("/prices?token_id={token}&begin_s=0&step_s=60");
+    let prices = page.get(&path).json();
+    let number = |text: &Value| text.as_str().unwrap().parse::<f64>().unwrap();
+    let found = prices["points"].as_array().unwrap().iter();
+    let found: Value = found.map(|p| json!({"t": p[0], "p": number(&p[1])})).collect();
+    assert_eq!((&prices["stored"], found), (&true.into(), points));
+    for bad in ["", "?token_id=x%20y", &format!("?token_id={token}&begin_s=x")] {
+        assert_eq!(page.get(&format!("/prices{bad}")).status, 400, "{bad}");
+    }
     engine.stop(|_| {});
 }

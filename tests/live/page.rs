@@ -192,6 +192,25 @@ fn markets_are_found_by_words_and_filters_in_pages() {
     assert_eq!((live["markets"].as_array().unwrap().len(), &live["next"]), (7, &7.into()));
     assert_eq!(engine.get("/markets?state=stale").json()["markets"].as_array().unwrap().len(), 0);
 
+    // Page by page to the end, each market once.
+    let mut seen: Vec<String> = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = engine.get(&format!("/markets?state=live&limit=7{cursor}")).json();
+        let rows = page["markets"].as_array().unwrap();
+        seen.extend(rows.iter().map(|row| row["market"].as_str().unwrap().to_owned()));
+        let Some(next) = page["cursor"].as_str() else { break };
+        cursor = format!("&after={next}");
+    }
+    let count = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!((count, seen.len()), (30, 30), "{seen:?}");
+    assert_eq!(
+        engine.get(&format!("/prices?token_id={token}")).json(),
+        serde_json::json!({"stored": false, "points": []})
+    );
+
     venue.control("pause");
     engine.wait_still(Duration::from_secs(1));
     let one = engine.get(&format!("/market?token_id={token}")).json();

@@ -222,7 +222,26 @@ async def check_market(browser, page):
         return rows and rows[0][4] == (book["hash"] or "none")[:12]
 
     await browser.wait("the hash", cells("Comparisons"), has_hash)
+    chart = "document.querySelector('select[name=span]')"
+    source = f"{chart}.closest('section').querySelector('h2').innerText"
+    await browser.wait("the source of the chart", source, lambda text: "trades in memory" in text)
+    await browser.value(f"{chart}.value = '604800'; {chart}.dispatchEvent(new Event('change'))")
     return token
+
+
+# Labels of marks at each distance that share a place, leave the picture, or lie across a line.
+LABELS = """import('/page/chart.js').then(({ markLabels }) => {
+    const [bad, wide] = [[], 60];
+    for (const width of [200, 317, 500]) for (let one = 0; one <= width; one += 3)
+        for (let two = one; two <= width; two += two - one < 200 ? 3 : 17) {
+            const [a, b] = markLabels([{ at: one, wide }, { at: two, wide }], width);
+            const shares = a.row === b.row && a.left < b.left + wide && b.left < a.left + wide;
+            const leaves = [a, b].some(({ left }) => left < 0 || left + wide > width);
+            const lies = (label, line) => label.row > line.row && label.left < line.at && line.at < label.left + wide;
+            if (shares || leaves || lies(a, b) || lies(b, a)) bad.push([width, one, two, a, b]);
+        }
+    return bad.slice(0, 3);
+})"""
 
 
 async def check_ladder(browser, page, outcome):
@@ -249,6 +268,7 @@ async def check_ladder(browser, page, outcome):
 async def check_latency(browser, page):
     await browser.press("4")
     await browser.wait("stages", cells("Stages"))
+    await browser.wait("labels of marks", LABELS, lambda bad: bad == [])
     await browser.value("document.querySelectorAll('select')[1].value = '0'")
 
     def shown(rows):

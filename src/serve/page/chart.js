@@ -105,13 +105,16 @@ function note(canvas, text) {
   context.fillText(text, width / 2, height / 2);
 }
 
-/** Trades ({ms, price, size}, by time) as points with a volume histogram below, and the mid price as a line. */
-export function priceChart(canvas, trades, mids, outcome) {
+/**
+ * Trades ({ms, price, size}, by time) as points with a volume histogram below, stored prices ({ms, price}) as smaller
+ * points, and the mid price as a line.
+ */
+export function priceChart(canvas, { trades, stored, mids }, outcome) {
   const area = begin(canvas);
   const { context, width, height } = area;
-  const all = [...trades, ...mids];
-  if (all.length === 0 || width === 0) return note(area, "no trade and no live book yet");
-  const lowMs = Math.min(trades[0]?.ms ?? Infinity, mids[0]?.ms ?? Infinity);
+  const all = [...trades, ...stored, ...mids];
+  if (all.length === 0 || width === 0) return note(area, "no trade and no live book in this time");
+  const lowMs = Math.min(...[trades, stored, mids].map((some) => some[0]?.ms ?? Infinity));
   const highMs = Math.max(Date.now(), lowMs + 10_000);
   let [low, high] = [Math.min(...all.map((one) => one.price)), Math.max(...all.map((one) => one.price))];
   const pad = Math.max((high - low) * 0.12, 0.004);
@@ -147,10 +150,15 @@ export function priceChart(canvas, trades, mids, outcome) {
   });
   context.stroke();
   context.fillStyle = color("accent");
-  for (const trade of trades) {
-    context.beginPath();
-    context.arc(x(trade.ms), y(trade.price), 2.2, 0, 7);
-    context.fill();
+  for (const [points, radius] of [
+    [stored, 1.4],
+    [trades, 2.2],
+  ]) {
+    for (const point of points) {
+      context.beginPath();
+      context.arc(x(point.ms), y(point.price), radius, 0, 7);
+      context.fill();
+    }
   }
   context.fillStyle = color("muted");
   context.textAlign = "left";
@@ -220,7 +228,7 @@ export function histogram(canvas, buckets, marks, textOf) {
   context.fillStyle = color("accent");
   context.globalAlpha = 0.75;
   sums.forEach((count, place) => {
-    const tall = count === 0 ? 0 : Math.max(1, (count / most) * (floor - 16));
+    const tall = count === 0 ? 0 : Math.max(1, (count / most) * (floor - 2 * LABEL - 2));
     context.fillRect((place * width) / columns, floor - tall, width / columns - 1, tall);
   });
   context.globalAlpha = 1;
@@ -242,15 +250,41 @@ export function histogram(canvas, buckets, marks, textOf) {
     context.fillText(text, at, floor + 5);
     free = at + half + 8;
   }
-  ["p50", "p99"].forEach((name, place) => {
-    const at = Math.round(x(marks[place])) + 0.5;
-    context.strokeStyle = color(place === 0 ? "text" : "warn");
+  const labels = ["p50", "p99"].map((name, place) => {
+    const text = `${name} ${textOf(marks[place])}`;
+    return { text, at: Math.round(x(marks[place])) + 0.5, wide: context.measureText(text).width };
+  });
+  for (const [place, { text, left, row, at }] of markLabels(labels, width).entries()) {
+    context.strokeStyle = context.fillStyle = color(place === 0 ? "text" : "warn");
     context.beginPath();
-    context.moveTo(at, 14);
+    context.moveTo(at, (row + 1) * LABEL + 2);
     context.lineTo(at, floor);
     context.stroke();
-    context.fillStyle = color(place === 0 ? "text" : "warn");
-    context.textAlign = at > width - 70 ? "right" : "left";
-    context.fillText(`${name} ${textOf(marks[place])}`, at + (at > width - 70 ? -3 : 3), place === 0 ? 0 : 12);
-  });
+    context.textAlign = "left";
+    context.fillText(text, left, row * LABEL);
+  }
+}
+
+/** Height of a label of a histogram, pixels. */
+const LABEL = 12;
+
+/**
+ * Places of two labels {at, wide} whose marks are in this order: the first one before its mark, the second one behind,
+ * in one row where there is room, else in two. A line begins below its label, and below one that it would cross.
+ */
+export function markLabels([first, second], width) {
+  const before = ({ at, wide }) => at - 3 - wide;
+  const behind = ({ at }) => at + 3;
+  const within = (left, { wide }) => Math.max(0, Math.min(left, width - wide));
+  const a = { ...first, left: within(before(first) >= 0 ? before(first) : behind(first), first), row: 0 };
+  const right = behind(second) + second.wide <= width ? behind(second) : before(second);
+  const b = { ...second, left: within(right, second), row: 0 };
+  const overlaps = a.left < b.left + b.wide + 6 && b.left < a.left + a.wide + 6;
+  const crosses = (one, at) => one.left - 2 < at && at < one.left + one.wide + 2;
+  if (overlaps || crosses(a, b.at) || crosses(b, a.at)) {
+    // The line of the label in the upper row would cross the lower one: that one moves aside.
+    b.row = 1;
+    if (crosses(b, a.at)) b.left = within(a.at + 3 + b.wide <= width ? a.at + 3 : a.at - 3 - b.wide, b);
+  }
+  return [a, b];
 }

@@ -12,6 +12,14 @@ const TRADES_KEPT = 5000;
 const STATES_KEPT = 200;
 const ASK_MS = 5000;
 const MIDS_KEPT = 7200;
+/** Seconds that the chart shows. */
+const SPANS = [
+  ["3600", "last hour"],
+  ["86400", "last day"],
+  ["604800", "last week"],
+];
+/** Prices of stored trades are asked for in at most so many steps. */
+const STORED_MAX = 1500;
 
 export function create(root, { draw, rest, go }) {
   const token = decodeURIComponent(rest);
@@ -21,6 +29,12 @@ export function create(root, { draw, rest, go }) {
   const facts = new Facts();
   const ladders = h("div", { class: "ladders" });
   const chart = h("canvas", { class: "chart", role: "img", "aria-label": "Price and volume of trades" });
+  const span = h(
+    "select",
+    { name: "span", "aria-label": "Time of the chart", onchange: () => loadStored() },
+    ...SPANS.map(([value, text]) => h("option", { value }, text)),
+  );
+  const source = h("span", { class: "muted" });
   const trades = tradeTable();
   const states = stateTable();
   const proofs = proofTable();
@@ -39,8 +53,9 @@ export function create(root, { draw, rest, go }) {
           "h2",
           {},
           "Price and volume ",
-          h("span", { class: "muted" }, "trades in memory, and the mid price since this view was opened"),
+          source,
         ),
+        h("p", { class: "filters" }, span),
         h("div", { class: "sheet pad" }, chart),
         h("h2", {}, "Compared with the venue"),
         proofs.node,
@@ -62,6 +77,7 @@ export function create(root, { draw, rest, go }) {
     books: new Map(),
     views: new Map(),
     trades: [],
+    stored: [],
     seen: new Set(),
     states: [],
     mids: [],
@@ -89,12 +105,35 @@ export function create(root, { draw, rest, go }) {
         const known = await get(`/trades?token_id=${encodeURIComponent(token)}`);
         known.forEach((trade) => addTrade({ ...trade, timeMs: trade.time_ms }));
       }
+      const isFirst = !model.market;
       model.market = market;
+      if (isFirst) loadStored();
       setText(problem, "");
       stream.setTokens(market.tokens.map((one) => one.token));
     } catch (error) {
       setText(problem, error.message);
     }
+    draw();
+  }
+
+  /** Prices of the first outcome in the database of trades, where there is one. */
+  async function loadStored() {
+    const first = model.market?.tokens[0].token;
+    if (!first) return;
+    const begin = Math.floor(Date.now() / 1000) - Number(span.value);
+    const step = Math.max(1, Math.ceil(Number(span.value) / STORED_MAX));
+    let text = "trades in memory, and the mid price since this view was opened";
+    model.stored = [];
+    try {
+      const known = await get(`/prices?token_id=${encodeURIComponent(first)}&begin_s=${begin}&step_s=${step}`);
+      if (known.stored) {
+        text = "stored prices, trades in memory with their sizes, and the mid price since this view was opened";
+        model.stored = known.points.map(([second, price]) => ({ ms: second * 1000, price: Number(price) }));
+      }
+    } catch (error) {
+      text = `${text}; no stored prices: ${error.message}`;
+    }
+    setText(source, text);
     draw();
   }
 
@@ -151,7 +190,7 @@ export function create(root, { draw, rest, go }) {
     states.update(model.states.map((one) => ({ ...one, outcome: nameOf(one.token) })));
     proofs.update(market.tokens.map((one) => ({ ...one, now: Date.now() })));
     facts.update(marketFacts(market));
-    drawChart(chart, model, market);
+    drawChart(chart, model, market, Number(span.value));
   }
 
   function key(event) {
@@ -181,7 +220,7 @@ function marketFacts(market) {
 }
 
 /** Price of the first outcome, from trades of any of two. */
-function drawChart(canvas, model, market) {
+function drawChart(canvas, model, market, spanSeconds) {
   const [first, ...others] = market.tokens.map((one) => one.token);
   const book = model.books.get(first);
   const bid = book && bestOf(book.bids, Math.max);
@@ -198,7 +237,9 @@ function drawChart(canvas, model, market) {
     size: Number(trade.size),
   }));
   points.sort((a, b) => a.ms - b.ms);
-  priceChart(canvas, points, model.mids, market.tokens[0].outcome);
+  const recent = (some) => some.filter((one) => one.ms >= now - spanSeconds * 1000);
+  const shown = { trades: recent(points), stored: recent(model.stored), mids: recent(model.mids) };
+  priceChart(canvas, shown, market.tokens[0].outcome);
 }
 
 function bestOf(side, choose) {

@@ -6,8 +6,6 @@ import { Stream, stateOf } from "./stream.js";
 
 const SEARCH_MS = 250;
 const LIMIT = 50;
-/** Answers in a row that a filter by state may take before it waits for a person. */
-const ROUNDS_MAX = 20;
 
 const STAGES = [
   ["", "any stage"],
@@ -68,7 +66,7 @@ export function create(root, { stats, draw, query, go }) {
     draw();
   });
   root.append(form, summary, table.node, more);
-  let [markets, next, total, error, run] = [[], 0, null, "", 0];
+  let [markets, next, cursor, total, error, run] = [[], 0, null, null, "", 0];
   let timer = null;
 
   /** The question to the server. */
@@ -81,17 +79,18 @@ export function create(root, { stats, draw, query, go }) {
   /** Searches anew, or loads the next page. */
   async function load(isNew) {
     const mine = ++run;
-    if (isNew) [markets, next, total] = [[], 0, null];
+    if (isNew) [markets, next, cursor, total] = [[], 0, null, null];
     const values = parameters();
     const wanted = markets.length + LIMIT;
-    values.set("limit", LIMIT);
     try {
-      for (let round = 0; round < ROUNDS_MAX && next !== null && markets.length < wanted; round += 1) {
-        values.set("skip", next);
+      // With a filter by state an answer has looked at a part of the markets only.
+      while (next !== null && markets.length < wanted) {
+        if (cursor) values.set("after", cursor);
+        values.set("limit", wanted - markets.length);
         const page = await get(`/markets?${values}`);
         if (mine !== run) return;
         markets = [...markets, ...page.markets];
-        next = page.next ?? null;
+        [next, cursor] = [page.next ?? null, page.cursor ?? null];
         total = page.total ?? null;
         draw();
       }

@@ -79,6 +79,7 @@ fn run(input: &[u8]) -> u64 {
         Plan::Host => "host".into(),
         Plan::Market => "market".into(),
         Plan::Trades => "trades".into(),
+        Plan::Prices => "prices".into(),
         Plan::Markets(_) => "markets".into(),
         Plan::Report(page) => format!("{page:?}"),
         Plan::Book { token, .. } => {
