@@ -199,7 +199,8 @@ fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
 fn prices_are_indexed(store: &mut PostgresStore) {
     assert_eq!(store.has_token_index(), Ok(true), "a new table has it");
     let rows =
-        "INSERT INTO trades SELECT 'v', 'm', (n % 100)::text, '', 1, 1, 'buy', 60000 * n, 0, '', NULL, 1
+        "INSERT INTO trades SELECT 'v', 'm', (n % 100)::text, '', 1, 1, 'buy', 1786728467101 + 180 * n, 0, '',
+                NULL, 1
                 FROM generate_series(1, 20000) n";
     store.first_value(rows).unwrap();
     let unfinished =
