@@ -6,10 +6,12 @@
 //! |---|---|
 //! | [`running`] | every flag of `run`, the local server, exit codes, startup errors |
 //! | [`page`] | the web page at `--serve ADDRESS` |
+//! | [`top`] | `ringbook top`: a running engine in the terminal |
 //! | [`configuration`] | flags from a file, shell completions, manual pages |
 //! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
+//! | [`plots`] | plots: one market of a capture, the recorded time, latency histograms |
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
 //! | [`tardis`] | programs for tardis-machine on the gateway: paths, options, messages |
@@ -31,6 +33,9 @@ pub mod running {}
 #[doc = include_str!("guide/page.md")]
 pub mod page {}
 
+#[doc = include_str!("guide/top.md")]
+pub mod top {}
+
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}
 
@@ -42,6 +47,9 @@ pub mod storing_trades {}
 
 #[doc = include_str!("guide/capture_and_replay.md")]
 pub mod capture_and_replay {}
+
+#[doc = include_str!("guide/plots.md")]
+pub mod plots {}
 
 #[doc = include_str!("guide/exports.md")]
 pub mod exports {}

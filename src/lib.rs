@@ -62,6 +62,7 @@
 //! | [`base`] | time, ids, fixed-point prices, limits, routing hash, random numbers |
 //! | [`ring`] | the SPSC ring between two threads |
 //! | [`counter`] | counters, latency histograms, the status report |
+//! | [`plot`] | plots as SVG text |
 //! | [`wire`] | TLS, WebSocket and HTTP on memory buffers |
 //! | [`market`] | events, market facts, books |
 //! | [`capture`] | records, index and manifest of a capture |
@@ -218,6 +219,10 @@ pub mod link;
 mod market;
 #[cfg(feature = "internals")]
 pub mod market;
+#[cfg(not(feature = "internals"))]
+mod plot;
+#[cfg(feature = "internals")]
+pub mod plot;
 #[cfg(not(feature = "internals"))]
 mod pool;
 #[cfg(feature = "internals")]

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["base"]),
     ("ring", &[]),
     ("counter", &["base"]),
+    ("plot", &["base", "counter"]),
     ("wire", &["base"]),
     ("market", &["base"]),
     ("capture", &["base"]),
@@ -47,7 +48,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("gateway", &["base", "counter", "wire", "market", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link", "gateway"]),
-    ("replay", &["base", "ring", "counter", "market", "capture", "venue", "io", "link", "shard"]),
+    (
+        "replay",
+        &["base", "ring", "counter", "plot", "market", "capture", "venue", "io", "link", "shard"],
+    ),
     (
         "replay_gateway",
         &["base", "ring", "market", "capture", "io", "link", "shard", "gateway", "serve", "replay"],
@@ -93,6 +97,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "base",
             "counter",
+            "plot",
             "wire",
             "venue",
             "host",
@@ -291,6 +296,7 @@ const VENUE_FREE: &[&str] = &[
     "base",
     "ring",
     "counter",
+    "plot",
     "wire",
     "market",
     "capture",

@@ -3,6 +3,8 @@
 //! Runs on:  main thread; may block on files.
 use crate::base::id::ConnectionId;
 use crate::counter::latency::{ConnectionLatencies, Latencies, LatencySummary, Stage};
+use crate::io::file::NewFile;
+use crate::plot::percentiles::render;
 use hdrhistogram::serialization::interval_log::Tag;
 use hdrhistogram::serialization::{V2DeflateSerializer, interval_log::IntervalLogWriterBuilder};
 use std::fmt::Write as _;
@@ -109,8 +111,8 @@ impl HistogramFiles {
         out
     }
 
-    /// Writes `STAGE.txt` per stage, `connections.txt` if there are any, and `latencies.hlog`; returns the folder, if
-    /// one is set.
+    /// Writes `STAGE.txt` per stage, `connections.txt` if there are any, `latencies.hlog`, and `latencies.svg` if anything
+    /// was measured; returns the folder, if one is set.
     ///
     /// # Errors
     /// A file cannot be written; the message names it.
@@ -128,6 +130,9 @@ impl HistogramFiles {
         }
         let path = dir.join("latencies.hlog");
         self.write_log(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        if let Some(svg) = render(&self.total, "Latencies of the run, by stage") {
+            NewFile::create(&dir.join("latencies.svg"))?.finish(svg.as_bytes())?;
+        }
         Ok(Some(dir))
     }
 

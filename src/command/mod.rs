@@ -10,11 +10,13 @@ pub mod doctor;
 pub mod export;
 pub mod gateway;
 pub mod histograms;
+pub mod plot;
 pub mod pools;
 pub mod replay;
 pub mod run;
 pub mod shell;
 pub mod terminal;
+pub mod top;
 pub mod topology;
 
 use crate::config::UsageError;
@@ -41,7 +43,9 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Gateway(args) => gateway::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),
+        Command::Top(flags) => top::run(&flags),
         Command::Topology(flags) => topology::run(&flags),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Pools(flags) => pools::run(&flags),

@@ -3,6 +3,7 @@
 //! Runs on:  main thread; reader and shards have their own threads.
 use super::Failure;
 use crate::config::{UsageError, replay::ReplayArgs};
+use crate::io::file::NewFile;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,8 +14,10 @@ use std::sync::atomic::AtomicBool;
 /// A flag is unusable.
 pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let plans = args.plans().map_err(UsageError)?;
+    let plot = args.plot.as_deref().map(NewFile::create).transpose();
+    let plot = plot.map_err(|line| UsageError(format!("--plot: {line}")))?;
     let stop = stop_on_signals();
-    Ok(ExitCode::from(crate::replay::execute(&plans, args.json, &stop)))
+    Ok(ExitCode::from(crate::replay::execute(&plans, args.json, plot, &stop)))
 }
 
 /// A flag set by the first signal; the second one ends the process.

@@ -9,6 +9,7 @@ use super::{
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     export::ExportArgs,
     file::{FileError, with_file},
+    plot::PlotArgs,
     replay::ReplayArgs,
     replay_gateway::GatewayArgs,
 };
@@ -81,8 +82,12 @@ pub enum Command {
     Gateway(GatewayArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
+    /// Draw one market of a capture: price, depth, trades.
+    Plot(PlotArgs),
     /// Compare every book of a running engine with the venue's own, level by level.
     Compare(CompareFlags),
+    /// Watch a running engine in the terminal: what is well, connections, markets, latency.
+    Top(TopFlags),
     /// Print the threads, cores and links that a command line would start.
     Topology(LayoutFlags),
     /// Check the host, setting by setting: value, verdict, remedy. Changes nothing.
@@ -566,6 +571,21 @@ pub struct DemoFlags {
     /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
     #[arg(long, value_name = "DIR")]
     pub histograms: Option<PathBuf>,
+}
+
+/// Flags of `ringbook top`.
+///
+/// Exit code: 0; 1 when no engine answers at the start or the terminal fails; 2 when standard output is no terminal.
+#[derive(Args, Clone, Debug)]
+pub struct TopFlags {
+    /// The running engine (its --serve address).
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9300")]
+    pub url: String,
+
+    /// Seconds between two questions to it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub interval: u64,
 }
 
 /// Flags of `ringbook compare`.

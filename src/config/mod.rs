@@ -9,6 +9,7 @@ pub mod file;
 pub mod flags;
 pub mod gateway;
 mod impersonation;
+pub mod plot;
 pub mod pools;
 pub mod replay;
 pub mod replay_gateway;

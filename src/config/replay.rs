@@ -2,13 +2,13 @@
 //!
 //! Runs on:  the starting thread.
 use crate::base::limits::REPLAY_SHARDS_MAX;
-use crate::io::file::{Source, look, segments};
+use crate::io::file::{Source, look, same_file, segments};
 use crate::io::progress::Progress;
 use crate::replay::plan::{Plan, Speed, parse_time};
 use crate::replay::{Recording, venue_of};
 use crate::venue::{self, Feed};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Feed recorded frames through the live decoder and books, and print how fast that was.
 ///
@@ -59,6 +59,11 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Draw message rate, lag (venue time to receive time) and latency of this replay over the recorded time, with gaps
+    /// and lost connections, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+
     /// Write every final book here: sorted by token, one a line, as the CLOB's /book and its state; those of a second
     /// venue behind those of the first
     #[arg(long, value_name = "FILE")]
@@ -76,8 +81,14 @@ impl ReplayArgs {
         let plan = |files| -> Result<Plan, String> {
             let books_out = self.books_out.clone();
             let plan = Plan::new(files, self.shards, self.repeat, self.speed, books_out)?;
-            Ok(plan.between(range.clone()))
+            Ok(plan.between(range.clone()).measuring_day(self.plot.is_some()))
         };
+        if let Some(out) = &self.plot {
+            check_output("--plot", out, &files)?;
+            if self.books_out.as_ref() == Some(out) {
+                return Err("--plot and --books-out name one file; give each its own".into());
+            }
+        }
         // What no plan can have is reported of all files.
         let whole = plan(files.clone())?;
         let Some(recordings) = by_venue(files, self.venue) else {
@@ -87,6 +98,18 @@ impl ReplayArgs {
             Ok(plan(files)?.of(feed).appending_books(place > 0))
         };
         recordings.into_iter().enumerate().map(of).collect()
+    }
+}
+
+/// Checks that an output file is none of the inputs.
+pub(super) fn check_output(flag: &str, out: &Path, files: &[Source]) -> Result<(), String> {
+    if out.as_os_str() == "-" {
+        return Err(format!("{flag} takes a file name; standard output has the results"));
+    }
+    let is_input = |source: &&Source| matches!(source, Source::Path(path) if same_file(path, out));
+    match files.iter().find(is_input) {
+        Some(source) => Err(format!("{flag} would overwrite {source}")),
+        None => Ok(()),
     }
 }
 

@@ -3,12 +3,11 @@
 //! Runs on:  the capture's thread (writer), control core and main thread (readers).
 use super::figure::Figure;
 use crate::counter::loss::FrameCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 
 /// Frames captured, written and lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureReport {
     /// Its folder.
     pub folder: String,

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure). Bounds: 1 ns to 10 minutes at two significant digits, 34 KB a stage.
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is measured. The order is the order of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,8 +169,7 @@ pub fn histogram() -> Histogram<u64> {
 }
 
 /// Percentiles of one histogram, nanoseconds.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct LatencySummary {
     /// What was measured.
     pub stage: String,

@@ -6,13 +6,12 @@ use super::latency::{LatencySummary, StageBuckets};
 use super::service::ServiceReport;
 use super::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use super::trades::TradeReport;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// State and counters of a running engine. Each number in it is in `/metrics` too, and a test compares
-/// them (`serve/metrics/complete.rs`); a struct that is added here derives `Deserialize` for that. Times are nanoseconds since the Unix epoch
-/// where they end in `_wall_ns`; 0 means never.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+/// State and counters of a running engine. Each number in it is in `/metrics` too, and a test compares them
+/// (`serve/metrics/complete.rs`); a struct that is added here derives `Deserialize` for that and for `ringbook top`. Times
+/// are nanoseconds since the Unix epoch where they end in `_wall_ns`; 0 means never.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EngineReport {
     /// Version of the program.
     pub version: String,
@@ -54,8 +53,7 @@ pub struct EngineReport {
 }
 
 /// Books compared with venue-reported values, all shards together.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CorrectnessReport {
     /// Share of the verdicts in which the book was right, 0 to 1; absent before the first.
     pub score: Option<f64>,
@@ -68,8 +66,7 @@ pub struct CorrectnessReport {
 }
 
 /// Requests for books over the venue's REST interface.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct SnapshotRequestsReport {
     /// Requests sent.
     pub requests: u64,
@@ -88,8 +85,7 @@ pub struct SnapshotRequestsReport {
 }
 
 /// Connections that were replaced by fresh ones, make before break.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RecycleReport {
     /// Replacements begun.
     pub initiated: u64,
@@ -122,8 +118,7 @@ pub struct RecycleReport {
 }
 
 /// A replacement under way.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ReplacementReport {
     /// The connections that are replaced.
     pub from: Vec<u32>,
@@ -151,8 +146,7 @@ impl RecycleReport {
 }
 
 /// Proof of one recycle.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct HandoverReport {
     /// The connection that was replaced.
     pub from: u32,
@@ -180,8 +174,7 @@ pub struct HandoverReport {
 }
 
 /// Health of the engine.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct HealthReport {
     /// True when nothing below is wrong.
     pub healthy: bool,
@@ -210,8 +203,7 @@ impl HealthReport {
 }
 
 /// The share of one venue.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VenueReport {
     /// Its name.
     pub venue: String,
@@ -230,8 +222,7 @@ pub struct VenueReport {
 }
 
 /// State of the exchange.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeReport {
     /// It answers to anything.
     pub active: bool,
@@ -244,8 +235,7 @@ pub struct ExchangeReport {
 }
 
 /// Markets and tokens by status.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct RegistryReport {
     /// Markets known.
     pub markets: u64,
@@ -262,8 +252,7 @@ pub struct RegistryReport {
 }
 
 /// The connections and what they may carry.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PoolReport {
     /// Tokens that placement puts on one connection.
     pub tokens_per_connection_target: u64,
@@ -294,8 +283,7 @@ pub struct PoolReport {
 }
 
 /// One connection. Its number stays the same over reconnects.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ConnectionReport {
     /// The connection's number.
     pub id: u32,
@@ -339,8 +327,7 @@ pub struct ConnectionReport {
 }
 
 /// Commands on connections and their results; zeros where a venue does not answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionReport {
     /// Commands sent.
     pub commands: u64,
@@ -363,8 +350,7 @@ pub struct SubscriptionReport {
 }
 
 /// One ring between two threads.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LinkReport {
     /// Producer, consumer and number, as in `control_shard-0`.
     pub name: String,
@@ -384,8 +370,7 @@ pub struct LinkReport {
 }
 
 /// One shard.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ShardReport {
     /// The shard's number.
     pub shard: u16,
@@ -428,8 +413,7 @@ pub struct ShardReport {
 }
 
 /// Discovery and expiry.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LifecycleReport {
     /// Scans of the catalog that reached the last page.
     pub scans_completed: u64,
@@ -462,8 +446,7 @@ pub struct LifecycleReport {
 }
 
 /// Markets of one venue's catalog that are not followed for one reason.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct SkipReport {
     /// The venue.
     pub venue: String,

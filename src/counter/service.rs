@@ -2,12 +2,11 @@
 //!
 //! Runs on:  any (pure).
 use super::latency::LatencySummary;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// Whether a service is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
     /// Nobody has asked yet.
@@ -32,8 +31,8 @@ impl HealthState {
 }
 
 /// How a service is. Times are nanoseconds since the Unix epoch, 0 for never.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Health {
     /// Whether it is there.
     pub state: HealthState,
@@ -54,8 +53,8 @@ pub struct Health {
 }
 
 /// How full a pool is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Occupation {
     /// Connections leased.
     pub in_use: usize,
@@ -68,9 +67,8 @@ pub struct Occupation {
 }
 
 /// The report of one pool.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-#[serde(remote = "Self")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", default)]
 pub struct ServiceReport {
     /// The service's name.
     pub service: String,
@@ -79,7 +77,7 @@ pub struct ServiceReport {
     #[serde(skip)]
     pub stream: bool,
     /// Its kind.
-    #[cfg_attr(test, serde(skip_deserializing))]
+    #[serde(skip_deserializing)]
     pub kind: &'static str,
     /// Its address.
     pub address: String,
@@ -120,7 +118,7 @@ pub struct ServiceReport {
     /// Redirects followed.
     pub redirected: u64,
     /// Errors by kind, those that happened.
-    #[cfg_attr(test, serde(skip_deserializing))]
+    #[serde(skip_deserializing)]
     pub errors: BTreeMap<&'static str, u64>,
     /// Mean wait for a connection, nanoseconds.
     pub acquire_mean_ns: u64,
@@ -194,9 +192,9 @@ impl Serialize for ServiceReport {
     }
 }
 
-#[cfg(test)]
-impl<'de> serde::Deserialize<'de> for ServiceReport {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+/// A stream's report has a part of the fields; the others are 0.
+impl<'de> Deserialize<'de> for ServiceReport {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::deserialize(deserializer)
     }
 }

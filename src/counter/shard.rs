@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure).
 use super::fold::Fold;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A counter of a shard, or a gauge, as `/metrics` and `ringbook counters` show it.
 #[derive(Debug)]
@@ -32,8 +32,7 @@ macro_rules! counters {
         } $(unlisted { $($(#[$attribute:meta])* $unlisted:ident;)* })?
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-        #[cfg_attr(test, derive(serde::Deserialize))]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct $type {
             $(
                 #[doc = concat!($meaning, ".")]
@@ -209,8 +208,7 @@ counters! {
 }
 
 /// Result of one handover: messages of two connections while both carried the same tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandoverCounts {
     /// Tokens that moved.
     pub tokens: u64,

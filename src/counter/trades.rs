@@ -3,12 +3,11 @@
 //! Runs on:  the trade sink (writer), control core and main thread (readers).
 use super::figure::Figure;
 use crate::base::time::{MICROSECOND_NS, SECOND_NS};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 
 /// Trades received, stored and waiting.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TradeReport {
     /// The database, as `--trades` names it, without a password.
     pub store: String,

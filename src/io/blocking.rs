@@ -1,7 +1,7 @@
 //! A small HTTP client for blocking threads: one connection with keep-alive.
 //!
-//! Runs on:  main thread and tests, never on an executor. Bounds: `REST_TIMEOUT_NS` per read, and for a response
-//!           checked between reads; `REST_BODY_BYTES_MAX` per body.
+//! Runs on:  main thread, a thread of `ringbook top` and tests, never on an executor. Bounds: the client's timeout per
+//!           connect and read, and for a response checked between reads; `REST_BODY_BYTES_MAX` per body.
 use super::clock::HostClock;
 use super::executor::{StartError, no_thread};
 use crate::base::limits::{FIRST_LOOK_TIMEOUT_NS, REST_BODY_BYTES_MAX, REST_TIMEOUT_NS};
@@ -11,8 +11,9 @@ use crate::wire::{
     http::{Exchange, Request, Response},
     tls::{TlsError, TlsSession},
 };
+use http::Method;
 use rustls::ClientConfig;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -164,14 +165,22 @@ fn shake_hands(
 pub struct BlockingClient {
     service: Endpoint,
     tls: Arc<ClientConfig>,
+    timeout_ns: u64,
     connection: Option<(TcpStream, Option<TlsSession>)>,
 }
 
 impl BlockingClient {
-    /// A client that connects on its first request.
+    /// A client that connects on its first request; its timeout is `REST_TIMEOUT_NS`.
     #[must_use]
     pub fn new(service: Endpoint, tls: Arc<ClientConfig>) -> Self {
-        Self { service, tls, connection: None }
+        Self { service, tls, timeout_ns: REST_TIMEOUT_NS, connection: None }
+    }
+
+    /// With another timeout, nanoseconds.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout_ns: u64) -> Self {
+        self.timeout_ns = timeout_ns;
+        self
     }
 
     /// `GET`; `path` starts with a slash. Repeated once if a reused connection has died.
@@ -179,21 +188,36 @@ impl BlockingClient {
     /// # Errors
     /// One line of text: the service is unreachable or does not use HTTP.
     pub fn get(&mut self, path: &str) -> Result<Response, String> {
+        let request = Request::get(format!("{}{path}", self.service.url));
         let reused = self.connection.is_some();
-        match self.attempt(path) {
+        match self.attempt(&request) {
             Err(_) if reused => {
                 self.connection = None;
-                self.attempt(path)
+                self.attempt(&request)
             }
             result => result,
         }
     }
 
-    fn attempt(&mut self, path: &str) -> Result<Response, String> {
+    /// `POST` without a body, on a connection of its own: never repeated.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn post(&mut self, path: &str) -> Result<Response, String> {
+        self.connection = None;
         let url = format!("{}{path}", self.service.url);
-        let describe = |error: &dyn std::fmt::Display| format!("{url}: {error}");
-        let mut exchange = Exchange::new(&Request::get(url.clone()), REST_BODY_BYTES_MAX)
-            .map_err(|e| describe(&e))?;
+        self.attempt(&Request::new(Method::POST, url, Vec::new()))
+    }
+
+    fn attempt(&mut self, request: &Request) -> Result<Response, String> {
+        let describe = |error: &dyn std::fmt::Display| format!("{}: {error}", request.url());
+        let in_time = |error: std::io::Error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                describe(&format_args!("no answer within {} s", self.timeout_ns / SECOND_NS))
+            }
+            _ => describe(&error),
+        };
+        let mut exchange = Exchange::new(request, REST_BODY_BYTES_MAX).map_err(|e| describe(&e))?;
         let (mut socket, mut tls) = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().map_err(|e| describe(&e))?,
@@ -205,7 +229,7 @@ impl BlockingClient {
         }
         let mut buffer = vec![0; 16 * 1024];
         let clock = HostClock::new();
-        let deadline_ns = clock.mono_ns() + REST_TIMEOUT_NS;
+        let deadline_ns = clock.mono_ns() + self.timeout_ns;
         loop {
             if clock.mono_ns() >= deadline_ns {
                 return Err(describe(&"the response is incomplete after the timeout"));
@@ -213,9 +237,9 @@ impl BlockingClient {
             if let Some(tls) = &mut tls {
                 tls.poll_ciphertext(&mut output);
             }
-            socket.write_all(&output).map_err(|e| describe(&e))?;
+            socket.write_all(&output).map_err(in_time)?;
             output.clear();
-            let count = socket.read(&mut buffer).map_err(|e| describe(&e))?;
+            let count = socket.read(&mut buffer).map_err(in_time)?;
             let response = match (count, &mut tls) {
                 (0, _) => Some(exchange.handle_eof().map_err(|e| describe(&e))?),
                 (_, None) => exchange.handle_bytes(&buffer[..count]).map_err(|e| describe(&e))?,
@@ -239,14 +263,26 @@ impl BlockingClient {
 
     fn connect(&self) -> Result<(TcpStream, Option<TlsSession>), String> {
         let Endpoint { host, port, tls, .. } = &self.service;
-        let socket = TcpStream::connect((host.as_str(), *port)).map_err(|e| e.to_string())?;
-        let timeout = Some(Duration::from_nanos(REST_TIMEOUT_NS));
-        socket
-            .set_read_timeout(timeout)
-            .and_then(|()| socket.set_write_timeout(timeout))
-            .and_then(|()| socket.set_nodelay(true))
-            .map_err(|e| e.to_string())?;
+        let timeout = Duration::from_nanos(self.timeout_ns);
+        let socket = connect(host, *port, timeout).map_err(|e| e.to_string())?;
         let tls = tls.then(|| TlsSession::new(&self.tls, host)).transpose();
         Ok((socket, tls.map_err(|e| e.to_string())?))
     }
+}
+
+/// Connects to the first address of the host that answers; `timeout` for each connect, read and write.
+pub(super) fn connect(host: &str, port: u16, timeout: Duration) -> std::io::Result<TcpStream> {
+    let mut failure = std::io::Error::new(ErrorKind::NotFound, "the host has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Err(error) => failure = error,
+            Ok(socket) => {
+                socket.set_read_timeout(Some(timeout))?;
+                socket.set_write_timeout(Some(timeout))?;
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+        }
+    }
+    Err(failure)
 }

@@ -387,6 +387,56 @@ pub fn create(path: &Path) -> Result<File, String> {
     })
 }
 
+/// An output file that replaces what its path has when it is complete; until then it has the suffix `.unfinished`. A
+/// path that is no regular file, as `/dev/stdout`, is written to.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    path: PathBuf,
+    /// Where it is until it is complete.
+    unfinished: Option<PathBuf>,
+}
+
+impl NewFile {
+    /// Creates it, so that what cannot be written is known before the work.
+    ///
+    /// # Errors
+    /// One line with path and remedy.
+    pub fn create(path: &Path) -> Result<Self, String> {
+        if path.metadata().is_ok_and(|facts| !facts.is_file()) {
+            return Ok(Self { file: append(path)?, path: path.to_owned(), unfinished: None });
+        }
+        let mut name = path.to_owned().into_os_string();
+        name.push(".unfinished");
+        let unfinished = PathBuf::from(name);
+        let file = create(&unfinished)?;
+        Ok(Self { file, path: path.to_owned(), unfinished: Some(unfinished) })
+    }
+
+    /// Writes it whole and gives it its name.
+    ///
+    /// # Errors
+    /// One line with the path; nothing is left of it.
+    pub fn finish(mut self, bytes: &[u8]) -> Result<(), String> {
+        let Self { file, path, unfinished } = &mut self;
+        let written = std::io::Write::write_all(file, bytes).and_then(|()| {
+            unfinished.as_ref().map_or(Ok(()), |from| std::fs::rename(from, &*path))
+        });
+        written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        *unfinished = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(unfinished) = &self.unfinished {
+            // It is not complete, and nobody waits for it.
+            let _ = std::fs::remove_file(unfinished);
+        }
+    }
+}
+
 /// Opens a file to write behind what it has.
 ///
 /// # Errors
@@ -497,6 +547,21 @@ mod tests {
             assert!(refused.contains("is no regular file"), "{refused}");
         }
         assert!(read_private(&pipe).unwrap_err().contains("is no regular file"));
+    }
+
+    #[test]
+    fn a_new_file_replaces_another_when_it_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.svg");
+        std::fs::write(&path, "before").unwrap();
+        drop(NewFile::create(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+        NewFile::create(&path).unwrap().finish(b"after").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "after");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        NewFile::create(Path::new("/dev/null")).unwrap().finish(b"x").unwrap();
+        let error = NewFile::create(&folder.path().join("none/out.svg")).unwrap_err();
+        assert!(error.contains("name a file in a folder that exists"), "{error}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! A blocking connection to a service: TCP, with TLS if started.
 //!
 //! Runs on:  sink threads, never on an executor. Bounds: the timeout of each read and write.
+use super::blocking::connect;
 use crate::wire::tls::server_name;
 use rustls::{ClientConfig, ClientConnection, Stream};
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,20 +22,8 @@ impl Line {
     /// # Errors
     /// That of the last address: *retry later*.
     pub fn connect(host: &str, port: u16, timeout_ns: u64) -> io::Result<Self> {
-        let timeout = Duration::from_nanos(timeout_ns);
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in (host, port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, timeout) {
-                Err(error) => failure = error,
-                Ok(socket) => {
-                    socket.set_read_timeout(Some(timeout))?;
-                    socket.set_write_timeout(Some(timeout))?;
-                    socket.set_nodelay(true)?;
-                    return Ok(Self { socket, tls: None });
-                }
-            }
-        }
-        Err(failure)
+        let socket = connect(host, port, Duration::from_nanos(timeout_ns))?;
+        Ok(Self { socket, tls: None })
     }
 
     /// Starts TLS and verifies that the peer is `host`.

@@ -13,6 +13,7 @@
 mod annotations;
 mod batch;
 mod connections;
+mod day;
 mod detect;
 mod dispatch;
 mod engines;
@@ -20,6 +21,7 @@ pub(crate) mod expected;
 pub(crate) mod feed;
 mod lines;
 mod lives;
+mod market_plot;
 mod order;
 mod pace;
 pub mod plan;
@@ -31,13 +33,16 @@ mod sequence;
 mod worker;
 
 pub use detect::{foreign_file, venue_of};
+pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
 pub use records::{Content, RawRecord, Recording, Records};
 pub use run::{run, run_with};
 
 use crate::base::id::ShardId;
 use crate::base::time::{Now, StillClock};
+use crate::io::file::NewFile;
 use crate::io::output;
+use crate::plot::day::{Day, render};
 use crate::shard::books::{Admission, Books};
 use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::Handler;
@@ -60,25 +65,46 @@ pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str
 }
 
 /// Runs the replays of one venue each for the command line: results to standard output, everything else to standard
-/// error. Setting `stop` ends them early. Returns the exit code: 0; 1 when an input was incomplete, not understood or
-/// had gaps; 2 when the flags do not fit the input; 130 when stopped; the highest one of several.
-pub fn execute(plans: &[Plan], json: bool, stop: &Arc<AtomicBool>) -> u8 {
+/// error, the plot of the recorded time to `plot`. Setting `stop` ends them early. Returns the exit code: 0; 1 when an
+/// input was incomplete, not understood or had gaps, or has no times to draw; 2 when the flags do not fit the input; 130
+/// when stopped; the highest one of several.
+pub fn execute(plans: &[Plan], json: bool, plot: Option<NewFile>, stop: &Arc<AtomicBool>) -> u8 {
     let mut code = 0;
+    let mut days = Vec::new();
     for (place, plan) in plans.iter().enumerate() {
         if place > 0 && !json {
             output::print("\n");
         }
-        code = code.max(execute_one(plan, json, stop));
+        code = code.max(execute_one(plan, json, &mut days, stop));
         if stop.load(Ordering::Relaxed) {
             break;
         }
     }
-    code
+    match plot.map(|file| draw(file, &days)) {
+        Some(Err(why)) => code.max(complain(&why, 1)),
+        _ => code,
+    }
 }
 
-fn execute_one(plan: &Plan, json: bool, stop: &Arc<AtomicBool>) -> u8 {
-    let report = match run(plan, stop) {
-        Ok(report) => report,
+/// Writes the plot of the recorded time.
+fn draw(file: NewFile, days: &[(String, Day)]) -> Result<(), String> {
+    let title = "Message rate, lag and latency over the recorded time";
+    let svg = render(days, title)
+        .ok_or("--plot: no line of the input has a receive time: nothing to draw")?;
+    file.finish(svg.as_bytes())
+}
+
+fn execute_one(
+    plan: &Plan,
+    json: bool,
+    days: &mut Vec<(String, Day)>,
+    stop: &Arc<AtomicBool>,
+) -> u8 {
+    let report = match run::run_measured(plan, stop, &()) {
+        Ok((report, day)) => {
+            days.extend(day.map(|day| (plan.feed().venue().name().to_owned(), day)));
+            report
+        }
         Err(ReplayError::Input(why)) => return complain(&why, 1),
         Err(ReplayError::Usage(why)) => return complain(&why, 2),
     };

@@ -73,6 +73,7 @@ pub struct Plan {
     appends_books: bool,
     range: Option<Range<u64>>,
     is_ordered: bool,
+    measures_day: bool,
     feed: Feed,
 }
 
@@ -116,6 +117,7 @@ impl Plan {
             appends_books: false,
             range: None,
             is_ordered: false,
+            measures_day: false,
             feed: venue::ALL[0],
         })
     }
@@ -138,6 +140,18 @@ impl Plan {
     #[must_use]
     pub const fn is_ordered(&self) -> bool {
         self.is_ordered
+    }
+
+    /// Measures rate, lag and latency over the recorded time too.
+    #[must_use]
+    pub fn measuring_day(self, measures_day: bool) -> Self {
+        Self { measures_day, ..self }
+    }
+
+    /// Whether rate, lag and latency are measured over the recorded time.
+    #[must_use]
+    pub const fn measures_day(&self) -> bool {
+        self.measures_day
     }
 
     /// Writes the final books behind what the file has.

@@ -15,6 +15,7 @@ use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
 use crate::io::{clock::HostClock, executor::no_thread, file, host, progress::Progress};
 use crate::market::book::image::BookImage;
+use crate::plot::day::Day;
 use crate::shard::books::{Books, OpenBook};
 use crate::shard::publish::Handler;
 use sha1::{Digest, Sha1};
@@ -40,6 +41,15 @@ pub fn run_with<H: Handler + Clone + Send>(
     stop: &Arc<AtomicBool>,
     handler: &H,
 ) -> Result<ReplayReport, ReplayError> {
+    run_measured(plan, stop, handler).map(|(report, _)| report)
+}
+
+/// As [`run_with`], with the recorded time of the first pass if the plan [measures](Plan::measures_day) it.
+pub(super) fn run_measured<H: Handler + Clone + Send>(
+    plan: &Plan,
+    stop: &Arc<AtomicBool>,
+    handler: &H,
+) -> Result<(ReplayReport, Option<Day>), ReplayError> {
     let total = check_files(plan)?;
     let open = if plan.appends_books() { file::append } else { file::create };
     let books_out = plan.books_out().map(open).transpose().map_err(ReplayError::Input)?;
@@ -51,7 +61,8 @@ pub fn run_with<H: Handler + Clone + Send>(
         let (sender, receiver) = batch_channel();
         let (id, clock) = (ShardId(shard), clock.clone());
         let worker =
-            Worker::new((id, plan.feed()), plan.shards(), receiver, clock, handler.clone());
+            Worker::new((id, plan.feed()), plan.shards(), receiver, clock, handler.clone())
+                .measuring(plan.measures_day());
         let thread = std::thread::Builder::new()
             .name(format!("replay-{shard}"))
             .stack_size(DECODE_STACK_BYTES)
@@ -65,7 +76,7 @@ pub fn run_with<H: Handler + Clone + Send>(
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::of_bytes(total));
     let result = reader.run();
     let (DispatchOutput { counts, errors_shown, firsts }, failures) = reader.into_output();
-    let results: Vec<WorkerResult<H>> = threads
+    let mut results: Vec<WorkerResult<H>> = threads
         .into_iter()
         .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         .collect();
@@ -89,7 +100,8 @@ pub fn run_with<H: Handler + Clone + Send>(
     report.first_errors = first_errors(plan, errors_shown, &results);
     report.set_rates();
     report.digest = write_books(&results, books_out, plan.books_out())?;
-    Ok(report)
+    let days = results.iter_mut().filter_map(|result| result.day.take()).map(|day| *day);
+    Ok((report, days.reduce(Day::join)))
 }
 
 /// Checks every file before reading; returns the bytes of all passes, if known.

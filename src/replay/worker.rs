@@ -3,6 +3,7 @@
 //! Runs on:  a plain thread. Owns: the shard's books, counters and histograms.
 use super::annotations::{self, Annotations, Checkpoints, Followup};
 use super::batch::{Batch, BatchReceiver, Item, Origin, Position, Task, WorkerCommand};
+use super::day::DayMeter;
 use super::feed::UpdateFeed;
 use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
@@ -13,6 +14,8 @@ use crate::counter::latency::Latencies;
 use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts};
 use crate::io::clock::{HostClock, thread_cpu_ns};
 use crate::market::book::StaleReason;
+use crate::market::info::{MarketEvent, MarketStage, MarketUpdate};
+use crate::plot::day::Day;
 use crate::shard::books::{Admission, Books, ConnectionSlot};
 use crate::shard::intake::{Findings, Intake};
 use crate::shard::publish::Handler;
@@ -54,6 +57,8 @@ pub(super) struct WorkerResult<H> {
     pub(super) different: Option<InputError>,
     /// Per file: whether it has market data, and whether it has unrecognized messages.
     pub(super) seen: Vec<(bool, bool)>,
+    /// The recorded time of the first pass, if it is measured.
+    pub(super) day: Option<Box<Day>>,
 }
 
 /// A running shard.
@@ -78,6 +83,7 @@ pub(super) struct Worker<H> {
     different: Option<InputError>,
     seen: Vec<(bool, bool)>,
     feed_out: Option<UpdateFeed>,
+    day: Option<DayMeter>,
 }
 
 fn empty_books<H: Handler>(
@@ -119,7 +125,13 @@ impl<H: Handler + Clone> Worker<H> {
             different: None,
             seen: Vec::new(),
             feed_out: None,
+            day: None,
         }
+    }
+
+    /// The same with a day that is measured.
+    pub(super) fn measuring(self, measures_day: bool) -> Self {
+        Self { day: measures_day.then(|| DayMeter::new(self.shard)), ..self }
     }
 
     /// The same with updates for a subscriber.
@@ -196,10 +208,25 @@ impl<H: Handler + Clone> Worker<H> {
             if let Some(feed) = &mut self.feed_out {
                 feed.make_room(frame.len(), &mut self.intake.books);
             }
-            self.on_item(item, frame);
+            match self.day.take() {
+                None => self.on_item(item, frame),
+                Some(mut day) => {
+                    self.on_item_of_day(&mut day, item, frame);
+                    self.day = Some(day);
+                }
+            }
             if let Some(feed) = &mut self.feed_out {
                 feed.send_all(&mut self.intake.books);
             }
+        }
+    }
+
+    fn on_item_of_day(&mut self, day: &mut DayMeter, item: &Item, frame: &str) {
+        let messages = self.intake.counts.messages;
+        self.on_item(item, frame);
+        if self.passes == 0 {
+            let messages = self.intake.counts.messages - messages;
+            day.on_item(item, messages, &self.findings, self.intake.timed);
         }
     }
 
@@ -318,6 +345,9 @@ impl<H: Handler + Clone> Worker<H> {
             let at_ns = item.origin.receive_ns;
             feed.on_market_updates(&mut self.findings.updates, at_ns, &mut self.intake.books);
         }
+        if H::WANTS_MARKETS {
+            self.announce();
+        }
         self.findings.updates.clear();
         if let Some(bad) = self.findings.bad
             && self.passes == 0
@@ -326,6 +356,16 @@ impl<H: Handler + Clone> Worker<H> {
             let mut position = item.origin.position;
             position.offset += bad.offset as u64;
             self.errors_shown.push(InputError { position, why: explain(&bad) });
+        }
+    }
+
+    /// Markets that the stream announces, to the handler.
+    fn announce(&mut self) {
+        for update in &self.findings.updates {
+            if let MarketUpdate::Announced(info) = update {
+                let (stage, info, resolution) = (MarketStage::New, info.clone(), None);
+                self.intake.books.on_market(&MarketEvent { stage, info, resolution });
+            }
         }
     }
 
@@ -350,6 +390,7 @@ impl<H: Handler + Clone> Worker<H> {
             checkpoints: self.annotations.checkpoints,
             different: self.different,
             seen: self.seen,
+            day: self.day.map(|meter| Box::new(meter.day)),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::base::{
 use crate::counter::shard::{BookCounts, CheckCounts, RepairCounts};
 use crate::link::shard_trade::TradeSender;
 use crate::market::book::{BookOpening, StaleReason, image::BookImage};
+use crate::market::info::MarketEvent;
 use crate::venue::Feed;
 use auditor::Auditor;
 use forwarder::Forwarder;
@@ -123,6 +124,11 @@ impl<H: Handler> Books<H> {
             sequenced: feed.capabilities().is_sequenced(),
             applied: Vec::new(),
         }
+    }
+
+    /// A market has come to another stage: to the handler.
+    pub(crate) fn on_market(&mut self, event: &MarketEvent) {
+        self.store.on_market(event);
     }
 
     /// The same with these hashes compared.

@@ -605,6 +605,29 @@ fn a_capture_of_kalshi_replays_to_equal_books() {
 }
 
 #[test]
+fn plots_of_a_recorded_kalshi_have_the_values_of_its_export() {
+    let mut venue = Kalshi::start(&["--markets", "4", "--rate", "300", "--trades", "400"]);
+    let (scratch, capture) = (venue.file("."), venue.file("capture"));
+    let mut engine = venue.engine(&["--shards", "2", "--capture", capture.to_str().unwrap()]);
+    wait_live(&mut engine, 4);
+    let before = count(&engine.stats(), "/pool/reconnects");
+    assert_eq!(venue.fault("cut", 1, Some("orderbook_delta")), 1);
+    engine.wait_for("cut", TIMEOUT, |stats| count(stats, "/pool/reconnects") > before);
+    wait_live(&mut engine, 4);
+    engine.wait_for("trades", TIMEOUT, |stats| {
+        sum(stats, "trades") > 100 && sum(stats, "updates") > 3_000
+    });
+    venue.ask("POST", "/sim/pause");
+    let tickers: Vec<String> = venue.truth().into_iter().map(|book| book.0).collect();
+    engine.program.signal(Signal::INT);
+    assert!(engine.program.wait(TIMEOUT).success());
+    for ticker in &tickers {
+        crate::plots::check_market(&capture, ticker, &scratch);
+    }
+    crate::plots::check_day(&capture, &scratch);
+}
+
+#[test]
 fn trades_of_other_kalshi_markets_are_not_stored() {
     let mut venue = Kalshi::start(&["--markets", "10", "--rate", "100", "--trades", "1000"]);
     let ticker = venue.truth().swap_remove(3).0;

@@ -4,6 +4,7 @@
 mod configuration;
 mod deployment;
 mod export;
+mod plot;
 mod progress;
 mod replay;
 mod tuning;

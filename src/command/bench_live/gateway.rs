@@ -75,9 +75,7 @@ pub fn run(flags: &BenchGatewayFlags) -> Result<ExitCode, Failure> {
         print(outcome.heading());
     }
     let result = measure_all(flags, &rates, &steps, &mut rig, &mut outcome);
-    if let Some(file) = svg {
-        write_plot(file, &outcome.plot())?;
-    }
+    let drawn = svg.map(|file| write_plot(file, &outcome.plot())).transpose();
     let code = rig.session.stop()?;
     rig.venue.stop();
     if bench.json {
@@ -86,6 +84,7 @@ pub fn run(flags: &BenchGatewayFlags) -> Result<ExitCode, Failure> {
         print(outcome.ending());
     }
     result?;
+    drawn?;
     if outcome.steps.iter().any(|step| step.books.different > 0) {
         return Err(Failure { line: "a client's books are not the venue's".into(), code: 1 });
     }

@@ -2,11 +2,10 @@
 //!
 //! Runs on:  main thread; venue and engine have their own threads.
 //!
-//! Modules: `ladder` (rates and verdict), `probe` (latencies on the shards), `step` (one rate), `table` and `plot`
+//! Modules: `ladder` (rates and verdict), `probe` (latencies on the shards), `step` (one rate), `table`
 //! (output); `gateway` is `ringbook bench-gateway`.
 pub mod gateway;
 mod ladder;
-mod plot;
 mod probe;
 mod step;
 mod table;
@@ -24,9 +23,11 @@ use crate::engine::Engine;
 use crate::io::{
     clock::HostClock,
     executor::usable_cores,
+    file::NewFile,
     output::{print, print_line},
     threads,
 };
+use crate::plot::steps::Steps;
 use crate::sim::{Host, SimConfig, SimError, Venue};
 use crate::topology::{RequestedLayout, Topology};
 use ladder::Verdict;
@@ -67,9 +68,7 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
         Err(failure) => (None, Some(failure)),
     };
     let outcome = Outcome::new(setting, steps, books);
-    if let Some(file) = svg {
-        write_plot(file, &plot::Plot::of_ladder(&outcome))?;
-    }
+    let drawn = svg.map(|file| write_plot(file, &outcome.plot())).transpose();
     let code = rig.session.stop()?;
     rig.venue.stop();
     if bench.json {
@@ -77,6 +76,7 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
     } else {
         print(table::ending(&outcome));
     }
+    drawn?;
     match (failure, outcome.books) {
         (Some(failure), _) => Err(failure),
         (None, Some(books)) if books.different > 0 || books.equal == 0 => {
@@ -117,15 +117,14 @@ fn free_core(plan: &Topology, usable: &[u32]) -> Option<u32> {
     alone.or_else(|| without_shard().next()).copied()
 }
 
-fn create(path: &std::path::Path) -> Result<std::fs::File, UsageError> {
-    std::fs::File::create(path).map_err(|error| {
-        UsageError(format!("--svg {}: cannot be written: {error}", path.display()))
-    })
+fn create(path: &std::path::Path) -> Result<NewFile, UsageError> {
+    NewFile::create(path).map_err(|line| UsageError(format!("--svg: {line}")))
 }
 
-fn write_plot(mut file: std::fs::File, plot: &plot::Plot) -> Result<(), Failure> {
-    std::io::Write::write_all(&mut file, plot.svg().as_bytes())
-        .map_err(|error| Failure { line: format!("--svg: cannot be written: {error}"), code: 1 })
+fn write_plot(file: NewFile, steps: &Steps) -> Result<(), Failure> {
+    let svg = steps.render().ok_or("no step has a value: there is nothing to draw".to_owned());
+    svg.and_then(|svg| file.finish(svg.as_bytes()))
+        .map_err(|line| Failure { line: format!("--svg: {line}"), code: 1 })
 }
 
 /// Starts venue and engine, with settings that `prepare` changes; returns when every book is live.

@@ -1,9 +1,10 @@
-//! Output of the benchmark: a table, or JSON.
+//! Output of the benchmark: a table, a plot, or JSON.
 //!
 //! Runs on:  main thread (pure).
 use super::ladder::Verdict;
 use super::step::Step;
 use crate::command::histograms::duration;
+use crate::plot::steps::{Curve, Steps};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -79,6 +80,32 @@ impl Outcome {
         let last = steps.last().map(|step| step.verdict);
         let ended_by = last.filter(|&verdict| verdict != Verdict::KeptUp);
         Self { setting, steps, highest_rate_kept, ended_by, books }
+    }
+}
+
+impl Outcome {
+    /// Percentiles by rate.
+    pub(super) fn plot(&self) -> Steps {
+        let steps: Vec<&Step> = self.steps.iter().filter(|s| s.latency.count > 0).collect();
+        let curve = |name, value_ns: fn(&Step) -> u64| Curve {
+            name,
+            values_ns: steps.iter().map(|step| value_ns(step)).collect(),
+        };
+        let late = steps.iter().find(|step| step.verdict != Verdict::KeptUp);
+        Steps {
+            title: "From the venue's intended send to the book",
+            lines: self.setting.lines(),
+            axis: "level changes a second",
+            rates: steps.iter().map(|step| step.rate as f64).collect(),
+            curves: vec![
+                curve("max", |step| step.latency.max_ns),
+                curve("p99.9", |step| step.latency.p999_ns),
+                curve("p99", |step| step.latency.p99_ns),
+                curve("p50", |step| step.latency.p50_ns),
+                curve("venue late, p99", |step| step.venue_late.p99_ns),
+            ],
+            limit: late.map(|step| (step.rate as f64, step.verdict.text().to_owned())),
+        }
     }
 }
 

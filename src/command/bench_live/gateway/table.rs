@@ -2,11 +2,11 @@
 //!
 //! Runs on:  main thread (pure).
 use super::super::ladder::Verdict;
-use super::super::plot::{Curve, Plot};
 use super::super::step::Step;
 use super::super::table::Setting;
 use crate::command::histograms::duration;
 use crate::counter::latency::LatencySummary;
+use crate::plot::steps::{Curve, Steps};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -158,27 +158,25 @@ impl GatewayOutcome {
     }
 
     /// Percentiles by frames a second.
-    pub(super) fn plot(&self) -> Plot {
+    pub(super) fn plot(&self) -> Steps {
         let mut steps: Vec<&GatewayStep> =
             self.steps.iter().filter(|step| step.read_to_written.count > 0).collect();
         steps.sort_by(|a, b| a.frames_per_second.total_cmp(&b.frames_per_second));
-        let curve = |name, colour, dashes, value_ns: fn(&GatewayStep) -> u64| Curve {
+        let curve = |name, value_ns: fn(&GatewayStep) -> u64| Curve {
             name,
-            colour,
-            dashes,
             values_ns: steps.iter().map(|step| value_ns(step)).collect(),
         };
         let late = steps.iter().find(|step| step.verdict != GatewayVerdict::KeptUp);
-        Plot {
+        Steps {
             title: "From the shard's read to the frame written to a client",
             lines: self.setting.lines(),
             axis: "frames a second to all clients",
-            places: steps.iter().map(|step| step.frames_per_second.max(1.0)).collect(),
+            rates: steps.iter().map(|step| step.frames_per_second.max(1.0)).collect(),
             curves: vec![
-                curve("p99.9", "#d1603d", "", |step| step.read_to_written.p999_ns),
-                curve("p99", "#c99a1b", "", |step| step.read_to_written.p99_ns),
-                curve("p50", "#2a7f62", "", |step| step.read_to_written.p50_ns),
-                curve("to book, p99", "#5b7db1", "2 4", |s| s.engine.read_to_applied.p99_ns),
+                curve("p99.9", |step| step.read_to_written.p999_ns),
+                curve("p99", |step| step.read_to_written.p99_ns),
+                curve("p50", |step| step.read_to_written.p50_ns),
+                curve("to book, p99", |step| step.engine.read_to_applied.p99_ns),
             ],
             limit: late.map(|s| (s.frames_per_second.max(1.0), s.verdict_text().to_owned())),
         }

@@ -1,0 +1,148 @@
+//! Values by time in a bounded number of columns, whose width follows the span of time.
+//!
+//! Runs on:  any (pure). Bounds: as many columns as it was made for.
+use crate::base::time::MILLISECOND_NS;
+use std::collections::BTreeMap;
+
+/// What two adjacent columns have in common.
+pub trait Merge {
+    /// Adds what a later column has.
+    fn merge(&mut self, later: Self);
+}
+
+/// Columns of equal width, the first 1 ms wide; when the span of time has too many, each two become one. Columns begin
+/// at whole multiples of their width since 1970, so that two sets of the same width can be joined. Empty ones take no
+/// memory.
+#[derive(Clone, Debug)]
+pub struct Columns<T> {
+    width_ns: u64,
+    most: u64,
+    cells: BTreeMap<u64, T>,
+}
+
+impl<T: Default + Merge> Columns<T> {
+    /// None yet, and never more than `most`, at least 1.
+    #[must_use]
+    pub const fn new(most: u64) -> Self {
+        Self { width_ns: MILLISECOND_NS, most, cells: BTreeMap::new() }
+    }
+
+    /// Width of a column, nanoseconds.
+    #[must_use]
+    pub const fn width_ns(&self) -> u64 {
+        self.width_ns
+    }
+
+    /// Number of the column at a time.
+    #[must_use]
+    pub const fn place(&self, at_ns: u64) -> u64 {
+        at_ns / self.width_ns
+    }
+
+    /// The column at a time.
+    pub fn at(&mut self, at_ns: u64) -> &mut T {
+        while !self.fits(at_ns) {
+            self.halve();
+        }
+        self.cells.entry(at_ns / self.width_ns).or_default()
+    }
+
+    fn fits(&self, at_ns: u64) -> bool {
+        let place = self.place(at_ns);
+        let first = self.cells.first_key_value().map_or(place, |(&first, _)| first.min(place));
+        let last = self.cells.last_key_value().map_or(place, |(&last, _)| last.max(place));
+        last - first < self.most
+    }
+
+    fn halve(&mut self) {
+        self.width_ns *= 2;
+        for (place, cell) in std::mem::take(&mut self.cells) {
+            match self.cells.get_mut(&(place / 2)) {
+                Some(earlier) => earlier.merge(cell),
+                None => _ = self.cells.insert(place / 2, cell),
+            }
+        }
+    }
+
+    /// Adds the columns of another set, as later values.
+    pub fn join(&mut self, other: Self) {
+        while self.width_ns < other.width_ns {
+            self.halve();
+        }
+        for (place, cell) in other.cells {
+            self.at(place * other.width_ns).merge(cell);
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// Number and value of each column that is not empty, ascending.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, &T)> {
+        self.cells.iter().map(|(&place, cell)| (place, cell))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::SECOND_NS;
+
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen(Vec<u64>);
+
+    impl Merge for Seen {
+        fn merge(&mut self, later: Self) {
+            self.0.extend(later.0);
+        }
+    }
+
+    fn of(times: &[u64]) -> Columns<Seen> {
+        let mut columns: Columns<Seen> = Columns::new(4);
+        times.iter().for_each(|&at_ns| columns.at(at_ns).0.push(at_ns));
+        columns
+    }
+
+    fn shown(columns: &Columns<Seen>) -> Vec<(u64, Vec<u64>)> {
+        columns.iter().map(|(place, seen)| (place, seen.0.clone())).collect()
+    }
+
+    #[test]
+    fn columns_widen_with_the_span_and_keep_every_value() {
+        let ms = MILLISECOND_NS;
+        let mut columns = of(&[4 * ms, 5 * ms, 7 * ms]);
+        assert_eq!(columns.width_ns(), ms);
+        columns.at(8 * ms).0.push(8 * ms);
+        assert_eq!(columns.width_ns(), 2 * ms);
+        let expected = [(2, vec![4 * ms, 5 * ms]), (3, vec![7 * ms]), (4, vec![8 * ms])];
+        assert_eq!(shown(&columns), expected);
+        // Earlier times have columns too.
+        columns.at(0).0.push(0);
+        assert_eq!((columns.width_ns(), shown(&columns).len()), (4 * ms, 3));
+        // A pause of a day takes no memory.
+        columns.at(86_400 * SECOND_NS).0.push(1);
+        let columns = shown(&columns);
+        assert_eq!((columns.len(), columns[0].1.len()), (2, 5));
+    }
+
+    #[test]
+    fn the_columns_of_shards_are_joined_in_any_order() {
+        let ms = MILLISECOND_NS;
+        let (a, b) = ([1000 * ms, 1003 * ms], [1001 * ms, 1050 * ms, 1090 * ms]);
+        let mut one = of(&a);
+        one.join(of(&b));
+        let mut other = of(&b);
+        other.join(of(&a));
+        assert_eq!((one.width_ns(), other.width_ns()), (32 * ms, 32 * ms));
+        for columns in [&one, &other] {
+            let all: usize = shown(columns).iter().map(|(_, seen)| seen.len()).sum();
+            let places: Vec<u64> = columns.iter().map(|(place, _)| place).collect();
+            assert_eq!((all, places), (5, vec![31, 32, 34]));
+        }
+        one.join(Columns::new(4));
+        assert_eq!(shown(&one).len(), 3);
+    }
+}
