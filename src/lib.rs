@@ -97,6 +97,7 @@
 //! | shard cores, n | sockets, sessions, decoders, books, handlers | its epoll set only; parks, adapts or spins |
 //! | serve core, 0 or 1 | local clients | its executor |
 //! | `trades`, `trade-store` | trade queue and journal; database | disk, SQLite, PostgreSQL |
+//! | `trade-index` | once: the index of a PostgreSQL table of an earlier version | PostgreSQL |
 //! | `trade-history` | stored trades for clients of the gateway | SQLite, PostgreSQL |
 //! | `capture` | the files of a capture | disk |
 //! | `prices` | the heartbeat of the shared-memory table | its interval |

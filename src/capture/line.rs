@@ -36,8 +36,8 @@
 //! | `k` | the connection has taken over all markets | |
 //! | `y` | text frame skipped: another connection has taken over | as `t` and `x` |
 //! | `n` | binary frame skipped | as `b` |
-//! | `a` | books were requested over REST | `,"a":[tokens]` |
-//! | `r` | REST response | `,"f":<the response>` |
+//! | `a` | books were requested over REST | `,"q":<number of the request>,"a":[tokens]` |
+//! | `r` | REST response | `,"q":<number of the newest request before it was sent>,"f":<the response>` |
 //! | `i` | housekeeping | `,"read":<all input up to this time was applied, Unix nanoseconds; 0: unknown>`, may be missing |
 //! | `z` | digest of a live book | `,"a":"<token>","z":"<digest>"` |
 //! | `s` | the engine stops: the shard closes its connections | |
@@ -159,9 +159,9 @@ pub fn write_text_skipped(out: &mut Vec<u8>, stamp: Stamp, frame: &str) {
 }
 
 /// Appends a REST response.
-pub fn write_answer(out: &mut Vec<u8>, stamp: Stamp, shard: u16, answer: &str) {
+pub fn write_answer(out: &mut Vec<u8>, stamp: Stamp, (shard, question): (u16, &str), answer: &str) {
     write_prefix(out, stamp, "r");
-    out.extend_from_slice(format!(",\"d\":{shard}").as_bytes());
+    out.extend_from_slice(format!(",\"d\":{shard},\"q\":{question}").as_bytes());
     write_json_or_string(out, answer);
 }
 
@@ -222,7 +222,7 @@ pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
     write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
     out.extend_from_slice(
         b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
-          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"f\":\"\"}\n",
+          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"q\":0,\"f\":\"\"}\n",
     );
 }
 
@@ -310,8 +310,8 @@ pub enum What<'a> {
     Lost(u64),
     /// A skipped frame.
     Skipped,
-    /// A REST response.
-    Answer(Cow<'a, str>),
+    /// A REST response, sent after the request with this number; `u32::MAX` in captures that do not number them.
+    Answer(Cow<'a, str>, u32),
     /// The first record of a file; no content.
     Header,
     /// An annotation of a shard; its keys are in the line.
@@ -385,6 +385,7 @@ struct Keys<'a> {
     time: Option<&'a str>,
     connection: Option<&'a str>,
     shard: Option<&'a str>,
+    question: Option<&'a str>,
     kind: Option<&'a str>,
     frame: Option<&'a str>,
     lost: Option<&'a str>,
@@ -401,6 +402,7 @@ impl<'a> Keys<'a> {
                 b"t" => &mut keys.time,
                 b"c" => &mut keys.connection,
                 b"d" => &mut keys.shard,
+                b"q" => &mut keys.question,
                 b"k" => &mut keys.kind,
                 b"f" => &mut keys.frame,
                 b"n" => &mut keys.lost,
@@ -427,6 +429,10 @@ impl<'a> Keys<'a> {
         Record::from_other_tool(value).unwrap_or_else(|| Record::raw(value))
     }
 
+    fn question(&self) -> u32 {
+        self.question.and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
+    }
+
     fn what(&self, kind: &str, lost: Option<u64>, from: Option<u64>) -> What<'a> {
         match (kind, self.frame) {
             (r#""t""#, Some(frame)) => What::Text(Cow::Borrowed(frame)),
@@ -443,10 +449,10 @@ impl<'a> Keys<'a> {
             (r#""l""#, _) => What::Lost(lost.unwrap_or(1)),
             (r#""y""# | r#""n""#, _) => What::Skipped,
             (r#""r""#, Some(answer)) if answer.starts_with('"') => match text(answer) {
-                What::Text(answer) => What::Answer(answer),
+                What::Text(answer) => What::Answer(answer, self.question()),
                 broken => broken,
             },
-            (r#""r""#, Some(answer)) => What::Answer(Cow::Borrowed(answer)),
+            (r#""r""#, Some(answer)) => What::Answer(Cow::Borrowed(answer), self.question()),
             (kind, _) => AnnotationRecord::of(kind).map_or(What::UnknownKind, What::Annotation),
         }
     }

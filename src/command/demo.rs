@@ -9,7 +9,7 @@ use super::{
 };
 use crate::base::policy::HashChecks;
 use crate::base::time::{Clock as _, SECOND_NS};
-use crate::config::{Config, Polymarket, UsageError, flags::DemoFlags};
+use crate::config::{Config, Polymarket, UsageError, flags::DemoFlags, make_histograms};
 use crate::counter::report::EngineReport;
 use crate::io::{blocking::BlockingClient, clock::HostClock, output::print_line};
 use crate::sim::{SimConfig, SimError, Venue};
@@ -39,7 +39,8 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     config.serve = Some(flags.serve);
     config.shm.clone_from(&flags.shm);
     config.gateway_flags(flags.gateway, &flags.gateway_access).map_err(UsageError::from)?;
-    config.histograms = crate::config::histograms(flags.histograms.as_deref())?;
+    make_histograms(flags.histograms.as_deref())?;
+    config.histograms.clone_from(&flags.histograms);
     let signals = listen()?;
     info!("venue {} with {} markets, {} events/s", venue.http_url(), flags.markets, flags.rate);
     let mut session = Session::start(&config)?;

@@ -56,7 +56,11 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(failure) => fail(&failure),
+        Err(Failure { line, code }) => {
+            // Usage: values that contradict each other, perhaps those of the file.
+            let place = cli.file.filter(|_| code == 2).and_then(|file| file.place(&line));
+            fail(&Failure { line: place.unwrap_or(line), code })
+        }
     }
 }
 

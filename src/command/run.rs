@@ -7,7 +7,7 @@ use super::{
     terminal::{Signals, StatusLine},
 };
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
-use crate::config::{Config, flags::RunFlags};
+use crate::config::{Config, flags::RunFlags, make_histograms};
 use crate::counter::{
     latency::Latencies,
     report::{CorrectnessReport, EngineReport},
@@ -31,6 +31,7 @@ use std::process::ExitCode;
 /// The engine cannot start.
 pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let config = Config::from_flags(flags)?;
+    make_histograms(config.histograms.as_deref())?;
     let signals = listen()?;
     look_first(&config, &signals)?;
     let mut session = Session::start(&config)?;

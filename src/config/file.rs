@@ -25,6 +25,7 @@ const NOT_KEYS: [&str; 3] = ["config", "help", "version"];
 pub struct FileError(pub Vec<String>);
 
 /// One key of a file.
+#[derive(Debug)]
 struct Setting {
     /// Name of the flag without `--`.
     flag: String,
@@ -34,33 +35,34 @@ struct Setting {
 }
 
 /// A file that was read.
-struct Settings {
+#[derive(Debug)]
+pub struct Settings {
     name: String,
     settings: Vec<Setting>,
 }
 
-/// The command line of this process, with the arguments of the file that `run --config` names; a flag of the command
-/// line replaces the key of the file.
+/// The command line of this process, with the arguments of the file that `run --config` names, and what is taken from
+/// that; a flag of the command line replaces the key of the file.
 ///
 /// # Errors
 /// [`FileError`]: the file cannot be read, or its faults.
-pub fn with_file(mut line: Vec<OsString>) -> Result<Vec<OsString>, FileError> {
+pub fn with_file(mut line: Vec<OsString>) -> Result<(Vec<OsString>, Option<Settings>), FileError> {
     // Faults of the command line are those of its own reading.
     let found = Cli::command().ignore_errors(true).try_get_matches_from(&line);
     let Ok(Some(("run", run))) = found.as_ref().map(ArgMatches::subcommand) else {
-        return Ok(line);
+        return Ok((line, None));
     };
-    let Some(path) = run.get_one::<PathBuf>("config") else { return Ok(line) };
+    let Some(path) = run.get_one::<PathBuf>("config") else { return Ok((line, None)) };
     let command = built();
     let is_given = |flag: &str| {
         let source =
             flag_of(&command, flag).and_then(|flag| run.value_source(flag.get_id().as_str()));
         source == Some(ValueSource::CommandLine)
     };
-    let file = Settings::read(path)?;
-    let settings = file.settings.into_iter().filter(|setting| !is_given(&setting.flag));
-    line.extend(settings.flat_map(|setting| setting.arguments).map(OsString::from));
-    Ok(line)
+    let mut file = Settings::read(path)?;
+    file.settings.retain(|setting| !is_given(&setting.flag));
+    line.extend(file.settings.iter().flat_map(|setting| &setting.arguments).map(OsString::from));
+    Ok((line, Some(file)))
 }
 
 /// Checks a file as `run --config` would without further flags: each key, then the values with each other.
@@ -100,13 +102,28 @@ impl Settings {
         Ok(Self { name, settings })
     }
 
-    /// A fault that begins with a flag, with the line of its key.
+    /// A fault of the file, with the line of the first of its flags that is a key.
     fn with_place(&self, fault: &str) -> String {
-        let flag = fault.split_once("--").map_or("", |(_, rest)| rest);
-        let flag = flag.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next();
-        let setting = self.settings.iter().find(|setting| Some(setting.flag.as_str()) == flag);
-        let place = setting.map_or(String::new(), |setting| format!(":{}", setting.line));
-        format!("{}{place}: {fault}", self.name)
+        self.place(fault).unwrap_or_else(|| format!("{}: {fault}", self.name))
+    }
+
+    /// The same; `None` if no flag of it is a key.
+    #[must_use]
+    pub fn place(&self, fault: &str) -> Option<String> {
+        let line = |rest: &str| {
+            let flag = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next()?;
+            Some(self.settings.iter().find(|setting| setting.flag == flag)?.line)
+        };
+        let line = fault.split("--").skip(1).find_map(line)?;
+        Some(format!("{}:{line}: {fault}", self.name))
+    }
+
+    /// A fault of the whole command line, if it is one of the file: without that the line has none.
+    pub(super) fn fault(&self, line: &[OsString], error: &clap::Error) -> Option<FileError> {
+        let arguments = self.settings.iter().map(|setting| setting.arguments.len()).sum::<usize>();
+        let own = &line[..line.len().saturating_sub(arguments)];
+        let is_own = Cli::try_parse_from(own).is_err();
+        (!is_own).then(|| FileError(vec![self.with_place(&one_line(error))]))
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     CLOB_URL, GAMMA_URL, WS_URL,
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     export::ExportArgs,
-    file::{FileError, with_file},
+    file::{FileError, Settings, with_file},
     plot::PlotArgs,
     replay::ReplayArgs,
     replay_gateway::GatewayArgs,
@@ -35,6 +35,10 @@ pub struct Cli {
     /// How much to log: error, warn, info, debug.
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
     pub log: log::LevelFilter,
+
+    /// What is taken from the file of `run --config`.
+    #[arg(skip)]
+    pub file: Option<Settings>,
 }
 
 impl Cli {
@@ -44,7 +48,14 @@ impl Cli {
     /// # Errors
     /// [`FileError`]: the faults of the file.
     pub fn of(line: Vec<OsString>) -> Result<Self, FileError> {
-        with_file(line).map(Self::parse_from)
+        let (line, file) = with_file(line)?;
+        match Self::try_parse_from(&line) {
+            Ok(cli) => Ok(Self { file, ..cli }),
+            Err(error) => match file.and_then(|file| file.fault(&line, &error)) {
+                Some(fault) => Err(fault),
+                None => error.exit(),
+            },
+        }
     }
 
     /// The script with a shell's completions.

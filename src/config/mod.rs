@@ -194,8 +194,8 @@ impl Config {
         config.set_followed(flags)?;
         config.set_served(flags)?;
         config.lag_warn(Duration::from_secs(flags.lag_warn))?;
+        config.histograms.clone_from(&flags.histograms);
         config.shm.clone_from(&flags.shm);
-        config.histograms = histograms(flags.histograms.as_deref())?;
         config.connection_histograms = flags.connection_histograms;
         config.verify_hash(flags.verify_hash);
         config.audit(Duration::from_secs(flags.audit.into()));
@@ -271,12 +271,11 @@ pub fn tls_ca(path: Option<&Path>) -> Result<Option<Vec<u8>>, UsageError> {
 ///
 /// # Errors
 /// [`UsageError`]: it cannot be created.
-pub fn histograms(dir: Option<&Path>) -> Result<Option<PathBuf>, UsageError> {
-    let Some(dir) = dir else { return Ok(None) };
+pub fn make_histograms(dir: Option<&Path>) -> Result<(), UsageError> {
+    let Some(dir) = dir else { return Ok(()) };
     std::fs::create_dir_all(dir).map_err(|error| {
         UsageError(format!("--histograms {}: cannot be made: {error}", dir.display()))
-    })?;
-    Ok(Some(dir.to_owned()))
+    })
 }
 
 /// Layout from its flags.

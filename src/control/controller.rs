@@ -213,11 +213,11 @@ impl Controller {
         self.markets.on_status(fetched, now);
     }
 
-    /// Result of a book request for the shard with index `shard`.
-    pub fn on_books(&mut self, shard: usize, fetched: Fetched, now: Now) {
+    /// Result of a book request for the shard with index `shard`, sent after its question `question`.
+    pub fn on_books(&mut self, shard: usize, question: u32, fetched: Fetched, now: Now) {
         let Some(text) = self.snapshots.on_fetched(fetched, now.mono_ns) else { return };
         if let Some(shard) = self.shards.get_mut(shard) {
-            shard.books(text, now);
+            shard.books(text, question, now);
         }
     }
 
@@ -315,7 +315,9 @@ impl Controller {
             Report::Unrecognized { connection, what } => {
                 warn!("{}: {what}", self.placement().name(connection));
             }
-            Report::Wanted { tokens, urgent } => self.snapshots.want(place, &tokens, urgent),
+            Report::Wanted { tokens, urgent, question } => {
+                self.snapshots.want(place, &tokens, urgent, question);
+            }
             Report::Full { connection, tokens } => {
                 self.connections.on_full(connection, &tokens, registry, now);
             }

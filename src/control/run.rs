@@ -80,7 +80,7 @@ impl Sources {
 enum Completion {
     Fetched(Fetched),
     Status(Fetched),
-    Books(usize, Fetched),
+    Books(usize, u32, Fetched),
     Resolved(ConnectionId, Result<Vec<SocketAddr>, String>),
 }
 
@@ -116,7 +116,9 @@ impl VenueServices {
             match completion {
                 Completion::Fetched(fetched) => control.on_fetched(fetched, clock.now()),
                 Completion::Status(fetched) => control.on_status(fetched, clock.now()),
-                Completion::Books(shard, fetched) => control.on_books(shard, fetched, clock.now()),
+                Completion::Books(shard, question, fetched) => {
+                    control.on_books(shard, question, fetched, clock.now());
+                }
                 Completion::Resolved(connection, addresses) => {
                     control.on_resolved(connection, addresses, clock.now());
                 }
@@ -189,13 +191,13 @@ fn send(io_request: IoRequest, context: &Context) {
             let fetched = fetched(context.catalog.get(path).await);
             context.inbox.borrow_mut().push(Completion::Status(fetched));
         }),
-        IoRequest::Books(SnapshotRequest { shard, tokens }) => spawn(async move {
-            let question = context.sources.feed.books_request(&tokens);
-            let fetched = match request(&context, question) {
+        IoRequest::Books(SnapshotRequest { shard, tokens, question }) => spawn(async move {
+            let books = context.sources.feed.books_request(&tokens);
+            let fetched = match request(&context, books) {
                 Ok(request) => fetched(context.books.request(&request).await),
                 Err(why) => Fetched::Failed(why),
             };
-            context.inbox.borrow_mut().push(Completion::Books(shard, fetched));
+            context.inbox.borrow_mut().push(Completion::Books(shard, question, fetched));
         }),
         IoRequest::Resolve(connection) => spawn(async move {
             let ws = &context.sources.ws;

@@ -117,8 +117,8 @@ impl ShardProxy {
     }
 
     /// Passes books of a REST response.
-    pub fn books(&mut self, text: String, now: Now) {
-        self.send(ShardCommand::Books { text }, now);
+    pub fn books(&mut self, text: String, question: u32, now: Now) {
+        self.send(ShardCommand::Books { text, question }, now);
     }
 
     /// Whether market events fit: half of the ring is reserved for other commands.

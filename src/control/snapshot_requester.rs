@@ -23,6 +23,8 @@ pub struct SnapshotRequest {
     pub shard: usize,
     /// The tokens.
     pub tokens: Vec<TokenId>,
+    /// Number of the newest question that the shard has asked.
+    pub question: u32,
 }
 
 /// Waiting tokens of one shard.
@@ -30,6 +32,8 @@ pub struct SnapshotRequest {
 struct Waiting {
     urgent: VecDeque<TokenId>,
     others: VecDeque<TokenId>,
+    /// Number of the newest question.
+    question: u32,
 }
 
 /// Requests of all shards.
@@ -64,9 +68,10 @@ impl SnapshotRequester {
         }
     }
 
-    /// Takes tokens of a shard.
-    pub fn want(&mut self, shard: usize, tokens: &[TokenId], urgent: bool) {
+    /// Takes tokens of a shard; its questions are numbered.
+    pub fn want(&mut self, shard: usize, tokens: &[TokenId], urgent: bool, question: u32) {
         let Some(waiting) = self.waiting.get_mut(shard) else { return };
+        waiting.question = question;
         // Comparisons leave half of the room to what is urgent.
         let room = if urgent { BOOKS_WAITING_MAX } else { BOOKS_WAITING_MAX / 2 };
         if self.count + tokens.len() > room {
@@ -86,11 +91,12 @@ impl SnapshotRequester {
         let shards = self.waiting.len();
         let urgent = self.waiting.iter().any(|waiting| !waiting.urgent.is_empty());
         let shard = (0..shards).map(|step| (self.turn + step) % shards).find(|&shard| {
-            let Waiting { urgent: first, others } = &self.waiting[shard];
+            let Waiting { urgent: first, others, .. } = &self.waiting[shard];
             if urgent { !first.is_empty() } else { !others.is_empty() }
         })?;
         self.turn = (shard + 1) % shards;
-        let Waiting { urgent, others } = &mut self.waiting[shard];
+        let Waiting { urgent, others, question } = &mut self.waiting[shard];
+        let question = *question;
         let mut tokens = Vec::with_capacity(self.tokens_max);
         for queue in [urgent, others] {
             let count = queue.len().min(self.tokens_max - tokens.len());
@@ -101,7 +107,7 @@ impl SnapshotRequester {
         self.counts.requests += 1;
         self.counts.tokens += tokens.len() as u64;
         self.next_ns = now_ns + self.gap_ns;
-        Some(SnapshotRequest { shard, tokens })
+        Some(SnapshotRequest { shard, tokens, question })
     }
 
     /// Result of a request. Returns the books as text of the venue; failed ones are requested again by the shard.
@@ -159,16 +165,17 @@ mod tests {
     fn urgent_tokens_go_first_and_shards_take_turns() {
         let mut requester = SnapshotRequester::new(2, LIMITS);
         assert_eq!(requester.poll(0), None);
-        requester.want(0, &tokens(0, 10), false);
-        requester.want(0, &tokens(100, 300), true);
-        requester.want(1, &tokens(1_000, 20), true);
+        requester.want(0, &tokens(0, 10), false, 1);
+        requester.want(0, &tokens(100, 300), true, 2);
+        requester.want(1, &tokens(1_000, 20), true, 1);
         let gap_ns = SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
         let asked: Vec<SnapshotRequest> =
             (0..4).filter_map(|i| requester.poll(i * gap_ns)).collect();
-        assert_eq!(asked[0], SnapshotRequest { shard: 0, tokens: tokens(100, 250) });
-        assert_eq!(asked[1], SnapshotRequest { shard: 1, tokens: tokens(1_000, 20) });
+        let of = |shard, tokens, question| SnapshotRequest { shard, tokens, question };
+        assert_eq!(asked[0], of(0, tokens(100, 250), 2));
+        assert_eq!(asked[1], of(1, tokens(1_000, 20), 1));
         let rest = [tokens(350, 50), tokens(0, 10)].concat();
-        assert_eq!(asked[2], SnapshotRequest { shard: 0, tokens: rest });
+        assert_eq!(asked[2], of(0, rest, 2));
         assert_eq!(asked.len(), 3);
         assert_eq!(requester.report().tokens_waiting, 0);
     }
@@ -177,7 +184,7 @@ mod tests {
     fn the_rate_the_open_questions_and_the_pauses_of_the_venue_are_kept() {
         let mut requester = SnapshotRequester::new(1, LIMITS);
         for _ in 0..20 {
-            requester.want(0, &tokens(0, TOKENS_PER_BOOKS_REQUEST), true);
+            requester.want(0, &tokens(0, TOKENS_PER_BOOKS_REQUEST), true, 1);
         }
         assert!(requester.poll(0).is_some());
         let gap_ns = SECOND_NS / BOOKS_REQUESTS_PER_SECOND;
@@ -199,11 +206,11 @@ mod tests {
     fn comparisons_leave_room_for_what_is_urgent() {
         let mut requester = SnapshotRequester::new(1, LIMITS);
         let many = tokens(0, BOOKS_WAITING_MAX / 2);
-        requester.want(0, &many, false);
-        requester.want(0, &tokens(0, 1), false);
+        requester.want(0, &many, false, 1);
+        requester.want(0, &tokens(0, 1), false, 2);
         assert_eq!(requester.report().tokens_dropped, 1);
-        requester.want(0, &many, true);
-        requester.want(0, &tokens(0, 1), true);
+        requester.want(0, &many, true, 3);
+        requester.want(0, &tokens(0, 1), true, 4);
         let report = requester.report();
         assert_eq!((report.tokens_waiting, report.tokens_dropped), (BOOKS_WAITING_MAX as u64, 2));
     }

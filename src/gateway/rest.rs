@@ -93,7 +93,12 @@ pub enum Plan {
     /// Whether the exchange trades.
     Status,
     /// Prices of stored trades.
-    Prices(PriceRequest),
+    Prices {
+        /// One for each token.
+        requests: Vec<PriceRequest>,
+        /// The answer is a map by token.
+        by_token: bool,
+    },
 }
 
 /// What is asked of books.
@@ -214,9 +219,9 @@ impl Plan {
                 kalshi::rest::answer(kind, fetched.books)
             }
             Self::Status => kalshi::rest::status_answer(fetched.status),
-            Self::Prices(request) => {
+            Self::Prices { requests, by_token } => {
                 let stored = fetched.prices.unwrap_or_else(|| Ok(Vec::new()));
-                polymarket::history::answer(&request, stored, known.trades)
+                polymarket::history::answer(&requests, by_token, stored, known.trades)
             }
             Self::Markets { markets, kind, .. } => {
                 let tops = fetched.tops.iter().copied().chain(std::iter::repeat(Top::default()));

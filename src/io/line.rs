@@ -26,6 +26,16 @@ impl Line {
         Ok(Self { socket, tls: None })
     }
 
+    /// Limits each read and write from here on.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn set_timeout(&self, timeout_ns: u64) -> io::Result<()> {
+        let timeout = Some(Duration::from_nanos(timeout_ns));
+        self.socket.set_read_timeout(timeout)?;
+        self.socket.set_write_timeout(timeout)
+    }
+
     /// Starts TLS and verifies that the peer is `host`.
     ///
     /// # Errors

@@ -76,6 +76,9 @@ pub enum ShardCommand {
     Books {
         /// The answer: a JSON list.
         text: String,
+        /// Newest question of the shard that had arrived when the request was sent: the answer is from after all that
+        /// the shard had asked up to it, also for other books.
+        question: u32,
     },
     /// A market of this shard has come to another stage of its life: for the handler. Sent only while the ring has
     /// room to spare.

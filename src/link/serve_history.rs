@@ -66,14 +66,14 @@ impl PriceRequest {
     }
 }
 
-/// Points in the order of time, or why there are none.
-pub type PriceAnswer = Result<Vec<PricePoint>, HistoryError>;
+/// Points of each requested token in the order of time, or why there are none.
+pub type PriceAnswer = Result<Vec<Vec<PricePoint>>, HistoryError>;
 
 /// A request with the way back.
 #[derive(Debug)]
 pub struct PendingPrices {
-    /// What is wanted.
-    pub request: PriceRequest,
+    /// What is wanted, by token.
+    pub requests: Vec<PriceRequest>,
     /// Takes the answer.
     pub answer: Giver<PriceAnswer>,
 }
@@ -90,13 +90,13 @@ pub fn link() -> (PriceHistory, Receiver<PendingPrices>) {
 }
 
 impl PriceHistory {
-    /// The stored prices.
+    /// The stored prices of each request, within the bounds of one answer.
     ///
     /// # Errors
     /// [`HistoryError`]: the client gets the reason.
-    pub async fn read(&self, request: PriceRequest) -> PriceAnswer {
+    pub async fn read(&self, requests: Vec<PriceRequest>) -> PriceAnswer {
         let (answer, awaited) = handoff();
-        let pending = PendingPrices { request, answer };
+        let pending = PendingPrices { requests, answer };
         self.0.try_send(pending).map_err(|_| HistoryError::Busy)?;
         awaited.await.unwrap_or(Err(HistoryError::Failed))
     }

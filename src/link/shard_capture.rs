@@ -283,8 +283,15 @@ impl CaptureSender {
         self.keep(Kind::Ended, connection, wall_ns, why);
     }
 
-    /// An answer of the venue's REST interface.
-    pub fn answer(&mut self, wall_ns: u64, text: &str) {
+    /// Books that were asked for over the venue's REST interface, by the question with this number.
+    pub fn asked(&mut self, wall_ns: u64, question: u32, tokens: &[TokenId]) {
+        let _ = write!(self.open.text, r#","q":{question}"#);
+        self.tokens(AnnotationRecord::Asked, ConnectionId(0), wall_ns, None, tokens);
+    }
+
+    /// An answer of the venue's REST interface, with the number of the newest question before the request.
+    pub fn answer(&mut self, wall_ns: u64, question: u32, text: &str) {
+        let _ = write!(self.open.text, "{question} ");
         self.keep(Kind::Answer, ConnectionId(0), wall_ns, text);
     }
 

@@ -61,6 +61,10 @@ pub enum Report {
         tokens: Box<[TokenId]>,
         /// A book is not live, or a connection may be frozen; otherwise a comparison that can wait.
         urgent: bool,
+        /// Number of this question on the shard, from 1; see [`ShardCommand::Books`].
+        ///
+        /// [`ShardCommand::Books`]: super::control_shard::ShardCommand::Books
+        question: u32,
     },
     /// The state of the shard, every `HEARTBEAT_INTERVAL_NS`.
     Heartbeat(Box<Heartbeat>),

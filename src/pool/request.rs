@@ -5,7 +5,9 @@
 //!           response.
 use super::error::PoolError;
 use super::lending::{Guard, Pool};
+use super::service::Limits;
 use crate::base::limits::{POOL_REDIRECTS_MAX, RETRY_AFTER_MAX_NS};
+use crate::base::time::MILLISECOND_NS;
 use crate::io::connection::ConnectionError;
 use crate::io::dial::within;
 use crate::io::executor::sleep;
@@ -169,9 +171,10 @@ impl Pool {
         context: &RequestContext,
         new_only: bool,
     ) -> Result<Guard, PoolError> {
-        context.stage.set("waiting for a connection");
         let left_ns = context.deadline_ns.saturating_sub(self.now().mono_ns);
-        let timeout_ns = self.service().limits.acquire_timeout_ns.min(left_ns);
+        let timeout_ns = acquire_time(&self.service().limits, left_ns, context.stage.get())
+            .map_err(|error| self.count(error))?;
+        context.stage.set("waiting for a connection");
         if new_only {
             return self.acquire_new_at(context.place, timeout_ns).await;
         }
@@ -193,5 +196,38 @@ impl Pool {
                 (result, exchange.is_answered())
             }
         }
+    }
+}
+
+/// How long a request with so much time left may wait for a connection.
+///
+/// # Errors
+/// None is left: it timed out in the stage before, such as a first attempt whose connection died.
+fn acquire_time(limits: &Limits, left_ns: u64, stage: &'static str) -> Result<u64, PoolError> {
+    if left_ns < MILLISECOND_NS {
+        return Err(PoolError::timeout(stage, limits.request_timeout_ns));
+    }
+    Ok(limits.acquire_timeout_ns.min(left_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::service::Kind;
+
+    #[test]
+    fn a_request_whose_time_its_first_attempt_used_up_timed_out_in_that() {
+        let limits = Limits {
+            request_timeout_ns: 5_000 * MILLISECOND_NS,
+            acquire_timeout_ns: 2_000 * MILLISECOND_NS,
+            ..Limits::of(Kind::Http)
+        };
+        let time =
+            |left_ms| acquire_time(&limits, left_ms * MILLISECOND_NS, "waiting for the response");
+        assert_eq!(time(5_000), Ok(2_000 * MILLISECOND_NS));
+        assert_eq!(time(7), Ok(7 * MILLISECOND_NS));
+        let error = time(0).unwrap_err();
+        assert_eq!(error.kind().name(), "timeout");
+        assert_eq!(error.to_string(), "no response within 5000 ms while waiting for the response");
     }
 }

@@ -40,6 +40,8 @@ struct Keys {
     newest: u64,
     #[serde(default)]
     read: Option<u64>,
+    #[serde(default)]
+    q: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -206,7 +208,7 @@ impl Annotations {
             }
             AnnotationRecord::TakenOver => books.on_recorded_end(connection, at),
             AnnotationRecord::Asked => {
-                keys.tokens().iter().for_each(|token| books.on_asked(token, at.mono_ns));
+                keys.tokens().iter().for_each(|token| books.on_asked(token, keys.q, at.mono_ns));
             }
             AnnotationRecord::Housekeeping => {
                 let read_wall_ns = keys.read.unwrap_or(at.wall_ns);

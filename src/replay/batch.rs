@@ -60,8 +60,8 @@ pub(super) enum Task {
     Begin,
     /// Apply the annotation; the connection may replace another one.
     Annotation(AnnotationRecord, Option<ConnectionSlot>),
-    /// Apply books of a REST answer.
-    Answer,
+    /// Apply books of a REST answer, sent after the question with this number.
+    Answer(u32),
     /// A text of the connection that cannot be decoded.
     Damaged,
     /// A gap in the sequence numbers of the connection.

@@ -268,7 +268,9 @@ impl Dispatcher {
                 self.send_to_subscriptions(task, origin);
                 self.send_to_all(task, "", origin);
             }
-            What::Answer(answer) => self.send_to_all(Task::Answer, answer, origin),
+            What::Answer(answer, question) => {
+                self.send_to_all(Task::Answer(*question), answer, origin);
+            }
             What::Annotation(note) => {
                 self.firsts[position.file as usize].has_annotations = true;
                 if *note == AnnotationRecord::Begun {

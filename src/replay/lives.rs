@@ -68,7 +68,7 @@ impl Lives {
         let steps = MarketStage::steps(before, stage);
         let resolution = resolution.map(|resolution| {
             let completed = resolution.completed(&info.tokens);
-            // The outcome has no name where the market was not announced.
+            // Where the market was not announced, the outcome has a name only if the message has it.
             Resolution { result: completed.result.filter(|name| !name.is_empty()), ..completed }
         });
         let event = |&stage: &MarketStage| {
@@ -117,7 +117,12 @@ mod tests {
     }
 
     fn resolved(market: &str) -> MarketUpdate {
-        let resolution = Resolution { winner: TokenId::new(market), ..Resolution::default() };
+        resolved_as(market, None)
+    }
+
+    fn resolved_as(market: &str, name: Option<&str>) -> MarketUpdate {
+        let (winner, result) = (TokenId::new(market), name.map(str::to_owned));
+        let resolution = Resolution { winner, result, settlement_value: None };
         MarketUpdate::Resolved { market: id(market), resolution }
     }
 
@@ -158,5 +163,17 @@ mod tests {
         assert_eq!(events(&mut lives, resolved("HELD")), all);
         assert_eq!(events(&mut Lives::default(), resolved("HELD")), all);
         assert_eq!(events(&mut lives, resolved("OTHER")), []);
+        // It has books only: the name is that of the message.
+        for (name, result) in [(None, None), (Some("Up"), Some("Up".to_owned()))] {
+            let mut lives = Lives::default();
+            let of_books = |_: &MarketId| {
+                let mut info = info("B", None);
+                info.tokens[0].name.clear();
+                Some(info)
+            };
+            let events = lives.on_update(resolved_as("B", name), AT_NS, of_books);
+            let last = events.last().unwrap().resolution.as_ref().unwrap();
+            assert_eq!((&last.result, last.settlement_value.is_some()), (&result, true));
+        }
     }
 }

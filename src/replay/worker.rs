@@ -255,9 +255,9 @@ impl<H: Handler + Clone> Worker<H> {
                 self.begin(self.books(Admission::Listed));
             }
             Task::Annotation(note, from) => self.on_annotation(note, from, item, frame),
-            Task::Answer => {
+            Task::Answer(question) => {
                 let (mut progress, at) = (Progress::default(), recorded(item));
-                self.intake.on_rest_part(frame, &mut progress, usize::MAX, at);
+                self.intake.on_rest_part(frame, &mut progress, usize::MAX, (question, at));
             }
             Task::FramesLost => {
                 self.annotations.has_gaps = true;

@@ -447,8 +447,8 @@ impl Server {
                 }
             };
         }
-        let prices = match plan {
-            rest::Plan::Prices(request) => gateway.prices(request).await,
+        let prices = match &plan {
+            rest::Plan::Prices { requests, .. } => gateway.prices(requests).await,
             _ => None,
         };
         let mut tops = Vec::new();

@@ -149,9 +149,9 @@ impl Server {
             return Response::error(400, "begin_s and step_s are numbers of seconds");
         };
         let request = PriceRequest { token, begin_s, end_s: u64::MAX, step_s: step_s.max(1) };
-        match gateway.prices(request).await {
+        match gateway.prices(&[request]).await {
             None => markets::prices(None),
-            Some(Ok(points)) => markets::prices(Some(&points)),
+            Some(Ok(points)) => markets::prices(Some(&points.concat())),
             Some(Err(HistoryError::TooMuch)) => {
                 Response::error(400, "too many prices: ask for less time")
             }

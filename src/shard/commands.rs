@@ -48,7 +48,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
             ShardCommand::Close { connection } => self.on_close(connection, now),
             ShardCommand::Market(event) => self.intake.books.store.on_market(&event),
-            ShardCommand::Books { text } => self.on_rest_answer(text, now),
+            ShardCommand::Books { text, question } => self.on_rest_answer(text, question, now),
             ShardCommand::SwapLatencies { empty } => {
                 let filled = std::mem::replace(&mut self.intake.latencies, empty);
                 // If refused, one interval of histograms is lost; the link counts it.

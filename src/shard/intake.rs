@@ -160,15 +160,16 @@ impl<H: Handler, C: Clock> Intake<H, C> {
 }
 
 impl<H: Handler, C> Intake<H, C> {
-    /// Applies about `budget_bytes` of an answer of the venue's REST interface: a list of books.
+    /// Applies about `budget_bytes` of an answer of the venue's REST interface, a list of books; with the number of the
+    /// newest question before the request.
     pub fn on_rest_part(
         &mut self,
         text: &str,
         progress: &mut Progress,
         budget_bytes: usize,
-        read: Now,
+        (question, read): (u32, Now),
     ) {
-        let mut delivery = RestDelivery { books: &mut self.books, read, errors: 0 };
+        let mut delivery = RestDelivery { books: &mut self.books, question, read, errors: 0 };
         self.decoder.decode_books_part(text, progress, budget_bytes, &mut delivery);
         self.counts.decode_errors += delivery.errors;
     }
@@ -177,6 +178,7 @@ impl<H: Handler, C> Intake<H, C> {
 /// Books of the REST interface; anything else has no business there.
 struct RestDelivery<'a, H> {
     books: &'a mut Books<H>,
+    question: u32,
     read: Now,
     errors: u64,
 }
@@ -184,7 +186,9 @@ struct RestDelivery<'a, H> {
 impl<H: Handler> Sink for RestDelivery<'_, H> {
     fn on_event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Snapshot(snapshot) => self.books.on_rest_book(snapshot, self.read),
+            Event::Snapshot(snapshot) => {
+                self.books.on_rest_book(snapshot, self.question, self.read);
+            }
             _ => self.errors += 1,
         }
     }

@@ -90,7 +90,7 @@ pub struct Shard<H, C = HostClock> {
     /// Connections with a backlog, in the order of their turns.
     large: VecDeque<ConnectionSlot>,
     /// Books that were asked for over REST, decoded in parts.
-    answers: VecDeque<Waiting>,
+    answers: VecDeque<(u32, Waiting)>,
     /// Tokens to be asked for, gathered within one housekeeping.
     wanted: Vec<TokenId>,
     /// Reports that control must not miss and that found the ring full.

@@ -14,7 +14,7 @@ use crate::base::{
     },
     time::{Clock, Now},
 };
-use crate::capture::line::AnnotationRecord;
+
 use crate::link::shard_control::Report;
 use crate::session::SessionError;
 use crate::venue::Progress;
@@ -132,13 +132,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     /// Sends what was gathered to the control core.
     fn request_books(&mut self, wanted: &mut Vec<TokenId>, urgent: bool, now: Now) {
         for tokens in wanted.chunks(self.capabilities.books_request_limits.0) {
+            let question = self.intake.books.next_question();
             // Where messages are numbered an answer changes nothing, so that a replay has no need of it.
             if let Some(capture) = &mut self.capture
                 && !self.capabilities.is_sequenced()
             {
-                capture.tokens(AnnotationRecord::Asked, ConnectionId(0), now.wall_ns, None, tokens);
+                capture.asked(now.wall_ns, question, tokens);
             }
-            let report = Report::Wanted { tokens: tokens.into(), urgent };
+            let report = Report::Wanted { tokens: tokens.into(), urgent, question };
             if self.links.reports.try_send(report).is_err() {
                 self.intake.books.on_unasked(tokens);
             }
@@ -154,26 +155,26 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
     }
 
-    pub(super) fn on_rest_answer(&mut self, text: String, now: Now) {
+    pub(super) fn on_rest_answer(&mut self, text: String, question: u32, now: Now) {
         if let Some(capture) = &mut self.capture
             && !self.capabilities.is_sequenced()
         {
-            capture.answer(now.wall_ns, &text);
+            capture.answer(now.wall_ns, question, &text);
         }
         let mut progress = Progress::default();
         if self.capture.is_some() {
             // As with long frames: a replay cannot know what came between two parts.
-            self.intake.on_rest_part(&text, &mut progress, usize::MAX, now);
+            self.intake.on_rest_part(&text, &mut progress, usize::MAX, (question, now));
             return;
         }
-        self.answers.push_back(Waiting { text, progress, binary: false, read: now });
+        self.answers.push_back((question, Waiting { text, progress, binary: false, read: now }));
     }
 
     /// Goes on with one answer for one part. Gives the number of parts.
     pub(super) fn decode_answer(&mut self) -> usize {
-        let Some(answer) = self.answers.front_mut() else { return 0 };
+        let Some((question, answer)) = self.answers.front_mut() else { return 0 };
         let Waiting { text, progress, read, .. } = answer;
-        self.intake.on_rest_part(text, progress, LARGE_FRAME_PART_BYTES, *read);
+        self.intake.on_rest_part(text, progress, LARGE_FRAME_PART_BYTES, (*question, *read));
         if progress.is_done() {
             self.answers.pop_front();
         }

@@ -81,6 +81,7 @@ impl CaptureSink {
         let stop = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             receivers,
+            turn: 0,
             folder,
             url: url.to_owned(),
             sequences: HashMap::new(),
@@ -126,6 +127,8 @@ impl CaptureSink {
 /// The thread's state.
 struct Writer {
     receivers: Vec<CaptureReceiver>,
+    /// The receiver that is next.
+    turn: usize,
     folder: Folder,
     url: String,
     /// Number of records per connection.
@@ -180,34 +183,44 @@ impl Writer {
         }
     }
 
+    /// Takes chunks in turn, one of a shard, so that the backlog of one delays no other.
     fn take_chunks(&mut self) -> usize {
-        let Self { receivers, folder, url, sequences, down, board, .. } = self;
-        let mut taken = 0;
-        for receiver in receivers {
-            let shard = receiver.shard.0;
-            let failing = board.failing_since_wall_ns.get() > 0;
-            let most = if failing { CAPTURE_WAITING_BYTES_MAX } else { CAPTURE_BLOCK_BYTES };
-            while folder.waiting() < most
-                && let Some(mut chunk) = receiver.full.try_receive()
-            {
-                for entry in chunk.iter() {
-                    let sequence = sequences.entry(entry.connection).or_insert(0);
-                    let stamp = Stamp {
-                        receive_ns: entry.wall_ns,
-                        connection: entry.connection.0,
-                        sequence: *sequence,
-                    };
-                    *sequence += 1;
-                    write_line(folder.text(entry.wall_ns), stamp, shard, url, &entry);
-                    record_event(folder, down, board, shard, &entry);
-                }
-                taken += 1;
-                chunk.clear();
-                // At most as many chunks are in circulation as the ring holds.
-                let _ = receiver.empty.try_send(chunk);
+        let failing = self.board.failing_since_wall_ns.get() > 0;
+        let most = if failing { CAPTURE_WAITING_BYTES_MAX } else { CAPTURE_BLOCK_BYTES };
+        let (mut taken, mut empty) = (0, 0);
+        while empty < self.receivers.len() && self.folder.waiting() < most {
+            let place = self.turn % self.receivers.len();
+            self.turn = place + 1;
+            if self.take_chunk(place) {
+                (taken, empty) = (taken + 1, 0);
+            } else {
+                empty += 1;
             }
         }
         taken
+    }
+
+    /// Takes the next chunk of a shard, if there is one.
+    fn take_chunk(&mut self, place: usize) -> bool {
+        let Self { receivers, folder, url, sequences, down, board, .. } = self;
+        let receiver = &mut receivers[place];
+        let Some(mut chunk) = receiver.full.try_receive() else { return false };
+        let shard = receiver.shard.0;
+        for entry in chunk.iter() {
+            let sequence = sequences.entry(entry.connection).or_insert(0);
+            let stamp = Stamp {
+                receive_ns: entry.wall_ns,
+                connection: entry.connection.0,
+                sequence: *sequence,
+            };
+            *sequence += 1;
+            write_line(folder.text(entry.wall_ns), stamp, shard, url, &entry);
+            record_event(folder, down, board, shard, &entry);
+        }
+        chunk.clear();
+        // At most as many chunks are in circulation as the ring holds.
+        let _ = receiver.empty.try_send(chunk);
+        true
     }
 
     /// Checks that the files were not deleted or truncated externally.
@@ -297,7 +310,10 @@ fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &En
         Kind::BinarySkipped => line::write_base64(out, stamp, payload, true),
         Kind::Sent => line::write_sent(out, stamp, payload),
         Kind::Ended => line::write_ended(out, stamp, payload),
-        Kind::Answer => line::write_answer(out, stamp, shard, payload),
+        Kind::Answer => {
+            let (question, answer) = payload.split_once(' ').unwrap_or(("0", payload));
+            line::write_answer(out, stamp, (shard, question), answer);
+        }
         Kind::Lost => line::write_lost(out, stamp, entry.count().frames),
         Kind::Annotation(AnnotationRecord::Opened) => {
             let rest = format!(",\"url\":\"{url}\"{payload}");

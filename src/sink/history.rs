@@ -2,9 +2,9 @@
 //!
 //! Runs on:  the thread `trade-history`, which may block. Owns: a connection to the database, opened by the first
 //!           request.
-//! Bounds:   `HISTORY_ROWS_MAX` rows and `HISTORY_READ_NS` of one request.
+//! Bounds:   `HISTORY_ROWS_MAX` rows, `HISTORY_POINTS_MAX` points and `HISTORY_READ_NS` of one answer.
 use super::store::{Reader, StoreAddress, StoreError};
-use crate::base::limits::{HISTORY_READ_NS, HISTORY_ROWS_MAX};
+use crate::base::limits::{HISTORY_POINTS_MAX, HISTORY_READ_NS, HISTORY_ROWS_MAX};
 use crate::base::time::Clock as _;
 use crate::io::{clock::HostClock, threads::lower_priority};
 use crate::link::serve_history::{
@@ -29,11 +29,11 @@ pub fn start(address: StoreAddress) -> std::io::Result<PriceHistory> {
 
 fn serve_all(address: &StoreAddress, requests: &Receiver<PendingPrices>) {
     let (clock, mut reader, mut is_failing) = (HostClock::new(), None, false);
-    while let Ok(PendingPrices { request, answer }) = requests.recv() {
+    while let Ok(PendingPrices { requests, answer }) = requests.recv() {
         if !answer.is_awaited() {
             continue;
         }
-        let result = match read(address, &mut reader, &request, &clock) {
+        let result = match read(address, &mut reader, &requests, &clock) {
             Ok(points) => {
                 if std::mem::take(&mut is_failing) {
                     info!("/prices-history: {} is read again", address.shown());
@@ -56,7 +56,7 @@ fn serve_all(address: &StoreAddress, requests: &Receiver<PendingPrices>) {
 fn read(
     address: &StoreAddress,
     reader: &mut Option<Box<dyn Reader>>,
-    request: &PriceRequest,
+    requests: &[PriceRequest],
     clock: &HostClock,
 ) -> Result<PriceAnswer, StoreError> {
     let reader = match reader {
@@ -64,28 +64,47 @@ fn read(
         None => reader.insert(address.read()?),
     };
     let deadline_ns = clock.mono_ns() + HISTORY_READ_NS;
-    let (mut points, mut rows, mut end) = (Vec::new(), 0, Ok(()));
-    let read = reader.each_price(request, &mut |trade| {
-        rows += u64::from(trade.is_some());
-        if let Some((venue_ms, price)) = trade {
-            end = request.add(&mut points, PricePoint { second: venue_ms / 1_000, price });
+    let (mut all, mut rows, mut count) = (Vec::with_capacity(requests.len()), 0, 0);
+    let is_late = || clock.mono_ns() > deadline_ns;
+    for request in requests {
+        let mut points = Vec::new();
+        match read_one(&mut **reader, request, &mut points, &mut rows, &is_late)? {
+            Ok(()) => count += points.len(),
+            Err(error) => return Ok(Err(error)),
         }
-        if end.is_ok() && rows > HISTORY_ROWS_MAX {
+        if count > HISTORY_POINTS_MAX {
+            return Ok(Err(HistoryError::TooMuch));
+        }
+        all.push(points);
+    }
+    Ok(Ok(all))
+}
+
+/// The points of a token; `rows` counts those of the answer. The outer error is the database's.
+fn read_one(
+    reader: &mut dyn Reader,
+    request: &PriceRequest,
+    points: &mut Vec<PricePoint>,
+    rows: &mut u64,
+    is_late: &dyn Fn() -> bool,
+) -> Result<Result<(), HistoryError>, StoreError> {
+    let mut end = Ok(());
+    let read = reader.each_price(request, &mut |trade| {
+        *rows += u64::from(trade.is_some());
+        if let Some((venue_ms, price)) = trade {
+            end = request.add(points, PricePoint { second: venue_ms / 1_000, price });
+        }
+        if end.is_ok() && *rows > HISTORY_ROWS_MAX {
             end = Err(HistoryError::TooMuch);
-        } else if end.is_ok()
-            && (trade.is_none() || rows % 1_024 == 0)
-            && clock.mono_ns() > deadline_ns
-        {
+        } else if end.is_ok() && (trade.is_none() || rows.is_multiple_of(1_024)) && is_late() {
             end = Err(HistoryError::TooLong);
         }
         end.is_ok()
     });
     match read {
-        Ok(()) => Ok(end.map(|()| points)),
+        Ok(()) => Ok(end),
         // The server has ended the query.
-        Err(error) if !error.is_transient && clock.mono_ns() > deadline_ns => {
-            Ok(Err(HistoryError::TooLong))
-        }
+        Err(error) if !error.is_transient && is_late() => Ok(Err(HistoryError::TooLong)),
         Err(error) => Err(error),
     }
 }
@@ -97,8 +116,14 @@ mod tests {
     use crate::link::serve_history::PriceRequest;
     use futures_lite::future::{block_on, poll_once};
 
-    fn request(begin_s: u64) -> PriceRequest {
-        PriceRequest { token: TokenId::new("1").unwrap(), begin_s, end_s: u64::MAX, step_s: 60 }
+    fn request(begin_s: u64) -> Vec<PriceRequest> {
+        let of = |token| PriceRequest {
+            token: TokenId::new(token).unwrap(),
+            begin_s,
+            end_s: u64::MAX,
+            step_s: 60,
+        };
+        vec![of("1"), of("2")]
     }
 
     #[test]
@@ -111,7 +136,7 @@ mod tests {
         }
         // Once it is there, it is read.
         drop(address.open().unwrap());
-        assert_eq!(block_on(history.read(request(0))), Ok(Vec::new()));
+        assert_eq!(block_on(history.read(request(0))), Ok(vec![Vec::new(), Vec::new()]));
     }
 
     #[test]

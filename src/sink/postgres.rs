@@ -9,11 +9,11 @@ mod address;
 pub use address::PostgresAddress;
 
 use super::store::{
-    Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TRADE_COLUMNS, gather,
-    milliseconds, open_markets_of,
+    Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TOKEN_INDEX, TRADE_COLUMNS,
+    gather, milliseconds, open_markets_of,
 };
 use crate::base::id::{TradeId, Venue};
-use crate::base::limits::{HISTORY_READ_NS, STORE_TIMEOUT_NS};
+use crate::base::limits::{HISTORY_READ_NS, HISTORY_SLICE_NS, STORE_INDEX_NS, STORE_TIMEOUT_NS};
 use crate::base::price::Price;
 use crate::base::time::MILLISECOND_NS;
 use crate::io::line::Line;
@@ -91,6 +91,14 @@ const STEPS: [&str; 2] = [
 
 /// Serializes migrations of engines that start at once. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
+
+/// Lock of the connection that adds the index, so that another engine does not drop what it has begun.
+const INDEX_LOCK: &str = "7245093113";
+
+/// With the price, so that it is read from the index.
+const INDEX_OF_TRADES: &str =
+    "trades_by_token ON trades ((venue_ms / 900000), token, venue_ms) INCLUDE (price_e6)";
+const _: () = assert!(HISTORY_SLICE_NS / MILLISECOND_NS == 900_000, "as in the index");
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
@@ -249,8 +257,38 @@ impl PostgresStore {
             self.run(step)?;
             self.run(&format!("INSERT INTO ringbook_schema VALUES ({number})"))?;
         }
+        if taken == 0 {
+            self.run(&format!("CREATE INDEX IF NOT EXISTS {INDEX_OF_TRADES}"))?;
+        }
         self.run("COMMIT")?;
         Ok(())
+    }
+
+    /// The query for the prices of [`Reader::each_price`]; `None` if no trade is of its time.
+    ///
+    /// # Errors
+    /// The server's message.
+    pub fn prices(&mut self, request: &PriceRequest) -> Result<Option<String>, StoreError> {
+        // Each is read at one end of the primary key.
+        let mut end = |name| -> Result<Option<i64>, StoreError> {
+            let value = self.first_value(&format!("SELECT {name}(venue_ms) FROM trades"))?;
+            Ok(value.and_then(|text| text.parse().ok()))
+        };
+        let (Some(first), Some(last)) = (end("min")?, end("max")?) else { return Ok(None) };
+        let ((begin, end), token) = (milliseconds(request), request.token);
+        let (begin, end) = (begin.max(first), end.min(last.saturating_add(1)));
+        if begin >= end {
+            return Ok(None);
+        }
+        let wanted = format!("venue_ms >= {begin} AND venue_ms < {end} AND token = '{token}'");
+        let prices = "SELECT venue_ms, price_e6 FROM trades WHERE";
+        Ok(Some(match self.has_token_index()? {
+            true => format!(
+                "SELECT t.* FROM generate_series({begin}::bigint / 900000, {end}::bigint / 900000) slice
+                 CROSS JOIN LATERAL ({prices} venue_ms / 900000 = slice AND {wanted}) t ORDER BY 1"
+            ),
+            false => format!("{prices} {wanted} ORDER BY venue_ms"),
+        }))
     }
 
     fn out_of_order() -> StoreError {
@@ -513,13 +551,12 @@ impl Reader for PostgresStore {
         request: &PriceRequest,
         each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
     ) -> Result<(), StoreError> {
-        let ((begin, end), token) = (milliseconds(request), request.token);
+        let Some(query) = self.prices(request)? else { return Ok(()) };
         let most_ms = HISTORY_READ_NS / MILLISECOND_NS;
         self.run("BEGIN")?;
         self.run(&format!(
             "SET LOCAL statement_timeout TO {most_ms};
-             DECLARE prices NO SCROLL CURSOR FOR SELECT venue_ms, price_e6 FROM trades
-             WHERE venue_ms >= {begin} AND venue_ms < {end} AND token = '{token}' ORDER BY venue_ms"
+             DECLARE prices NO SCROLL CURSOR FOR {query}"
         ))?;
         loop {
             let rows = self.run("FETCH 10000 FROM prices")?.rows;
@@ -589,6 +626,25 @@ impl Store for PostgresStore {
     ) -> Result<Vec<MarketInfo>, StoreError> {
         let rows = self.run(&open_markets_of(venue))?.rows;
         Ok(gather(rows.into_iter().filter_map(known), now_wall_ns))
+    }
+
+    fn has_token_index(&mut self) -> Result<bool, StoreError> {
+        let valid = self.first_value(&format!(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{TOKEN_INDEX}')"
+        ))?;
+        Ok(valid.as_deref() == Some("t"))
+    }
+
+    fn add_token_index(&mut self) -> Result<(), StoreError> {
+        let free = self.first_value(&format!("SELECT pg_try_advisory_lock({INDEX_LOCK})"))?;
+        if free.as_deref() != Some("t") {
+            return Err(StoreError::new("another engine adds it"));
+        }
+        self.line.set_timeout(STORE_INDEX_NS)?;
+        self.run("SET statement_timeout TO 0")?;
+        // Each is a transaction of its own. The first removes what was interrupted.
+        self.run(&format!("DROP INDEX CONCURRENTLY IF EXISTS {TOKEN_INDEX}"))?;
+        self.run(&format!("CREATE INDEX CONCURRENTLY {INDEX_OF_TRADES}")).map(drop)
     }
 }
 

@@ -146,6 +146,7 @@ impl TradeSink {
             batches: batch_receiver,
             outcomes: outcome_sender,
             clock: clock.clone(),
+            is_indexed: false,
         };
         let stop = Arc::new(AtomicBool::new(false));
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -208,11 +209,29 @@ struct Writer {
     batches: Receiver<Batch>,
     outcomes: SyncSender<Outcome>,
     clock: HostClock,
+    /// The index by token is there, or is being added, or cannot be.
+    is_indexed: bool,
+}
+
+/// Adds the index by token to trades of an earlier version.
+fn add_token_index(store: &mut dyn Store, shown: &str, clock: &HostClock) {
+    let begun_ns = clock.mono_ns();
+    info!("{shown}: the trades get an index by token, for /prices-history");
+    match store.add_token_index() {
+        Ok(()) => {
+            let seconds = (clock.mono_ns() - begun_ns) / SECOND_NS;
+            info!("{shown}: the trades have the index by token after {seconds} s");
+        }
+        Err(error) => warn!(
+            "{shown}: the trades get no index by token: {error}; /prices-history reads all trades of its time, the next start tries again"
+        ),
+    }
 }
 
 impl Writer {
     fn run(mut self) {
         lower_priority();
+        self.index();
         while let Ok(batch) = self.batches.recv() {
             let begun_ns = self.clock.mono_ns();
             let result = self.execute(&batch);
@@ -228,11 +247,38 @@ impl Writer {
     }
 
     fn execute(&mut self, batch: &Batch) -> Result<u64, StoreError> {
-        let store = match &mut self.store {
-            Some(store) => store,
-            None => self.store.insert(self.address.open()?),
-        };
+        if self.store.is_none() {
+            self.store = Some(self.address.open()?);
+            self.index();
+        }
+        let Some(store) = &mut self.store else { return Err(StoreError::new("not open")) };
         store.insert(batch)
+    }
+
+    /// Adds the index by token where it is missing. SQLite has one writer: this thread, while trades wait in the
+    /// journal. PostgreSQL adds it over a connection of its own, while this one stores trades.
+    fn index(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        if std::mem::replace(&mut self.is_indexed, true) || store.has_token_index() != Ok(false) {
+            return;
+        }
+        let (address, shown, clock) =
+            (self.address.clone(), self.address.shown(), self.clock.clone());
+        if address.file().is_some() {
+            add_token_index(&mut **store, &shown, &clock);
+            return;
+        }
+        let run = move || {
+            lower_priority();
+            match address.open() {
+                Ok(mut store) => add_token_index(&mut *store, &shown, &clock),
+                Err(error) => warn!("{shown}: the trades get no index by token: {error}"),
+            }
+        };
+        let started = std::thread::Builder::new().name("trade-index".into()).spawn(run);
+        if let Err(error) = started {
+            warn!("{}", no_thread("trade-index", &error));
+        }
     }
 }
 

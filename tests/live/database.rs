@@ -195,6 +195,35 @@ fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
     assert_eq!(store.first_value(outcome).unwrap(), Some(name));
 }
 
+/// Prices of a token are read by the index, which is added where it is missing or was interrupted.
+fn prices_are_indexed(store: &mut PostgresStore) {
+    assert_eq!(store.has_token_index(), Ok(true), "a new table has it");
+    let rows =
+        "INSERT INTO trades SELECT 'v', 'm', (n % 100)::text, '', 1, 1, 'buy', 1786728467101 + 180 * n, 0, '',
+                NULL, 1
+                FROM generate_series(1, 20000) n";
+    store.first_value(rows).unwrap();
+    let unfinished =
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'trades_by_token'::regclass";
+    for missing in ["DROP INDEX trades_by_token", unfinished] {
+        store.first_value(missing).unwrap();
+        assert_eq!(store.has_token_index(), Ok(false), "{missing}");
+        store.add_token_index().unwrap();
+        assert_eq!(store.has_token_index(), Ok(true), "{missing}");
+    }
+    store.first_value("VACUUM ANALYZE trades").unwrap();
+    let token = TokenId::new("7").unwrap();
+    let request = PriceRequest { token, begin_s: 0, end_s: u64::MAX, step_s: 60 };
+    let explained = format!("EXPLAIN (FORMAT JSON) {}", store.prices(&request).unwrap().unwrap());
+    let plan = store.first_value(&explained).unwrap().unwrap();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert!(plan.to_string().contains(r#""Index Name":"trades_by_token""#), "{plan}");
+    let mut prices = 0;
+    store.each_price(&request, &mut |_| (prices += 1, true).1).unwrap();
+    assert_eq!(prices, 200);
+    store.first_value("DELETE FROM trades WHERE venue = 'v'").unwrap();
+}
+
 /// What is exported: each row in the order of the venue's time, until no more is wanted.
 fn rows_come_back(store: &mut PostgresStore) {
     assert_eq!(store.count().unwrap(), 3);
@@ -263,6 +292,7 @@ fn a_real_server_stores_each_trade_once_and_reports_what_it_refuses() {
         Some("3")
     );
     rows_come_back(&mut store);
+    prices_are_indexed(&mut store);
     // A second client finds the tables, and one of a later version is not touched.
     server.open();
     let error = store.first_value("SELECT * FROM nowhere").unwrap_err().to_string();

@@ -8,7 +8,7 @@ use ringbook::sim::Venue;
 use ringbook::{Engine, EngineBuilder, Polymarket};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use tungstenite::client::IntoClientRequest;
@@ -45,18 +45,32 @@ fn levels_of(list: &Value) -> BTreeMap<String, String> {
     list.as_array().unwrap().iter().map(level).collect()
 }
 
-/// Opens a WebSocket. A signal to this process ends a read with a timeout: then it is opened again.
+/// Opens a WebSocket.
 pub(crate) fn open<R: IntoClientRequest + Clone>(
     address: SocketAddr,
     request: R,
 ) -> WebSocket<TcpStream> {
+    open_over(|| stream(address), request).unwrap()
+}
+
+pub(crate) fn stream(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream
+}
+
+/// Opens a WebSocket over a stream. A signal to this process ends a read with a timeout: then it is opened again.
+pub(crate) fn open_over<S: Read + Write, R: IntoClientRequest + Clone>(
+    connect: impl Fn() -> S,
+    request: R,
+) -> tungstenite::Result<WebSocket<S>> {
     loop {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        match tungstenite::client(request.clone(), stream) {
+        match tungstenite::client(request.clone(), connect()) {
+            Ok((socket, _)) => return Ok(socket),
             Err(HandshakeError::Failure(tungstenite::Error::Io(error)))
                 if error.kind() == ErrorKind::Interrupted => {}
-            result => return result.unwrap().0,
+            Err(HandshakeError::Failure(error)) => return Err(error),
+            Err(HandshakeError::Interrupted(_)) => panic!("no answer in time"),
         }
     }
 }

@@ -4,11 +4,10 @@
 //! with one line, where its package is missing. `RINGBOOK_TEST_PYTHON` names another interpreter,
 //! `RINGBOOK_TEST_NODE_MODULES` the folder whose `node_modules` has the packages of Node.
 use crate::engine::count;
-use crate::gateway::Rig;
+use crate::gateway::{Rig, open};
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use serde_json::{Map, Value, json};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -181,10 +180,7 @@ fn a_page_of_polypy_shows_the_venues_books() {
     let market = &markets["markets"][0];
     assert_eq!(market["tokens"][1]["outcome"], market["outcomes"][1], "{market}");
     assert!(market["question"].is_string() && market["end_timestamp"].as_u64() > Some(0));
-    let stream = TcpStream::connect(rig.address).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    let url = format!("ws://{}/ws/orderbook", rig.address);
-    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    let mut socket = open(rig.address, format!("ws://{}/ws/orderbook", rig.address));
     rig.venue.resume().unwrap();
     for fault in ["freeze?markets=5", "drop?connections=1", "recycle", "drop?connections=all"] {
         inject(&rig, fault);

@@ -68,6 +68,12 @@ fn prices_of_an_earlier_engine_are_in_the_history() {
     for query in ["", "&interval=1d&fidelity=1", "&startTs=0&endTs=4000000000"] {
         assert_eq!(history(query).json()["history"], points, "{query}");
     }
+    // The batch form of the same.
+    let other = expected(&database, "1");
+    let body = json!({"markets": [token, "1"], "start_ts": 0, "fidelity": 1}).to_string();
+    let mut batch = Client::new(&format!("http://{}", engine.gateways()[0].1), None);
+    let batch = batch.post("/batch-prices-history", &body).json();
+    assert_eq!(batch, json!({"history": {&*token: points, "1": other}}));
     let first = points[0]["t"].as_u64().unwrap();
     let before = history(&format!("&startTs=0&endTs={}", first / 60 * 60 - 1)).json();
     assert_eq!(before, json!({"history": []}));

@@ -1,7 +1,7 @@
 //! The gateway over TLS, under the venues' names, and against what is no request.
 //!
 //! Runs on:  test threads; engine and venue run on threads of this process, Python and Node in their own.
-use crate::gateway::{Follower, Rig};
+use crate::gateway::{Follower, Rig, open_over, stream};
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
 use crate::startup_errors::{check, flags};
@@ -51,8 +51,7 @@ impl Certificate {
 
 /// A TLS connection to `address` as `name`, whose authority is `ca_pem`.
 pub(crate) fn secure(address: SocketAddr, name: &str, ca_pem: &str) -> Secure {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let stream = stream(address);
     let config = client_config(Some(ca_pem.as_bytes())).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
@@ -136,9 +135,9 @@ fn clients_with_tls_get_books_and_answers() {
     let certificate = Certificate::make();
     let rig = certificate.rig(10, 0.0);
     rig.venue.pause().unwrap();
-    let stream = secure(rig.address, "localhost", &certificate.pem);
     let url = format!("wss://localhost:{}/ws/market", rig.address.port());
-    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    let connect = || secure(rig.address, "localhost", &certificate.pem);
+    let mut socket = open_over(connect, url).unwrap();
     follow(&rig, &mut socket);
     let url = format!("https://{}", rig.address);
     let mut client = Client::new(&url, Some(certificate.pem.as_bytes()));
@@ -231,8 +230,8 @@ fn wrong_paths_and_messages_have_their_answers() {
     assert!(named.starts_with("HTTP/1.1 200 "), "{named}");
     wait_for(&rig, "serve_requests_total{route=\"misdirected\",status=\"421\"}", 2);
     // The head of a message of 5 MiB.
-    let stream = secure(rig.address, "localhost", &certificate.pem);
-    let (mut socket, _) = tungstenite::client("wss://localhost/ws/market", stream).unwrap();
+    let connect = || secure(rig.address, "localhost", &certificate.pem);
+    let mut socket = open_over(connect, "wss://localhost/ws/market").unwrap();
     let header = [0x81, 0xff, 0, 0, 0, 0, 0, 0x50, 0, 0, 1, 2, 3, 4];
     socket.get_mut().write_all(&header).unwrap();
     let code = loop {
@@ -322,8 +321,8 @@ fn a_flood_of_connections_leaves_the_engine_unharmed() {
     rig.venue.resume().unwrap();
     flood(&rig);
     rig.venue.pause().unwrap();
-    let stream = secure(rig.address, "localhost", &certificate.pem);
-    let (mut socket, _) = tungstenite::client("wss://localhost/ws/market", stream).unwrap();
+    let connect = || secure(rig.address, "localhost", &certificate.pem);
+    let mut socket = open_over(connect, "wss://localhost/ws/market").unwrap();
     follow(&rig, &mut socket);
     rig.engine.stop(|_| {});
 }

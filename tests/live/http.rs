@@ -55,13 +55,21 @@ impl Client {
 
     /// On the open connection, or on a new one where that has ended.
     pub(crate) fn request(&mut self, method: &str, path: &str) -> Result<Response> {
+        self.send(method, path, "")
+    }
+
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> Response {
+        self.send("POST", path, body).unwrap_or_else(|e| panic!("{} {path}: {e}", self.address))
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &str) -> Result<Response> {
         if self.wire.is_some()
-            && let Ok(response) = self.exchange(method, path)
+            && let Ok(response) = self.exchange(method, path, body)
         {
             return Ok(response);
         }
         self.wire = Some(self.connect()?);
-        self.exchange(method, path)
+        self.exchange(method, path, body)
     }
 
     fn connect(&self) -> Result<Box<dyn Wire>> {
@@ -74,10 +82,11 @@ impl Client {
         Ok(Box::new(StreamOwned::new(session, stream)))
     }
 
-    fn exchange(&mut self, method: &str, path: &str) -> Result<Response> {
-        let wire = self.wire.as_mut().unwrap();
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    fn exchange(&mut self, method: &str, path: &str, body: &str) -> Result<Response> {
+        let (wire, length) = (self.wire.as_mut().unwrap(), body.len());
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
         wire.write_all(request.as_bytes())?;
         wire.flush()?;
         let (mut bytes, mut part) = (Vec::new(), [0; 16 * 1024]);

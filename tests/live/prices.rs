@@ -144,7 +144,15 @@ fn numbered(number: u64) -> Quote {
 fn own_record(path: &Path) -> (SharedWords, usize) {
     drop(PriceTable::create(path).unwrap());
     let count = std::fs::metadata(path).unwrap().len() as usize / 8;
-    let memory = SharedWords::create(path, count, |_| true).unwrap();
+    let begun = Instant::now();
+    let memory = loop {
+        // A process that another test starts has the file, and its lock, from fork to exec.
+        match SharedWords::create(path, count, |_| true) {
+            Ok(memory) => break memory,
+            Err(error) => assert!(begun.elapsed() < TIMEOUT, "{error}"),
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    };
     let first = memory.words()[Field::RecordFirst as usize].load(Ordering::Relaxed) as usize;
     (memory, first)
 }

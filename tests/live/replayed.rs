@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with a venue, an engine and a gateway as processes.
 use crate::engine::Engine;
-use crate::gateway::Follower;
+use crate::gateway::{Follower, open_over, stream};
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use crate::venue::Venue;
@@ -204,9 +204,8 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
 
 /// Status and body of a refused WebSocket.
 fn refusal(address: SocketAddr, query: &str) -> (u16, String) {
-    let stream = std::net::TcpStream::connect(address).unwrap();
-    match tungstenite::client(format!("ws://{address}/ws/market?{query}"), stream) {
-        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+    match open_over(|| stream(address), format!("ws://{address}/ws/market?{query}")) {
+        Err(tungstenite::Error::Http(response)) => {
             let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
             (response.status().as_u16(), body.into_owned())
         }
@@ -234,16 +233,11 @@ fn what_cannot_be_replayed_is_refused_with_one_line() {
     drop(held);
     // The place is free again once the other replay has ended.
     let begun = Instant::now();
-    let mut next = loop {
-        let stream = std::net::TcpStream::connect(gateway.address).unwrap();
-        let url = format!("ws://{}/ws/market?speed=max", gateway.address);
-        if tungstenite::client(url, stream).is_ok() {
-            break true;
-        }
+    let url = format!("ws://{}/ws/market?speed=max", gateway.address);
+    while open_over(|| stream(gateway.address), &*url).is_err() {
         assert!(begun.elapsed() < TIMEOUT);
         std::thread::sleep(POLL_INTERVAL);
-    };
-    assert!(std::mem::take(&mut next));
+    }
     gateway.stop();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);

@@ -37,6 +37,31 @@ fn all_faults_of_a_file_are_printed_and_nothing_starts() {
 }
 
 #[test]
+fn values_that_contradict_each_other_are_reported_with_their_line_and_start_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ringbook.toml");
+    let file = path.to_str().unwrap();
+    for (settings, begin) in [
+        // By the reader of flags, and by the configuration.
+        ("serve-name = [\"a.example\"]\n", ": the following required arguments"),
+        ("lag-warn = 7\ngateway = \"0.0.0.0:9400\"\n", ":2: --gateway"),
+        ("lag-warn = 7\nno-discovery = true\n", ":2: --no-discovery"),
+    ] {
+        std::fs::write(&path, settings).unwrap();
+        let output = ringbook(&["run", "--config", file]);
+        assert_eq!(output.status.code(), Some(2), "{settings}");
+        let fault = text(&output.stderr);
+        assert_eq!(fault.lines().count(), 1, "{fault}");
+        assert!(fault.starts_with(&format!("ringbook: {file}{begin}")), "{fault}");
+        assert_eq!(text(&output.stdout), "");
+    }
+    // A fault of the command line names no file.
+    std::fs::write(&path, "lag-warn = 7\n").unwrap();
+    let output = ringbook(&["run", "--config", file, "--gateway", "0.0.0.0:9400"]);
+    assert!(text(&output.stderr).starts_with("ringbook: --gateway"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_run_takes_the_flags_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ringbook.toml");

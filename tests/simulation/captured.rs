@@ -57,7 +57,10 @@ fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
             Kind::BinarySkipped => line::write_base64(&mut out, stamp, &payload, true),
             Kind::Sent => line::write_sent(&mut out, stamp, &payload),
             Kind::Ended => line::write_ended(&mut out, stamp, &payload),
-            Kind::Answer => line::write_answer(&mut out, stamp, shard, &payload),
+            Kind::Answer => {
+                let (question, answer) = payload.split_once(' ').unwrap();
+                line::write_answer(&mut out, stamp, (shard, question), answer);
+            }
             Kind::Lost => panic!("the link of a shard was too short"),
             Kind::Annotation(AnnotationRecord::Opened) => {
                 let rest = format!(r#","url":"ws://venue/ws/market"{payload}"#);

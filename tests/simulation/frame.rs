@@ -167,9 +167,10 @@ impl<H: Handler> ShardRig<H> {
 pub(crate) enum Arrival<Q> {
     Fetched(Fetched),
     Status(Fetched),
-    /// A shard's request for books reaches the venue; the answer takes as long again.
-    AskBooks(usize, Q, u64),
-    Books(usize, Fetched),
+    /// A request for books of a shard, with the number of its newest question, reaches the venue; the answer takes as
+    /// long again.
+    AskBooks(usize, u32, Q, u64),
+    Books(usize, u32, Fetched),
 }
 
 /// A failed answer of the REST interface.
@@ -310,9 +311,9 @@ impl<H: Handler, Q> Frame<H, Q> {
     }
 
     /// A shard's request for books sets out for the venue.
-    pub(crate) fn ask_books(&mut self, shard: usize, request: Q) {
+    pub(crate) fn ask_books(&mut self, shard: usize, question: u32, request: Q) {
         let way_ns = (10 + self.random.below(200)) * MILLISECOND_NS;
-        self.arrive(way_ns, Arrival::AskBooks(shard, request, way_ns));
+        self.arrive(way_ns, Arrival::AskBooks(shard, question, request, way_ns));
     }
 
     /// Gives what has arrived to the control core; `books` answers a request for books.
@@ -327,10 +328,12 @@ impl<H: Handler, Q> Frame<H, Q> {
             match arrival {
                 Arrival::Fetched(fetched) => controller.on_fetched(fetched, now),
                 Arrival::Status(fetched) => controller.on_status(fetched, now),
-                Arrival::Books(shard, fetched) => controller.on_books(shard, fetched, now),
-                Arrival::AskBooks(shard, request, way_ns) => {
+                Arrival::Books(shard, question, fetched) => {
+                    controller.on_books(shard, question, fetched, now);
+                }
+                Arrival::AskBooks(shard, question, request, way_ns) => {
                     let fetched = books(&mut self.random, request, now.mono_ns);
-                    self.arrive(way_ns, Arrival::Books(shard, fetched));
+                    self.arrive(way_ns, Arrival::Books(shard, question, fetched));
                 }
             }
         }

@@ -208,7 +208,7 @@ impl Stream {
             }
             IoRequest::Books(request) => {
                 let tokens = request.tokens.iter().map(ToString::to_string).collect();
-                self.frame.ask_books(request.shard, tokens);
+                self.frame.ask_books(request.shard, request.question, tokens);
             }
         }
     }

@@ -152,8 +152,10 @@ fn annotations_of_a_shard_are_restored() {
         What::Skipped
     );
     for answer in ["[{\"market\":\"0x1\"}]", "[\n]", "oops\""] {
-        let line = line(|out| write_answer(out, STAMP, 1, answer));
-        assert_eq!(Record::read(&line).what, What::Answer(answer.into()), "{line}");
+        let line = line(|out| write_answer(out, STAMP, (1, "7"), answer));
+        assert_eq!(Record::read(&line).what, What::Answer(answer.into(), 7), "{line}");
+        let earlier = line.replace(r#","q":7"#, "");
+        assert_eq!(Record::read(&earlier).what, What::Answer(answer.into(), u32::MAX), "{line}");
     }
     let lost = line(|out| write_lost(out, Stamp { connection: 0, ..STAMP }, 5));
     let record = Record::read(&lost);

@@ -13,7 +13,7 @@ fn line_with(text: &str, more: &[&str]) -> Result<Vec<String>, String> {
     let (_folder, path) = file(text);
     let line = [&["ringbook", "run", "--config", &path], more].concat();
     let line = with_file(line.into_iter().map(OsString::from).collect());
-    let line = line.map_err(|error| error.to_string().replace(&path, "FILE"))?;
+    let (line, _) = line.map_err(|error| error.to_string().replace(&path, "FILE"))?;
     Ok(line[4..].iter().map(|text| text.to_str().unwrap().to_owned()).collect())
 }
 
@@ -54,7 +54,7 @@ fn a_flag_of_the_command_line_replaces_the_key() {
     // Other faults of the command line are its own.
     assert!(line_with("lag-warn = 7", &["--no-such-flag"]).is_ok());
     let without = ["ringbook", "topology"].map(OsString::from).to_vec();
-    assert_eq!(with_file(without.clone()).unwrap(), without);
+    assert_eq!(with_file(without.clone()).unwrap().0, without);
 }
 
 #[test]
@@ -100,6 +100,15 @@ fn values_are_checked_with_each_other() {
     assert!(fault.starts_with("FILE") && fault.contains("--serve"), "{fault}");
     let fault = checked("lag-warn = 7\ngateway = \"0.0.0.0:9400\"\n").unwrap_err();
     assert!(fault.starts_with("FILE:2: --gateway"), "{fault}");
+}
+
+#[test]
+fn a_check_makes_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let histograms = folder.path().join("latencies");
+    let (_folder, path) = file(&format!("histograms = {histograms:?}\n"));
+    assert_eq!(check(Path::new(&path)), Ok(1));
+    assert!(!histograms.exists());
 }
 
 #[test]

@@ -183,7 +183,9 @@ pub fn new_market(out: &mut String, info: &MarketInfo, timestamp_ms: u64) {
     out.push_str(r#","group_item_title":""}"#);
 }
 
-/// A market is decided. The winner's keys are left out where no outcome won.
+/// A market is decided. The winner's keys are left out where no outcome won. The name of the outcome that won is that of
+/// the venue's message where the market was not announced; unknown, it is empty: the official Rust client refuses the
+/// message without it.
 pub fn market_resolved(
     out: &mut String,
     info: &MarketInfo,
@@ -195,22 +197,33 @@ pub fn market_resolved(
         text(out, r#","winning_asset_id":""#, winner.as_str());
         out.push_str(r#"","winning_outcome":"#);
         let outcome = info.tokens.iter().find(|outcome| outcome.token == winner);
-        push_text(out, outcome.map_or("", |outcome| outcome.name.as_str()));
+        let name = outcome.map(|outcome| outcome.name.as_str()).filter(|name| !name.is_empty());
+        push_text(out, name.or(resolution.result.as_deref()).unwrap_or_default());
     }
     tail(out, ",", timestamp_ms, "market_resolved");
     out.pop();
     out.push_str(r#","tags":[]}"#);
 }
 
-/// The keys that both announcements begin with, up to `outcomes`.
+/// The keys that both announcements begin with, up to `outcomes`. `question`, `slug` and `outcomes`, which all clients
+/// take as optional, are left out of a market that was not announced, as in a recording.
 fn announcement(out: &mut String, info: &MarketInfo) {
-    out.push_str(r#"{"id":"","question":"#);
-    push_text(out, &info.question);
+    out.push_str(r#"{"id":"""#);
+    if !info.question.is_empty() {
+        out.push_str(r#","question":"#);
+        push_text(out, &info.question);
+    }
     text(out, r#","market":""#, info.market.as_str());
-    out.push_str(r#"","slug":"#);
-    push_text(out, &info.slug);
+    out.push('"');
+    if !info.slug.is_empty() {
+        out.push_str(r#","slug":"#);
+        push_text(out, &info.slug);
+    }
     out.push_str(r#","assets_ids":"#);
     tokens(out, info);
+    if info.tokens.iter().all(|outcome| outcome.name.is_empty()) {
+        return;
+    }
     out.push_str(r#","outcomes":["#);
     for (place, outcome) in info.tokens.iter().enumerate() {
         out.push_str(if place == 0 { "" } else { COMPACT });

@@ -1,20 +1,81 @@
-//! `/prices-history`: prices of a token over time, from its trades.
+//! `/prices-history` and `/batch-prices-history`: prices of tokens over time, from their trades.
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
-//! Bounds:   `GATEWAY_TRADES_MAX` trades in memory; `HISTORY_POINTS_MAX` points of stored trades.
+//! Bounds:   `GATEWAY_TRADES_MAX` trades in memory; `HISTORY_POINTS_MAX` points of stored trades; [`TOKENS_MAX`] tokens.
 //!
 //! Parameters are those of the API reference of docs.polymarket.com (2026-06): `market` is the token, `startTs` and
-//! `endTs` are Unix seconds, `fidelity` is the distance of points in minutes, `interval` a time before now.
+//! `endTs` are Unix seconds, `fidelity` is the distance of points in minutes, `interval` a time before now. A batch has
+//! them in a JSON object, as `markets`, `start_ts`, `end_ts`, `fidelity` and `interval`; seconds may have decimals.
+use super::json;
+use super::rest::{INVALID_PAYLOAD, PAYLOAD_TOO_LARGE};
 use crate::base::id::TokenId;
 use crate::base::time::SECOND_NS;
 use crate::gateway::rest::{Answer, Plan, pairs};
 use crate::link::serve_history::{HistoryError, PriceAnswer, PricePoint, PriceRequest};
 use crate::link::shard_updates::TradeUpdate;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// Longest distance of two points, minutes.
 const FIDELITY_MAX: u64 = 1_000_000;
+
+/// Takes a batch by POST.
+pub(super) const BATCH_PATH: &str = "/batch-prices-history";
+
+/// Most tokens of a batch, as at the venue.
+const TOKENS_MAX: usize = 20;
+
+const BAD_INTERVAL: &str = "interval is 1h, 6h, 1d, 1w, 1m, all or max";
+
+/// The body of a batch.
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    markets: Vec<Cow<'a, str>>,
+    start_ts: Option<f64>,
+    end_ts: Option<f64>,
+    #[serde(borrow)]
+    interval: Option<Cow<'a, str>>,
+    fidelity: Option<u64>,
+}
+
+/// Reads the body of a batch. Tokens that cannot be ids are unknown tokens, which are left out.
+pub(super) fn plan_batch(body: &[u8], now_wall_ns: u64) -> Plan {
+    let refused = |text| Plan::Answer(Answer::error(400, text));
+    let batch = std::str::from_utf8(body).ok().and_then(json::read::<Batch<'_>>);
+    let Some(Batch { markets, start_ts, end_ts, interval, fidelity }) = batch else {
+        return refused(INVALID_PAYLOAD);
+    };
+    if markets.len() > TOKENS_MAX {
+        return refused(PAYLOAD_TOO_LARGE);
+    }
+    let seconds = [start_ts.unwrap_or(0.0), end_ts.unwrap_or(f64::MAX)];
+    if seconds.iter().any(|second| *second < 0.0) {
+        return refused("start_ts and end_ts are Unix times in seconds");
+    }
+    // Of a time with decimals only whole seconds are compared: no trade before `start_ts` is included.
+    let (mut begin_s, end_s) = (seconds[0].ceil() as u64, seconds[1] as u64);
+    match interval.as_deref().map(length_s) {
+        Some(Some(length_s)) => begin_s = begin_s.max(before(now_wall_ns, length_s)),
+        Some(None) => return refused(BAD_INTERVAL),
+        None => {}
+    }
+    let step_s = fidelity.unwrap_or(1).clamp(1, FIDELITY_MAX) * 60;
+    let mut requests: Vec<PriceRequest> = Vec::new();
+    for token in markets.iter().filter_map(|name| TokenId::new(name)) {
+        if requests.iter().all(|earlier| earlier.token != token) {
+            requests.push(PriceRequest { token, begin_s, end_s, step_s });
+        }
+    }
+    Plan::Prices { requests, by_token: true }
+}
+
+/// Unix second of a time before now.
+const fn before(now_wall_ns: u64, length_s: u64) -> u64 {
+    (now_wall_ns / SECOND_NS).saturating_sub(length_s)
+}
 
 /// Reads the parameters for a token.
 pub(super) fn plan(token: TokenId, query: &str, now_wall_ns: u64) -> Plan {
@@ -36,10 +97,10 @@ pub(super) fn plan(token: TokenId, query: &str, now_wall_ns: u64) -> Plan {
             }
             ("interval", _) => match length_s(&value) {
                 Some(length_s) => {
-                    request.begin_s = (now_wall_ns / SECOND_NS).saturating_sub(length_s);
+                    request.begin_s = before(now_wall_ns, length_s);
                     continue;
                 }
-                None => "interval is 1h, 6h, 1d, 1w, 1m, all or max",
+                None => BAD_INTERVAL,
             },
             ("startTs", _) => "startTs is a Unix time in seconds",
             ("endTs", _) => "endTs is a Unix time in seconds",
@@ -48,20 +109,43 @@ pub(super) fn plan(token: TokenId, query: &str, now_wall_ns: u64) -> Plan {
         };
         return Plan::Answer(Answer::error(400, fault));
     }
-    Plan::Prices(request)
+    Plan::Prices { requests: vec![request], by_token: false }
 }
 
 /// The answer: the last price of each step in which there was a trade, from stored trades and those in memory, which
 /// may not be stored yet.
 pub(in crate::gateway) fn answer(
-    request: &PriceRequest,
+    requests: &[PriceRequest],
+    by_token: bool,
     stored: PriceAnswer,
     trades: &VecDeque<(TokenId, TradeUpdate)>,
 ) -> Answer {
-    let mut all = match stored {
-        Ok(points) => points,
+    let stored = match stored {
+        Ok(stored) => stored.into_iter().chain(std::iter::repeat_with(Vec::new)),
         Err(error) => return refusal(error),
     };
+    let mut body = String::from(if by_token { r#"{"history":{"# } else { r#"{"history":"# });
+    for (place, (request, stored)) in requests.iter().zip(stored).enumerate() {
+        if by_token {
+            let comma = if place == 0 { "" } else { "," };
+            // Writing to a string cannot fail.
+            let _ = write!(body, r#"{comma}"{}":"#, request.token);
+        }
+        match joined(request, stored, trades) {
+            Ok(points) => push_points(&mut body, &points),
+            Err(error) => return refusal(error),
+        }
+    }
+    body.push_str(if by_token { "}}" } else { "}" });
+    Answer::json(body)
+}
+
+/// The points of a token from both.
+fn joined(
+    request: &PriceRequest,
+    mut all: Vec<PricePoint>,
+    trades: &VecDeque<(TokenId, TradeUpdate)>,
+) -> Result<Vec<PricePoint>, HistoryError> {
     let of_token = trades.iter().filter(|(token, _)| *token == request.token);
     all.extend(
         of_token.map(|(_, trade)| PricePoint {
@@ -73,19 +157,20 @@ pub(in crate::gateway) fn answer(
     all.sort_by_key(|point| point.second);
     let mut points = Vec::with_capacity(all.len());
     for point in all {
-        if let Err(error) = request.add(&mut points, point) {
-            return refusal(error);
-        }
+        request.add(&mut points, point)?;
     }
-    let mut body = String::with_capacity(16 + 32 * points.len());
-    body.push_str(r#"{"history":["#);
+    Ok(points)
+}
+
+fn push_points(body: &mut String, points: &[PricePoint]) {
+    body.reserve(2 + 32 * points.len());
+    body.push('[');
     for (place, PricePoint { second, price }) in points.iter().enumerate() {
         let comma = if place == 0 { "" } else { "," };
         // Writing to a string cannot fail.
         let _ = write!(body, r#"{comma}{{"t":{second},"p":{price}}}"#);
     }
-    body.push_str("]}");
-    Answer::json(body)
+    body.push(']');
 }
 
 fn refusal(error: HistoryError) -> Answer {
@@ -148,8 +233,60 @@ mod tests {
     fn answered(query: &str, stored: PriceAnswer) -> Answer {
         match plan(token("1"), query, 4_000 * SECOND_NS) {
             Plan::Answer(answer) => answer,
-            Plan::Prices(request) => answer(&request, stored, &memory()),
+            Plan::Prices { requests, by_token: false } => {
+                answer(&requests, false, stored, &memory())
+            }
             other => panic!("{other:?}"),
+        }
+    }
+
+    fn batch(body: &str, stored: PriceAnswer) -> Answer {
+        match plan_batch(body.as_bytes(), 4_000 * SECOND_NS) {
+            Plan::Answer(answer) => answer,
+            Plan::Prices { requests, by_token: true } => answer(&requests, true, stored, &memory()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_batch_has_the_points_of_each_token() {
+        let none = || Ok(Vec::new());
+        let ones = r#"[{"t":70,"p":0.41},{"t":130,"p":0.42},{"t":605,"p":0.44}]"#;
+        assert_eq!(
+            batch(r#"{"markets":["2","1","2","3"]}"#, none()).body,
+            format!(r#"{{"history":{{"2":[{{"t":606,"p":0.45}}],"1":{ones},"3":[]}}}}"#)
+        );
+        for (body, points) in [
+            (r#"{"markets":["1"],"start_ts":70.5,"end_ts":200.9}"#, r#"[{"t":130,"p":0.42}]"#),
+            (r#"{"markets":["1"],"interval":"1h","fidelity":60}"#, r#"[{"t":605,"p":0.44}]"#),
+            (r#"{"markets":["1"],"interval":"max","end_ts":60,"x":1}"#, r#"[{"t":60,"p":0.4}]"#),
+            (r#"{"markets":["1"],"interval":null,"start_ts":null,"fidelity":null}"#, ones),
+        ] {
+            assert_eq!(batch(body, none()).body, format!(r#"{{"history":{{"1":{points}}}}}"#));
+        }
+        let point = |second, cents: u32| PricePoint { second, price: Price(cents * 10_000) };
+        let stored = vec![vec![point(5, 30)], vec![point(6, 31), point(606, 1)]];
+        assert_eq!(
+            batch(r#"{"markets":["1","2"],"end_ts":59}"#, Ok(stored)).body,
+            r#"{"history":{"1":[{"t":5,"p":0.3}],"2":[{"t":6,"p":0.31}]}}"#
+        );
+        assert_eq!(batch(r#"{"markets":[]}"#, none()).body, r#"{"history":{}}"#);
+        assert_eq!(batch(r#"{"markets":["1"]}"#, Err(HistoryError::TooLong)).status, 503);
+    }
+
+    #[test]
+    fn a_batch_that_cannot_be_read_is_refused() {
+        let many = format!(r#"{{"markets":[{}"21"]}}"#, r#""1","#.repeat(TOKENS_MAX));
+        for (body, text) in [
+            ("", INVALID_PAYLOAD),
+            ("[]", INVALID_PAYLOAD),
+            (r#"{"markets":"1"}"#, INVALID_PAYLOAD),
+            (r#"{"markets":["1"],"start_ts":"1"}"#, INVALID_PAYLOAD),
+            (r#"{"markets":["1"],"end_ts":-1}"#, "start_ts and end_ts are Unix times in seconds"),
+            (r#"{"markets":["1"],"interval":"1y"}"#, BAD_INTERVAL),
+            (&many, PAYLOAD_TOO_LARGE),
+        ] {
+            assert_eq!(batch(body, Ok(Vec::new())), Answer::error(400, text), "{body}");
         }
     }
 
@@ -179,11 +316,11 @@ mod tests {
         let point = |second, cents: u32| PricePoint { second, price: Price(cents * 10_000) };
         let stored = vec![point(5, 30), point(65, 40), point(300, 50)];
         assert_eq!(
-            answered("", Ok(stored.clone())).body,
+            answered("", Ok(vec![stored.clone()])).body,
             r#"{"history":[{"t":5,"p":0.3},{"t":70,"p":0.41},{"t":130,"p":0.42},{"t":300,"p":0.5},{"t":605,"p":0.44}]}"#
         );
         assert_eq!(
-            answered("startTs=100&fidelity=5", Ok(stored)).body,
+            answered("startTs=100&fidelity=5", Ok(vec![stored])).body,
             r#"{"history":[{"t":130,"p":0.42},{"t":300,"p":0.5},{"t":605,"p":0.44}]}"#
         );
         for (error, status) in [

@@ -30,7 +30,8 @@ pub const TOKENS_PER_REQUEST_MAX: usize = 500;
 const NO_BOOK: &str = "No orderbook exists for the requested token id";
 const INVALID_TOKEN: &str = "Invalid token id";
 const INVALID_SIDE: &str = "Invalid side";
-const INVALID_PAYLOAD: &str = "Invalid payload";
+pub(super) const INVALID_PAYLOAD: &str = "Invalid payload";
+pub(super) const PAYLOAD_TOO_LARGE: &str = "Payload exceeds the limit";
 /// Paths about orders, accounts and rewards, and those that continue one of them after `/` or `-`.
 const NOT_OURS: [&str; 14] = [
     "/auth",
@@ -83,13 +84,17 @@ pub enum Kind {
 /// Reads a request.
 #[must_use]
 pub fn plan(request: &Request<'_>, known: Known<'_>) -> Plan {
-    let Request { method, path, body, .. } = *request;
+    let Request { method, path, body, now_wall_ns, .. } = *request;
     if is_not_ours(path) {
         let text =
             "ringbook answers market data only; send orders and account requests to the venue";
         return Plan::Answer(Answer::error(501, text));
     }
     let plan = match (method, kind_of_many(path)) {
+        ("POST", None) if path == history::BATCH_PATH => {
+            Some(history::plan_batch(body, now_wall_ns))
+        }
+        (_, None) if path == history::BATCH_PATH => Some(Plan::Answer(Answer::not_allowed("POST"))),
         ("GET" | "HEAD", _) => read(request, known),
         ("POST", Some(kind)) => Some(posted(kind, body)),
         (_, Some(_)) => Some(Plan::Answer(Answer::not_allowed("GET, HEAD, POST"))),
@@ -228,7 +233,7 @@ fn many<'a>(mut kind: Kind, items: impl Iterator<Item = (&'a str, Option<&'a str
     let mut tokens = Vec::new();
     for (place, (token, side_name)) in items.enumerate() {
         if place == TOKENS_PER_REQUEST_MAX {
-            return refused("Payload exceeds the limit");
+            return refused(PAYLOAD_TOO_LARGE);
         }
         let Some(token) = TokenId::new(token) else { continue };
         if let Kind::Prices(sides) = &mut kind {

@@ -121,7 +121,9 @@ impl Auditor {
         }
     }
 
-    /// The REST book of a live book.
+    /// The REST book of a live book. To which question it is an answer does not matter: it is judged by its own time.
+    /// An older one says nothing, one of the same time and hash has the same levels, and a newer one only says what the
+    /// stream must have reached `AUDIT_TIMEOUT_NS` after it was read.
     pub(super) fn on_rest_book<H: Handler>(
         &mut self,
         store: &mut Store<H>,

@@ -37,12 +37,17 @@ impl<H: Handler> Books<H> {
         }
     }
 
+    /// Number of the next question: of all books that were asked for since the last one.
+    pub fn next_question(&mut self) -> u32 {
+        self.repairer.next_question()
+    }
+
     /// A book was asked for, as captured: its changes from now on are kept for the answer.
-    pub fn on_asked(&mut self, token: &TokenId, now_ns: u64) {
+    pub fn on_asked(&mut self, token: &TokenId, question: u32, now_ns: u64) {
         let Some(index) = self.find(token.as_str()) else { return };
         let slot = &mut self.store.slots[index];
         if slot.state != BookState::Live {
-            self.repairer.on_asked(index, slot, now_ns);
+            self.repairer.on_asked(index, slot, question, now_ns);
         }
     }
 
@@ -57,8 +62,9 @@ impl<H: Handler> Books<H> {
         self.auditor.check_mirrors(&self.store.slots, count, now_wall_ns, wanted);
     }
 
-    /// The venue's REST book of a token: repairs the book, or is compared with it.
-    pub fn on_rest_book(&mut self, event: &Snapshot<'_>, read: Now) {
+    /// The venue's REST book of a token: repairs the book, or is compared with it. It was requested after the
+    /// question with this number, perhaps by an earlier one.
+    pub fn on_rest_book(&mut self, event: &Snapshot<'_>, question: u32, read: Now) {
         let Self { store, times, auditor, repairer, .. } = self;
         let Some(index) = store.find(event.token) else { return };
         let (slots, wall_ns) = (&store.slots, read.wall_ns);
@@ -73,6 +79,8 @@ impl<H: Handler> Books<H> {
             repairer.counts.answers_ahead += 1;
         } else if slot.state == BookState::Live {
             auditor.on_rest_book(store, index, event, read);
+        } else if question < repairer.question_of(index) {
+            repairer.counts.answers_old += 1;
         } else if let Some(changes) = repairer.accept(index, slot, event, times, wall_ns) {
             self.repair(index, event, &changes, wall_ns);
         }

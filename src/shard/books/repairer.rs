@@ -6,15 +6,16 @@
 //! A book that is not live and whose snapshot does not come is asked for over REST. What changes
 //! from the moment of asking is kept; the answer replaces the book, and of what was kept all that is not
 //! older than the answer is applied again. That is right because sizes are absolute. An answer
-//! older than what was known at the asking is a stale one: it is asked for again. So is one to a question from before
-//! messages of the book were lost, or its connection was.
+//! older than what was known at the asking is a stale one: it is asked for again.
+//!
+//! Questions are numbered, because an answer may come up to `REST_TIMEOUT_NS` late: one to a question from before
+//! messages of the book were lost, or its connection was, does not have what was lost. It may have been a comparison
+//! of the book while it was live, or a repair that a snapshot of the stream ended.
 use super::slots::Slot;
 use super::times::VenueTimes;
 use crate::base::condition;
 use crate::base::id::BookIndex;
-use crate::base::limits::{
-    REPAIR_CHANGES_MAX, REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS, REST_TIMEOUT_NS,
-};
+use crate::base::limits::{REPAIR_CHANGES_MAX, REPAIR_RETRY_MAX_NS, REPAIR_RETRY_MIN_NS};
 use crate::counter::shard::RepairCounts;
 use crate::market::book::{Book, summary::Summary};
 use crate::market::event::{ChangeSpan, Snapshot};
@@ -31,23 +32,18 @@ struct Repair {
     changes: Vec<TimedChange>,
     /// Changes were lost for lack of room: the answer on its way cannot be used.
     lossy: bool,
-    asked_ns: u64,
+    /// The question with which the keeping began: answers to earlier ones do not have what was lost before.
+    question: u32,
     next_ask_ns: u64,
     timeout_ns: u64,
-}
-
-impl Repair {
-    fn is_due(&self, slot: &Slot, now_ns: u64) -> bool {
-        // An answer to the question before the loss would pass for one to the next.
-        let awaited = slot.group.has_lost && now_ns < self.asked_ns + REST_TIMEOUT_NS;
-        now_ns >= self.next_ask_ns && !awaited
-    }
 }
 
 /// The books that were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Repairer {
     open: BTreeMap<BookIndex, Repair>,
+    /// Number of the last question.
+    asked: u32,
     /// What became of answers and of questions.
     pub(super) counts: RepairCounts,
     scratch: String,
@@ -74,28 +70,45 @@ impl Repairer {
 
     /// Asks for a book, if it is to be asked for now.
     pub(super) fn ask(&mut self, index: BookIndex, slot: &mut Slot, now_ns: u64) -> bool {
-        let due = self.open.get(&index).is_none_or(|repair| repair.is_due(slot, now_ns));
+        let due = self.open.get(&index).is_none_or(|repair| now_ns >= repair.next_ask_ns);
         if due {
-            self.on_asked(index, slot, now_ns);
+            self.on_asked(index, slot, self.asked + 1, now_ns);
         }
         due
     }
 
+    /// Number of the next question.
+    pub(super) const fn next_question(&mut self) -> u32 {
+        self.asked += 1;
+        self.asked
+    }
+
+    /// The question with which the keeping for a book began; 0 if it was not asked for.
+    pub(super) fn question_of(&self, index: BookIndex) -> u32 {
+        self.open.get(&index).map_or(0, |repair| repair.question)
+    }
+
     /// A book is asked for; each time the pause until the next doubles.
-    pub(super) fn on_asked(&mut self, index: BookIndex, slot: &mut Slot, now_ns: u64) {
+    pub(super) fn on_asked(
+        &mut self,
+        index: BookIndex,
+        slot: &mut Slot,
+        question: u32,
+        now_ns: u64,
+    ) {
         let repair = self.open.entry(index).or_insert_with(|| Repair {
             seen_ms: slot.facts.timestamp_ms,
             changes: Vec::new(),
             lossy: false,
-            asked_ns: 0,
+            question,
             next_ask_ns: 0,
             timeout_ns: REPAIR_RETRY_MIN_NS,
         });
         if std::mem::take(&mut slot.group.has_lost) || repair.lossy {
             repair.changes.clear();
             (repair.seen_ms, repair.lossy) = (slot.facts.timestamp_ms, false);
+            repair.question = question;
         }
-        repair.asked_ns = now_ns;
         repair.next_ask_ns = now_ns + repair.timeout_ns;
         repair.timeout_ns = (2 * repair.timeout_ns).min(REPAIR_RETRY_MAX_NS);
         self.counts.asked += 1;

@@ -63,7 +63,7 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
         &[TokenId::new("5").unwrap()],
     );
     sender.frame(ONE, 1_010, frame, true);
-    sender.answer(1_011, "[]");
+    sender.answer(1_011, 3, "[]");
     let binary = Incoming::Binary(b"\xff\0{}");
     sender.message(ONE, 1_012, &binary, false);
     sender.message(ONE, 1_013, &binary, true);
@@ -84,7 +84,7 @@ fn what_a_shard_says_is_in_the_files_in_order_and_the_manifest_knows_the_gaps() 
     assert_eq!(what[4], What::Ended);
     assert_eq!(what[5], What::Opened { from: Some(7) });
     assert_eq!(what[6], What::Skipped);
-    assert_eq!(what[7], What::Answer("[]".into()));
+    assert_eq!(what[7], What::Answer("[]".into(), 3));
     assert_eq!(what[8], What::Binary(b"\xff\0{}".to_vec()));
     assert_eq!(what[9], What::Skipped);
     assert!(lines[0].contains("\"url\":\"wss://venue.test/ws/market\""), "{}", lines[0]);
@@ -314,7 +314,7 @@ fn the_first_record_of_every_segment_names_each_key_that_may_come() {
     write_opened(&mut out, stamp, "wss://x");
     write_ended(&mut out, stamp, "reset");
     write_lost(&mut out, stamp, 3);
-    write_answer(&mut out, stamp, 0, "[]");
+    write_answer(&mut out, stamp, (0, "1"), "[]");
     let rest = r#","shards":2,"hashes":"all","from":1,"a":["1"],"z":"0","books":[]"#;
     write_annotation(&mut out, stamp, AnnotationRecord::Begun, 0, rest);
     for line in String::from_utf8(out).unwrap().lines() {
@@ -339,4 +339,25 @@ fn the_first_record_of_every_segment_names_each_key_that_may_come() {
             assert_eq!(keys(first), known);
         }
     }
+}
+
+#[test]
+fn the_backlog_of_a_shard_delays_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..3).map(|shard| capture_link(ShardId(shard), 8)).unzip();
+    // Everything is there before the writer starts.
+    for (mut sender, chunks) in senders.into_iter().zip([6, 3, 3]) {
+        let connection = ConnectionId(1 + u32::from(sender.shard().0));
+        for chunk in 0..chunks {
+            sender.frame(connection, chunk, "{}", false);
+            assert!(sender.ship(chunk));
+        }
+    }
+    let clock = HostClock::new();
+    let sink = CaptureSink::start(&options(folder.path()), receivers, "", clock).unwrap();
+    assert_eq!(sink.stop().records, 12);
+    let text = text(folder.path());
+    let order: Vec<u64> = text.lines().map(|line| Record::read(line).connection.unwrap()).collect();
+    assert_eq!(order, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 1, 1]);
 }

@@ -67,7 +67,8 @@ fn a_trade_is_stored_exactly_and_once() {
 #[test]
 fn prices_of_a_time_are_read_in_order_and_in_slices() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(&folder.path().join("trades.db")).unwrap();
+    let path = folder.path().join("trades.db");
+    let mut store = SqliteStore::open(&path).unwrap();
     let other = TradeRecord { token: TokenId::new("728").unwrap(), ..trade(5_000) };
     let trades = [trade(2_000_000), trade(9_000), other, trade(4_000), trade(0)];
     assert_eq!(store.insert(&batch(&trades)).unwrap(), 5);
@@ -83,11 +84,42 @@ fn prices_of_a_time_are_read_in_order_and_in_slices() {
         seen
     };
     let [first, second, third, late] = [0, 4_000, 9_000, 2_000_000].map(|ms| Some((ms, 585_000)));
-    assert_eq!(read(0, u64::MAX, 9), [first, second, third, None, None, late, None]);
-    assert_eq!(read(begin_s, begin_s + 8, 9), [first, second, None]);
-    assert_eq!(read(begin_s + 1, u64::MAX, 2), [second, third]);
-    assert_eq!(read(begin_s + 10, u64::MAX, 1), [None]);
-    assert_eq!(read(u64::MAX, 0, 9), []);
+    for dropped in ["", "DROP INDEX trades_by_token"] {
+        Connection::open(&path).unwrap().execute_batch(dropped).unwrap();
+        assert_eq!(read(0, u64::MAX, 9), [first, second, third, None, None, None, late, None]);
+        assert_eq!(read(begin_s, begin_s + 8, 9), [first, second, None]);
+        assert_eq!(read(begin_s + 1, u64::MAX, 2), [second, third]);
+        assert_eq!(read(begin_s + 10, u64::MAX, 1), [None]);
+        assert_eq!(read(u64::MAX, 0, 9), []);
+    }
+}
+
+fn plan_of_prices(path: &Path, is_indexed: bool) -> String {
+    let reader = Connection::open(path).unwrap();
+    let explained = format!("EXPLAIN QUERY PLAN {}", prices(is_indexed));
+    reader.query_row(&explained, params![0, 1, "727"], |row| row.get("detail")).unwrap()
+}
+
+#[test]
+fn prices_are_read_from_the_index_by_token_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trades.db");
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.has_token_index(), Ok(true));
+    let wanted = "SEARCH trades USING COVERING INDEX trades_by_token (<expr>=? AND token=? AND venue_ms>? AND venue_ms<?)";
+    assert_eq!(plan_of_prices(&path, true), wanted);
+    // Also with the statistics of few rows.
+    store.insert(&batch(&[trade(0), trade(1)])).unwrap();
+    Connection::open(&path).unwrap().execute_batch("ANALYZE").unwrap();
+    assert_eq!(plan_of_prices(&path, true), wanted);
+    // One of an earlier version.
+    Connection::open(&path).unwrap().execute_batch("DROP INDEX trades_by_token").unwrap();
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.has_token_index(), Ok(false));
+    assert!(!plan_of_prices(&path, false).contains("trades_by_token"));
+    store.add_token_index().unwrap();
+    assert_eq!(store.has_token_index(), Ok(true));
+    assert_eq!(plan_of_prices(&path, true), wanted);
 }
 
 #[test]

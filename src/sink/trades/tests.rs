@@ -141,6 +141,20 @@ fn what_an_earlier_run_left_in_the_journal_is_stored_and_counted() {
 }
 
 #[test]
+fn trades_of_an_earlier_version_get_the_index_by_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trades.db");
+    drop(StoreAddress::Sqlite(path.clone()).open().unwrap());
+    let earlier = rusqlite::Connection::open(&path).unwrap();
+    earlier.execute_batch("DROP INDEX trades_by_token").unwrap();
+    let Rig { _folder, options, sink, .. } = start(folder, 16);
+    let mut store = options.address.open().unwrap();
+    until("added", || earlier.prepare("SELECT 1 FROM trades INDEXED BY trades_by_token").is_ok());
+    assert_eq!(store.has_token_index(), Ok(true));
+    assert!(sink.stop().trouble(0).is_none());
+}
+
+#[test]
 fn what_cannot_start_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let address = StoreAddress::Sqlite(folder.path().join("nowhere/trades.db"));

@@ -10,13 +10,14 @@
 //! the order of execution is undefined, and `get_snapshot` is also answered for unsubscribed markets, which receive no
 //! changes.
 mod exceptions;
+mod queue;
 
 use super::command::{self, Channel, Update};
 use crate::base::{
     id::TokenId,
     limits::{
         COMMAND_PAUSE_NS, COMMAND_TIMEOUT_NS, COMMANDS_OPEN_MAX, OTHER_SUBSCRIPTION_MAX,
-        RESUBSCRIBES_MAX, SNAPSHOT_TRIES, SNAPSHOT_WAIT_NS, TICKERS_PER_COMMAND,
+        RESUBSCRIBES_MAX, SNAPSHOT_TRIES, SNAPSHOT_WAIT_NS,
     },
     time::SECOND_NS,
 };
@@ -25,36 +26,11 @@ use crate::venue::{
 };
 use exceptions::Exceptions;
 use foldhash::quality::FixedState;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use queue::{Command, CommandQueue, Pending};
+use std::collections::{HashMap, VecDeque};
 
 /// Window over which resubscriptions are counted.
 const RESUBSCRIBE_WINDOW_NS: u64 = 60 * SECOND_NS;
-
-/// A command, stored while it may have to be repeated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Command {
-    Subscribe(Vec<TokenId>),
-    Update(Update, Vec<TokenId>),
-    List,
-}
-
-impl Command {
-    /// Whether no market is left in it.
-    fn is_empty(&self, channel: Channel) -> bool {
-        match self {
-            Self::Subscribe(tokens) => tokens.is_empty() && channel == Channel::Books,
-            Self::Update(_, tokens) => tokens.is_empty(),
-            Self::List => false,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Pending {
-    command: Command,
-    deadline_ns: u64,
-    tries: u32,
-}
 
 /// A requested snapshot that has not arrived.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +55,11 @@ enum Class {
     Retry,
     /// The subscription is at its market limit.
     Full,
-    /// One of the markets is unknown: bisect.
+    /// One of the markets is unknown, or may be what the venue refuses: bisect.
     Split,
     /// The session is unusable.
     Reconnect,
-    /// An invalid command, or a change of the protocol.
+    /// An invalid command.
     Invalid,
 }
 
@@ -94,7 +70,9 @@ const fn class(code: u64) -> Class {
         26 => Class::Full,
         11 | 14 | 16 => Class::Split,
         9 => Class::Reconnect,
-        _ => Class::Invalid,
+        1..=28 => Class::Invalid,
+        // A code that is not documented.
+        _ => Class::Split,
     }
 }
 
@@ -109,13 +87,7 @@ pub struct Subscriptions {
     sequences: Sequences,
     /// Messages of another subscription in this session.
     others: u32,
-    pending: BTreeMap<u64, Pending>,
-    /// Commands to repeat, with their number of tries.
-    again: VecDeque<(Command, u32)>,
-    to_add: VecDeque<TokenId>,
-    to_delete: VecDeque<TokenId>,
-    to_snapshot: VecDeque<TokenId>,
-    to_list: bool,
+    queue: CommandQueue,
     outstanding: HashMap<TokenId, Outstanding, FixedState>,
     exceptions: Exceptions,
     /// The last command before the subscription began: a snapshot with this id or a lower one is not taken.
@@ -142,12 +114,7 @@ impl Subscriptions {
             ended_sid: None,
             sequences: Sequences::default(),
             others: 0,
-            pending: BTreeMap::new(),
-            again: VecDeque::new(),
-            to_add: VecDeque::new(),
-            to_delete: VecDeque::new(),
-            to_snapshot: VecDeque::new(),
-            to_list: false,
+            queue: CommandQueue::new(channel),
             outstanding: HashMap::default(),
             exceptions: Exceptions::default(),
             begun_after: 0,
@@ -164,143 +131,35 @@ impl Subscriptions {
     fn restart(&mut self, tokens: &[TokenId]) {
         self.sid = None;
         self.others = 0;
-        self.pending.clear();
-        self.again.clear();
-        self.to_delete.clear();
-        self.to_snapshot.clear();
-        self.to_list = false;
+        self.queue.restart(tokens);
         self.outstanding.clear();
         self.exceptions.clear();
         self.begun_after = self.last_id;
-        self.to_add = tokens.iter().copied().collect();
         self.pause_ns = COMMAND_PAUSE_NS;
-    }
-
-    /// Removes these markets from queued repetitions: they are about to be added or deleted. A command that had no
-    /// response may yet be executed: it is repeated, and what follows waits for its response.
-    fn drop_repetitions(&mut self, tokens: &[TokenId]) {
-        for (command, tries) in &mut self.again {
-            let snapshot = matches!(command, Command::Update(Update::Snapshot, _));
-            if (*tries == 0 || snapshot)
-                && let Command::Subscribe(of) | Command::Update(_, of) = command
-            {
-                of.retain(|token| !tokens.contains(token));
-            }
-        }
-        let channel = self.channel;
-        self.again.retain(|(command, _)| !command.is_empty(channel));
-    }
-
-    /// Queues a command again, for the markets for which it still applies; for all if it may yet be executed.
-    fn repeat(&mut self, mut command: Command, tries: u32) {
-        if tries == 0 {
-            self.drop_unwanted(&mut command);
-        }
-        if !command.is_empty(self.channel) {
-            self.again.push_back((command, tries));
-        }
-    }
-
-    /// Removes markets that were deleted (or added again) since the command was sent. Returns their number.
-    fn drop_unwanted(&self, command: &mut Command) -> usize {
-        let (tokens, since) = match command {
-            Command::Subscribe(tokens) | Command::Update(Update::Add, tokens) => {
-                (tokens, &self.to_delete)
-            }
-            Command::Update(Update::Delete, tokens) => (tokens, &self.to_add),
-            Command::Update(Update::Snapshot, _) | Command::List => return 0,
-        };
-        let before = tokens.len();
-        tokens.retain(|token| !since.contains(token));
-        before - tokens.len()
-    }
-
-    /// Markets in unanswered commands that add them, or delete them.
-    fn unanswered(&self, adds: bool) -> HashSet<TokenId> {
-        let pending = self.pending.values().map(|pending| &pending.command);
-        let commands = pending.chain(self.again.iter().map(|(command, _)| command));
-        let tokens = commands.filter_map(|command| match command {
-            Command::Subscribe(tokens) | Command::Update(Update::Add, tokens) => {
-                adds.then_some(tokens)
-            }
-            Command::Update(Update::Delete, tokens) => (!adds).then_some(tokens),
-            Command::Update(Update::Snapshot, _) | Command::List => None,
-        });
-        tokens.flatten().copied().collect()
     }
 
     /// Requests the snapshots of all subscribed books. Those whose addition is unanswered follow later.
     pub fn request_all(&mut self, tokens: &[TokenId], now_ns: u64) {
-        let added = self.unanswered(true);
-        self.to_snapshot.clear();
-        let wanted =
-            |token: &&TokenId| !self.to_add.contains(token) && !self.exceptions.is_refused(token);
+        let added = self.queue.unanswered(true);
+        self.queue.to_snapshot.clear();
+        let wanted = |token: &&TokenId| {
+            !self.queue.to_add.contains(token) && !self.exceptions.is_refused(token)
+        };
         for token in tokens.iter().filter(wanted) {
             if added.contains(token) {
                 self.outstanding
                     .entry(*token)
                     .or_insert(Outstanding { requested_ns: now_ns, tries: 0 });
             } else {
-                self.to_snapshot.push_back(*token);
+                self.queue.to_snapshot.push_back(*token);
             }
         }
-    }
-
-    fn next_command(&mut self) -> Option<Command> {
-        /// The next markets that are not in `wait`.
-        fn chunk(from: &mut VecDeque<TokenId>, wait: &HashSet<TokenId>) -> Option<Vec<TokenId>> {
-            let mut waiting: VecDeque<TokenId> = VecDeque::new();
-            let mut taken = Vec::new();
-            while taken.len() < TICKERS_PER_COMMAND
-                && let Some(token) = from.pop_front()
-            {
-                if wait.contains(&token) {
-                    waiting.push_back(token);
-                } else {
-                    taken.push(token);
-                }
-            }
-            waiting.append(from);
-            *from = waiting;
-            (!taken.is_empty()).then_some(taken)
-        }
-        if std::mem::take(&mut self.to_list) {
-            return Some(Command::List);
-        }
-        if self.sid.is_none() {
-            let open = |pending: &Pending| matches!(pending.command, Command::Subscribe(_));
-            if self.pending.values().any(open) {
-                return None;
-            }
-            if self.channel != Channel::Books {
-                return Some(Command::Subscribe(Vec::new()));
-            }
-            return chunk(&mut self.to_add, &HashSet::new()).map(Command::Subscribe);
-        }
-        if self.to_delete.is_empty() && self.to_add.is_empty() && self.to_snapshot.is_empty() {
-            return None;
-        }
-        let (added, deleted) = (self.unanswered(true), self.unanswered(false));
-        if let Some(tickers) = chunk(&mut self.to_delete, &added) {
-            return Some(Command::Update(Update::Delete, tickers));
-        }
-        if let Some(tickers) = chunk(&mut self.to_add, &deleted) {
-            return Some(Command::Update(Update::Add, tickers));
-        }
-        let tickers = chunk(&mut self.to_snapshot, &added)?;
-        Some(Command::Update(Update::Snapshot, tickers))
-    }
-
-    fn take(&mut self, id: Option<u64>) -> Option<Pending> {
-        self.pending.remove(&id?)
     }
 
     fn on_subscribed(&mut self, id: Option<u64>, sid: Option<u64>) {
-        let open =
-            |(id, p): (&u64, &Pending)| matches!(p.command, Command::Subscribe(_)).then_some(*id);
         // Older response forms have no id.
-        let Some(id) = id.or_else(|| self.pending.iter().find_map(open)) else { return };
-        let Some(Pending { command, .. }) = self.take(Some(id)) else { return };
+        let Some(id) = id.or_else(|| self.queue.open_subscribe()) else { return };
+        let Some(Pending { command, .. }) = self.queue.take(Some(id)) else { return };
         match command {
             Command::Subscribe(tokens) => {
                 self.sid = sid.or(self.sid);
@@ -317,8 +176,8 @@ impl Subscriptions {
             // The one that was not taken may have been the addition's.
             let is_due =
                 self.exceptions.on_added(id, token) && self.outstanding.contains_key(token);
-            if is_due && !self.to_snapshot.contains(token) {
-                self.to_snapshot.push_back(*token);
+            if is_due {
+                self.queue.request_snapshot(*token);
             }
         }
     }
@@ -333,7 +192,7 @@ impl Subscriptions {
     /// later, and no snapshot of them is taken until then.
     fn refuse(&mut self, mut command: Command, now_ns: u64) {
         self.counts.refused += 1;
-        self.drop_unwanted(&mut command);
+        self.queue.drop_unwanted(&mut command);
         match command {
             // Of a channel without markets; it is sent again.
             Command::Subscribe(tokens) if tokens.is_empty() => self.pause(now_ns),
@@ -349,7 +208,7 @@ impl Subscriptions {
 
     fn on_error(&mut self, id: Option<u64>, sid: Option<u64>, code: u64, now_ns: u64) {
         self.counts.errors += 1;
-        let pending = self.take(id);
+        let pending = self.queue.take(id);
         match (class(code), pending) {
             (Class::Resubscribe, pending) => {
                 // Our `sid` is unknown until `subscribed` arrives; an error of any `sid` but the ended one is then
@@ -370,7 +229,7 @@ impl Subscriptions {
             (Class::Retry, Some(Pending { command, tries, .. })) => {
                 self.counts.retries += 1;
                 self.pause(now_ns);
-                self.repeat(command, tries);
+                self.queue.repeat(command, tries);
             }
             (Class::Full, Some(Pending { command, .. })) => self.on_full(command),
             (Class::Split, Some(Pending { command, .. })) => self.split(command, now_ns),
@@ -385,7 +244,7 @@ impl Subscriptions {
         }
         self.resubscribes.push_back(now_ns);
         self.sid = None;
-        self.pending.clear();
+        self.queue.pending.clear();
         self.counts.resubscribes += 1;
         let too_often = self.resubscribes.len() > RESUBSCRIBES_MAX;
         self.actions.push_back(match too_often {
@@ -394,69 +253,30 @@ impl Subscriptions {
         });
     }
 
-    /// Bisects to the venue's limit: half of the refused markets is sent again, the other half queued; if one market
-    /// alone does not fit, all queued ones are given up.
-    fn on_full(&mut self, mut command: Command) {
-        if self.drop_unwanted(&mut command) > 0 {
-            // Fewer than were refused: they may fit.
-            if !command.is_empty(self.channel) {
-                self.again.push_front((command, 0));
-            }
+    /// Bisects to the venue's limit; what does not fit goes elsewhere.
+    fn on_full(&mut self, command: Command) {
+        let tokens = self.queue.split_full(command);
+        if tokens.is_empty() {
             return;
         }
-        let (mut tokens, update) = match command {
-            Command::Subscribe(tokens) => (tokens, None),
-            Command::Update(Update::Add, tokens) => (tokens, Some(Update::Add)),
-            Command::Update(..) | Command::List => return,
-        };
-        if tokens.len() > 1 {
-            for token in tokens.split_off(tokens.len() / 2).into_iter().rev() {
-                self.to_add.push_front(token);
-            }
-            let half =
-                update.map_or(Command::Subscribe(tokens.clone()), |u| Command::Update(u, tokens));
-            return self.again.push_front((half, 0));
-        }
-        tokens.extend(self.to_add.drain(..));
-        for (command, _) in &mut self.again {
-            if let Command::Subscribe(waiting) | Command::Update(Update::Add, waiting) = command {
-                tokens.append(waiting);
-            }
-        }
-        let channel = self.channel;
-        self.again.retain(|(command, _)| !command.is_empty(channel));
         for token in &tokens {
             self.outstanding.remove(token);
         }
         self.actions.push_back(ProtocolAction::Full { tokens });
     }
 
+    /// Bisects to the market that was refused.
     fn split(&mut self, mut command: Command, now_ns: u64) {
-        if self.drop_unwanted(&mut command) > 0 {
-            return self.repeat(command, 0);
+        if self.queue.drop_unwanted(&mut command) > 0 {
+            return self.queue.repeat(command, 0);
         }
-        let (tokens, update) = match command {
-            Command::Subscribe(tokens) if tokens.len() > 1 => (tokens, None),
-            Command::Update(update, tokens) if tokens.len() > 1 => (tokens, Some(update)),
-            Command::Update(Update::Snapshot, tokens) => {
+        match self.queue.split(command) {
+            Ok(()) => {}
+            Err(Command::Update(Update::Snapshot, tokens)) => {
                 tokens.iter().for_each(|token| _ = self.outstanding.remove(token));
                 self.counts.refused += 1;
-                return;
             }
-            single => return self.refuse(single, now_ns),
-        };
-        let (front, back) = tokens.split_at(tokens.len() / 2);
-        let (front, back) = (front.to_vec(), back.to_vec());
-        match update {
-            Some(update) => {
-                let halves = [front, back].map(|half| (Command::Update(update, half), 0));
-                self.again.extend(halves);
-            }
-            // Only one `subscribe` may be open, and nothing is subscribed yet.
-            None => {
-                self.to_add.extend(back);
-                self.again.push_back((Command::Subscribe(front), 0));
-            }
+            Err(single) => self.refuse(single, now_ns),
         }
     }
 
@@ -479,10 +299,8 @@ impl SubscriptionProtocol for Subscriptions {
     }
 
     fn add(&mut self, tokens: &[TokenId]) {
-        self.to_delete.retain(|token| !tokens.contains(token));
-        self.drop_repetitions(tokens);
         self.exceptions.on_add(tokens, self.last_id);
-        self.to_add.extend(tokens);
+        self.queue.add(tokens);
     }
 
     fn delete(&mut self, tokens: &[TokenId]) {
@@ -490,29 +308,19 @@ impl SubscriptionProtocol for Subscriptions {
             self.outstanding.remove(token);
             self.exceptions.on_delete(*token);
         }
-        self.to_add.retain(|token| !tokens.contains(token));
-        self.to_snapshot.retain(|token| !tokens.contains(token));
-        self.drop_repetitions(tokens);
-        // A repeated request must not name them: the venue answers for a market that is not subscribed too, and nothing
-        // that happens to its book follows.
-        for pending in self.pending.values_mut() {
-            if let Command::Update(Update::Snapshot, asked) = &mut pending.command {
-                asked.retain(|token| !tokens.contains(token));
-            }
-        }
-        self.to_delete.extend(tokens);
+        self.queue.delete(tokens);
     }
 
     /// Requests the snapshots of subscribed books, unless they are outstanding.
     fn ask(&mut self, tokens: &[TokenId]) -> bool {
-        let added = self.unanswered(true);
+        let added = self.queue.unanswered(true);
         for token in tokens {
             let coming = self.outstanding.contains_key(token)
-                || self.to_add.contains(token)
+                || self.queue.to_add.contains(token)
                 || added.contains(token)
                 || self.exceptions.is_refused(token);
-            if !coming && !self.to_snapshot.contains(token) {
-                self.to_snapshot.push_back(*token);
+            if !coming {
+                self.queue.request_snapshot(*token);
             }
         }
         true
@@ -523,7 +331,7 @@ impl SubscriptionProtocol for Subscriptions {
         match book {
             Some(token) if self.sid.is_some() => self.ask(&[token]),
             _ => {
-                self.to_list = true;
+                self.queue.to_list = true;
                 true
             }
         }
@@ -531,13 +339,10 @@ impl SubscriptionProtocol for Subscriptions {
 
     /// The next command, if one may be sent.
     fn poll(&mut self, now_ns: u64) -> Option<String> {
-        if now_ns < self.not_before_ns || self.pending.len() >= COMMANDS_OPEN_MAX {
+        if now_ns < self.not_before_ns || self.queue.pending.len() >= COMMANDS_OPEN_MAX {
             return None;
         }
-        let (command, tries) = match self.again.pop_front() {
-            Some(again) => again,
-            None => (self.next_command()?, 0),
-        };
+        let (command, tries) = self.queue.next(self.sid.is_some())?;
         self.last_id += 1;
         let id = self.last_id;
         let text = match (&command, self.sid) {
@@ -553,7 +358,8 @@ impl SubscriptionProtocol for Subscriptions {
             Command::Subscribe(tickers)
             | Command::Update(Update::Add | Update::Snapshot, tickers) => {
                 // One that is to be deleted is repeated for its response only.
-                for ticker in tickers.iter().filter(|ticker| !self.to_delete.contains(ticker)) {
+                for ticker in tickers.iter().filter(|ticker| !self.queue.to_delete.contains(ticker))
+                {
                     let outstanding = self
                         .outstanding
                         .entry(*ticker)
@@ -565,7 +371,7 @@ impl SubscriptionProtocol for Subscriptions {
         }
         self.counts.commands += 1;
         let deadline_ns = now_ns + COMMAND_TIMEOUT_NS;
-        self.pending.insert(id, Pending { command, deadline_ns, tries });
+        self.queue.pending.insert(id, Pending { command, deadline_ns, tries });
         Some(text)
     }
 
@@ -613,7 +419,7 @@ impl SubscriptionProtocol for Subscriptions {
                 }
                 self.on_subscribed(id, sid);
             }
-            Reply::Unsubscribed { id, .. } => _ = self.take(id),
+            Reply::Unsubscribed { id, .. } => _ = self.queue.take(id),
             Reply::Snapshot { id, market } => {
                 let token = TokenId::new(market);
                 let follows = id.is_none_or(|id| id > self.begun_after)
@@ -624,11 +430,11 @@ impl SubscriptionProtocol for Subscriptions {
                     self.outstanding.remove(&token);
                 }
                 // A snapshot may be the only response (kalshi/protocol.md, 2.4).
-                let requested = id.and_then(|id| self.pending.get(&id));
+                let requested = id.and_then(|id| self.queue.pending.get(&id));
                 if requested
                     .is_some_and(|p| matches!(p.command, Command::Update(Update::Snapshot, _)))
                 {
-                    self.take(id);
+                    self.queue.take(id);
                 }
                 return follows;
             }
@@ -645,8 +451,8 @@ impl SubscriptionProtocol for Subscriptions {
     /// Repeats commands without response and snapshot requests; reconnects when they stay unanswered.
     fn handle_timeout(&mut self, now_ns: u64) {
         let late = |(id, pending): (&u64, &Pending)| (now_ns >= pending.deadline_ns).then_some(*id);
-        while let Some(id) = self.pending.iter().find_map(late) {
-            let Some(Pending { command, tries, .. }) = self.take(Some(id)) else { break };
+        while let Some(id) = self.queue.pending.iter().find_map(late) {
+            let Some(Pending { command, tries, .. }) = self.queue.take(Some(id)) else { break };
             self.counts.timeouts += 1;
             if tries > 0 && self.last_input_ns + COMMAND_TIMEOUT_NS <= now_ns {
                 self.actions.push_back(ProtocolAction::Reconnect("commands get no response"));
@@ -662,10 +468,10 @@ impl SubscriptionProtocol for Subscriptions {
             let until_answered =
                 matches!(command, Command::Subscribe(_) | Command::Update(Update::Delete, _));
             if tries < SNAPSHOT_TRIES || until_answered {
-                self.repeat(command, tries + 1);
+                self.queue.repeat(command, tries + 1);
             }
         }
-        self.to_add.extend(self.exceptions.take_due(now_ns));
+        self.queue.to_add.extend(self.exceptions.take_due(now_ns));
         let mut silent = false;
         let mut ask = Vec::new();
         for (token, outstanding) in &mut self.outstanding {
@@ -684,8 +490,8 @@ impl SubscriptionProtocol for Subscriptions {
         }
         if self.sid.is_some() && !ask.is_empty() {
             // Markets whose addition is unanswered wait.
-            let added = self.unanswered(true);
-            self.to_snapshot.extend(ask.iter().filter(|token| !added.contains(token)));
+            let added = self.queue.unanswered(true);
+            self.queue.to_snapshot.extend(ask.iter().filter(|token| !added.contains(token)));
         }
     }
 

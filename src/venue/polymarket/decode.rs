@@ -519,9 +519,11 @@ fn market_update(
     let market = fields.market.and_then(condition::market_id);
     let market = need(market, "market")?;
     if kind == Kind::MarketResolved {
-        // The registry completes the resolution with the outcome's name.
+        // The registry completes the resolution with what the first token pays, and with a name that is missing.
         let winner = fields.winning_asset_id.and_then(TokenId::new);
-        let resolution = Resolution { winner, ..Resolution::default() };
+        let result = fields.winning_outcome.filter(|name| winner.is_some() && !name.is_empty());
+        let result = result.map(str::to_owned);
+        let resolution = Resolution { winner, result, ..Resolution::default() };
         return Ok(MarketUpdate::Resolved { market, resolution });
     }
     match fields.version {

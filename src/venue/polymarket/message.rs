@@ -101,6 +101,8 @@ pub struct Fields<'a> {
     pub version: Option<&'a str>,
     /// `winning_asset_id`.
     pub winning_asset_id: Option<&'a str>,
+    /// `winning_outcome`; `None` where it is escaped.
+    pub winning_outcome: Option<&'a str>,
     /// `slug`; owned because it may have escapes. Only in `new_market` and `market_resolved`.
     pub slug: Option<String>,
     /// `question`, as `slug`.
@@ -156,12 +158,12 @@ keys! {
     "old_tick_size" => OldTickSize, "new_tick_size" => NewTickSize,
     "min_order_size" => MinOrderSize, "neg_risk" => NegRisk, "assets_ids" => AssetsIds,
     "clob_token_ids" => ClobTokenIds, "position_ids" => PositionIds, "version" => Version, "outcomes" => Outcomes, "slug" => Slug,
-    "question" => Question, "winning_asset_id" => WinningAssetId,
+    "question" => Question, "winning_asset_id" => WinningAssetId, "winning_outcome" => WinningOutcome,
     "order_price_min_tick_size" => FirstTickSize,
 }
 
 /// Known keys that are not used (polymarket/protocol.md, 3.5 to 3.6; recordings of May to October 2026).
-const IGNORED_KEYS: [&str; 15] = [
+const IGNORED_KEYS: [&str; 14] = [
     "active",
     "condition_id",
     "description",
@@ -176,7 +178,6 @@ const IGNORED_KEYS: [&str; 15] = [
     "spread",
     "tags",
     "taker_base_fee",
-    "winning_outcome",
 ];
 
 impl<'de> Scalar<'de> {
@@ -361,6 +362,7 @@ fn read_scalar<'de>(key: Key, value: Scalar<'de>, fields: &mut Fields<'de>) {
         Key::TransactionHash => fields.transaction_hash = value.text(),
         Key::Version => fields.version = value.text(),
         Key::WinningAssetId => fields.winning_asset_id = value.text(),
+        Key::WinningOutcome => fields.winning_outcome = value.text(),
         Key::Slug => fields.slug = value.into_owned(),
         Key::Question => fields.question = value.into_owned(),
         _ => {}

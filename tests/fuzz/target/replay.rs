@@ -86,7 +86,7 @@ fn has_notes(content: &[u8]) -> bool {
     lines.map(|line| Record::read(line).what).any(|what| {
         matches!(
             what,
-            What::Annotation(_) | What::Answer(_) | What::Skipped | What::Opened { from: Some(_) }
+            What::Annotation(_) | What::Answer(..) | What::Skipped | What::Opened { from: Some(_) }
         )
     })
 }
@@ -265,7 +265,7 @@ fn engine_capture_of(frames: &[String]) -> Vec<u8> {
             7 => {
                 out.extend(note(place, 0, AnnotationRecord::Asked, &format!(r#","a":[{tokens}]"#)))
             }
-            8 => capture::write_answer(&mut out, stamp(place, 0), 0, &format!("[{frame}]")),
+            8 => capture::write_answer(&mut out, stamp(place, 0), (0, "1"), &format!("[{frame}]")),
             9 => out.extend(note(
                 place,
                 0,

@@ -37,6 +37,15 @@ impl Line {
     }
 }
 
+/// A command that names markets.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    place: usize,
+    id: u64,
+    wanted: &'a [&'a str],
+    now: Time,
+}
+
 fn tickers(params: &Value) -> Vec<&str> {
     let one = params["market_ticker"].as_str();
     let many = params["market_tickers"].as_array();
@@ -142,9 +151,10 @@ impl Venue {
         if (channel == Channel::Books) == wanted.is_empty() {
             self.violations.push(format!("tickers where there are none, or none: {params}"));
         }
+        let named = Named { place, id, wanted: &wanted, now };
         if self.is_busy(place, id, now, random)
-            || self.has_unknown(place, id, &wanted, now, random)
-            || self.is_full(place, id, &wanted, now, random)
+            || self.has_unknown(named, random)
+            || self.is_full(named, random)
         {
             return;
         }
@@ -164,14 +174,8 @@ impl Venue {
     }
 
     /// One of the markets is not known yet: none is changed.
-    fn has_unknown(
-        &mut self,
-        place: usize,
-        id: u64,
-        wanted: &[&str],
-        now: Time,
-        random: &mut Random,
-    ) -> bool {
+    fn has_unknown(&mut self, named: Named<'_>, random: &mut Random) -> bool {
+        let Named { place, id, wanted, now } = named;
         let is_unknown = |ticker: &&str| self.markets[self.by_ticker[*ticker]].known_ms > now.ms;
         let has = wanted.iter().any(is_unknown);
         if has {
@@ -180,14 +184,8 @@ impl Venue {
         has
     }
 
-    fn is_full(
-        &mut self,
-        place: usize,
-        id: u64,
-        wanted: &[&str],
-        now: Time,
-        random: &mut Random,
-    ) -> bool {
+    fn is_full(&mut self, named: Named<'_>, random: &mut Random) -> bool {
+        let Named { place, id, wanted, now } = named;
         let has = &self.lines[place].markets;
         let new = wanted.iter().filter(|ticker| !has.contains(&self.by_ticker[**ticker])).count();
         let full = new > 0 && has.len() + new > self.habits.cap;
@@ -218,13 +216,13 @@ impl Venue {
         if sid != self.lines[place].sid(Channel::Books) {
             return self.error(place, id, 7, now, random);
         }
-        if self.is_busy(place, id, now, random) || self.has_unknown(place, id, &wanted, now, random)
-        {
+        let named = Named { place, id, wanted: &wanted, now };
+        if self.is_busy(place, id, now, random) || self.has_unknown(named, random) {
             return;
         }
         match params["action"].as_str() {
             Some("add_markets") => {
-                if !self.is_full(place, id, &wanted, now, random) {
+                if !self.is_full(named, random) {
                     self.acknowledge(place, id, now, random);
                     self.add(place, &wanted, now, random);
                 }
@@ -236,19 +234,13 @@ impl Venue {
                 line.mark(now.ns, Effect::Dropped(markets));
                 self.acknowledge(place, id, now, random);
             }
-            Some("get_snapshot") => self.answer_snapshots(place, id, &wanted, now, random),
+            Some("get_snapshot") => self.answer_snapshots(named, random),
             _ => self.violations.push(format!("an unknown action: {params}")),
         }
     }
 
-    fn answer_snapshots(
-        &mut self,
-        place: usize,
-        id: u64,
-        wanted: &[&str],
-        now: Time,
-        random: &mut Random,
-    ) {
+    fn answer_snapshots(&mut self, named: Named<'_>, random: &mut Random) {
+        let Named { place, id, wanted, now } = named;
         if self.habits.oks_first {
             self.acknowledge(place, id, now, random);
         }

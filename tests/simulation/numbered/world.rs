@@ -137,7 +137,7 @@ impl World {
             }
             IoRequest::Books(request) => {
                 let path = FEED.books_request(&request.tokens).path;
-                self.frame.ask_books(request.shard, path);
+                self.frame.ask_books(request.shard, request.question, path);
             }
         }
     }

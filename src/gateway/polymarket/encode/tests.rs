@@ -212,6 +212,18 @@ fn announcements_have_what_the_registry_knows() {
         format!(r#"{head},"winning_asset_id":"{NO}","winning_outcome":"Down"{tail}"#)
     );
     assert_eq!(resolved(&Resolution::default()), format!("{head}{tail}"));
+    // A market that was never announced: the name of its winner is the message's.
+    let mut unknown = info();
+    (unknown.question, unknown.slug) = (String::new(), String::new());
+    unknown.tokens.iter_mut().for_each(|outcome| outcome.name.clear());
+    let head = format!(r#"{{"id":"","market":"{MARKET}","assets_ids":["{YES}","{NO}"]"#);
+    for (result, name) in [(Some("Down".to_owned()), "Down"), (None, "")] {
+        let won = Resolution { winner: TokenId::new(NO), result, ..Resolution::default() };
+        assert_eq!(
+            written(|out| market_resolved(out, &unknown, &won, TIME_MS)),
+            format!(r#"{head},"winning_asset_id":"{NO}","winning_outcome":"{name}"{tail}"#)
+        );
+    }
 }
 
 /// What the engine's decoder reads.

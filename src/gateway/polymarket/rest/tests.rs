@@ -95,6 +95,7 @@ fn a_path_with_another_method_names_its_methods() {
         ("PUT", "/markets", "GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
         ("POST", "/prices-history", "GET, HEAD"),
+        ("GET", "/batch-prices-history", "POST"),
         ("PUT", "/books", "GET, HEAD, POST"),
     ] {
         let Plan::Answer(answer) = plan(method, path, "", b"{}") else { panic!("{path}") };

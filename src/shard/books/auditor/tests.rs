@@ -73,7 +73,7 @@ fn best(books: &Books<()>) -> String {
 fn a_book_at_rest_that_differs_is_asked_for_and_not_overwritten() {
     let mut books = live();
     let other = [level("0.4", "8")];
-    books.on_rest_book(&snapshot(&other, &[]), at(100));
+    books.on_rest_book(&snapshot(&other, &[]), 0, at(100));
     assert_eq!(books.poll_different(at(101).mono_ns), None, "its message may be on its way");
     let token = TokenId::new("KX-A").unwrap();
     assert_eq!(books.poll_different(at(102).mono_ns), Some((HERE, token)));
@@ -87,10 +87,10 @@ fn a_book_that_moves_around_the_answer_says_nothing() {
     let mut books = live();
     let other = [level("0.4", "8")];
     // The answer may be as old as a request may take.
-    books.on_rest_book(&snapshot(&other, &[]), at(10));
+    books.on_rest_book(&snapshot(&other, &[]), 0, at(10));
     assert_eq!(counts(&books), (0, 1, 0));
     // The message that the answer knew of already comes.
-    books.on_rest_book(&snapshot(&other, &[]), at(50));
+    books.on_rest_book(&snapshot(&other, &[]), 0, at(50));
     delta(&mut books, 51);
     assert_eq!(books.poll_different(at(60).mono_ns), None);
     assert_eq!(counts(&books), (0, 2, 0));
@@ -100,11 +100,11 @@ fn a_book_that_moves_around_the_answer_says_nothing() {
 #[test]
 fn equal_levels_are_equal_however_lately_the_book_moved() {
     let mut books = live();
-    books.on_rest_book(&snapshot(&[level("0.4", "7")], &[]), at(1));
+    books.on_rest_book(&snapshot(&[level("0.4", "7")], &[]), 0, at(1));
     assert_eq!(counts(&books), (1, 0, 0));
     // A book that is not live cannot be compared, and no answer makes it live.
     let index = books.find("KX-A").unwrap();
     books.store.set_stale(index, StaleReason::Disconnected, at(2).wall_ns);
-    books.on_rest_book(&snapshot(&[level("0.4", "7")], &[]), at(90));
+    books.on_rest_book(&snapshot(&[level("0.4", "7")], &[]), 0, at(90));
     assert_eq!((counts(&books), books.counts().live), ((1, 1, 0), 0));
 }

@@ -1,7 +1,7 @@
 //! Books that REST repairs, and books that it proves to be behind.
 use super::*;
 use crate::base::id::{MarketId, ShardId};
-use crate::base::limits::{AUDIT_TIMEOUT_NS, REPAIR_CHANGES_MAX, REST_TIMEOUT_NS};
+use crate::base::limits::{AUDIT_TIMEOUT_NS, REPAIR_CHANGES_MAX};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::shard::books::Admission;
@@ -38,10 +38,15 @@ fn feed(intake: &mut Intake<(), StillClock>, frame: &str) {
     intake.on_frame(frame, HERE, at(0), &mut Findings::default());
 }
 
+/// An answer to the newest question.
 fn rest(intake: &mut Intake<(), StillClock>, text: &str, now: Now) {
+    rest_to(intake, u32::MAX, text, now);
+}
+
+fn rest_to(intake: &mut Intake<(), StillClock>, question: u32, text: &str, now: Now) {
     let mut progress = Progress::default();
     while !progress.is_done() {
-        intake.on_rest_part(text, &mut progress, 16, now);
+        intake.on_rest_part(text, &mut progress, 16, (question, now));
     }
 }
 
@@ -131,16 +136,35 @@ fn an_answer_to_a_question_from_before_messages_were_lost_is_not_used() {
         assert_eq!(check(&mut intake, &[11], 5_000), 1);
         loss(&mut intake);
         let answer = book(11, 90, &[("0.1", "9")]);
-        rest(&mut intake, &answer, at(5_100));
+        let first = intake.books.next_question();
+        rest_to(&mut intake, first, &answer, at(5_100));
         assert_eq!(shown(&intake, 11), "awaiting_snapshot ");
-        // An answer to that question may still be on its way.
-        let lost_ms = 5_000 + REST_TIMEOUT_NS / MILLISECOND_NS;
-        assert_eq!(check(&mut intake, &[11], lost_ms - 1), 0);
-        assert_eq!(check(&mut intake, &[11], lost_ms), 1);
+        // Another answer to that question may still be on its way, also after the next question.
+        assert_eq!(check(&mut intake, &[11], 7_000), 1);
+        let second = intake.books.next_question();
         feed(&mut intake, &change(11, 95, "0.2", "2"));
-        rest(&mut intake, &answer, at(lost_ms + 100));
+        rest_to(&mut intake, first, &answer, at(7_100));
+        assert_eq!(shown(&intake, 11), "awaiting_snapshot ");
+        rest_to(&mut intake, second, &answer, at(7_100));
         assert_eq!(shown(&intake, 11), "live 0.1x9 0.2x2");
     }
+}
+
+/// The book was live when it was asked for, to be compared, and lost a change that the answer does not have.
+#[test]
+fn a_comparison_from_before_messages_were_lost_repairs_nothing() {
+    let mut intake = live(&[11]);
+    let comparison = intake.books.next_question();
+    // A change that cannot be read.
+    feed(&mut intake, &change(11, 101, "x", "9"));
+    assert_eq!(shown(&intake, 11), "stale:undecoded_message 0.4x1");
+    assert_eq!(check(&mut intake, &[11], 1_000), 1);
+    let repair = intake.books.next_question();
+    rest_to(&mut intake, comparison, &book(11, 100, &[("0.4", "1")]), at(1_100));
+    assert_eq!(shown(&intake, 11), "stale:undecoded_message 0.4x1");
+    assert_eq!(intake.books.repairs().answers_old, 1);
+    rest_to(&mut intake, repair, &book(11, 101, &[("0.4", "1"), ("0.5", "9")]), at(1_200));
+    assert_eq!(shown(&intake, 11), "live 0.4x1 0.5x9");
 }
 
 #[test]

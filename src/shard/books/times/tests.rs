@@ -255,7 +255,7 @@ impl Crowd {
         let body = format!("[{{{body}}}]");
         let wall_ms = self.venue_ms.saturating_add_signed(self.host_ms);
         let now = Now { mono_ns: 1, wall_ns: wall_ms * MILLISECOND_NS };
-        self.intake.on_rest_part(&body, &mut Default::default(), usize::MAX, now);
+        self.intake.on_rest_part(&body, &mut Default::default(), usize::MAX, (u32::MAX, now));
     }
 
     fn is_live(&self, connection: u32, market: u32) -> bool {

@@ -100,7 +100,7 @@ fn the_other_events_are_read() {
     let resolved = r#"{"event_type":"market_resolved","market":"0xa1","assets_ids":["11","22"],"winning_asset_id":"22","winning_outcome":"No","timestamp":"7","tags":["a"]}"#;
     let [resolved] = &decode(resolved)[..] else { panic!("one message") };
     assert!(resolved.starts_with(r#"Resolved { market: "0xa1", "#), "{resolved}");
-    assert!(resolved.contains(r#"winner: Some("22"), result: None"#), "{resolved}");
+    assert!(resolved.contains(r#"winner: Some("22"), result: Some("No")"#), "{resolved}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Pairs {
     }
 
     fn rest(&mut self, text: &str) {
-        self.intake.on_rest_part(text, &mut Default::default(), usize::MAX, self.now());
+        self.intake.on_rest_part(text, &mut Default::default(), usize::MAX, (u32::MAX, self.now()));
     }
 
     /// So many seconds of questions that are all answered with "equal"; the tokens asked for.
