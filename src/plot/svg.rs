@@ -39,7 +39,7 @@ pub const STROKES: [Stroke; 5] = [
     Stroke { dashes: "1 5", colour: "#6a3d9a" },
 ];
 
-/// Class and shape, from its middle, of marks that are told apart in print.
+/// Class and shape, from its middle, of marks that are distinct in print.
 pub const MARKS: [(&str, &str); 5] = [
     ("mark", "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"),
     ("mark", "m-4 -4h8v8h-8z"),
