@@ -15,6 +15,8 @@ use std::sync::atomic::AtomicU64;
 /// Bytes of a word.
 const WORD: usize = size_of::<AtomicU64>();
 
+const FOREIGN: &str = "is no table of this ringbook's version; name another file, or delete this one if nobody needs it";
+
 /// The mapped words of a file.
 #[derive(Debug)]
 pub struct SharedWords {
@@ -48,7 +50,7 @@ impl SharedWords {
         })?;
         let is_new = found.len() == 0;
         if !is_new && found.len() != bytes as u64 {
-            return Err("is no table of this version; remove it or name another file".into());
+            return Err(FOREIGN.into());
         }
         if is_new {
             // A page that the file system has no room for would end the process when it is written.
@@ -60,7 +62,7 @@ impl SharedWords {
         let map = MmapOptions::new().len(bytes).map_raw(&file).map_err(|e| e.to_string())?;
         let this = Self { map, _file: file };
         if !is_new && !is_ours(this.words()) {
-            return Err("is no table of this version; remove it or name another file".into());
+            return Err(FOREIGN.into());
         }
         let readable = this._file.set_permissions(Permissions::from_mode(0o644));
         readable.map_err(|error| error.to_string())?;
@@ -140,7 +142,7 @@ mod tests {
         let refused = |path: &Path| SharedWords::create(path, COUNT, is_ours).unwrap_err();
         for content in [b"text".to_vec(), vec![1; COUNT * WORD]] {
             std::fs::write(&path, &content).unwrap();
-            assert!(refused(&path).starts_with("is no table of this version"));
+            assert_eq!(refused(&path), FOREIGN);
             assert_eq!(std::fs::read(&path).unwrap(), content);
         }
         let link = folder.path().join("link");

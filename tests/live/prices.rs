@@ -115,7 +115,7 @@ fn the_heartbeat_of_a_killed_engine_stops_and_the_next_one_takes_over() {
     let other = folder.path().join("other");
     std::fs::write(&other, "notes").unwrap();
     let other = other.display().to_string();
-    check(flags(&["--shm", &other]), 1, &["--shm", &other, "is no table", "remove it"]);
+    check(flags(&["--shm", &other]), 1, &["--shm", &other, "is no table", "name another"]);
 }
 
 /// Fields that the reader can compute from the version.

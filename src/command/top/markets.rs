@@ -192,7 +192,7 @@ fn ladder(
             Span::styled("█".repeat(filled as usize), app.theme.bar(is_bid)),
         ])
     };
-    let heading = format!("{:>8}{:>12}{:>13} depth", "price", "size", "total");
+    let heading = format!("{:>8}{:>12}{:>13}", "price", "size", "depth");
     let mut lines = vec![Line::styled(heading, app.theme.quiet())];
     lines.extend(std::iter::repeat_n(Line::default(), each - asks.len()));
     lines.extend(asks.iter().rev().map(|step| line(step, false)));
