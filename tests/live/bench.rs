@@ -54,7 +54,7 @@ fn check(flags: &[&str], connections: u64) {
     assert_eq!(number(&outcome, "/setting/connections"), connections);
     let image = std::fs::read_to_string(svg).unwrap();
     assert!(image.starts_with("<svg ") && image.ends_with("</svg>\n"));
-    assert_eq!(image.matches("<circle").count(), 5 * 2, "five lines of two steps");
+    assert_eq!(image.matches("class=\"value ").count(), 5 * 2, "five curves of two steps");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_wrong_flag_is_one_line() {
         (&["--rates", "fast"], "`fast` is no rate"),
         (&["--venue-core", "9999"], "--venue-core 9999: not usable here"),
         (&["--sockets", "31"], "--sockets 31: each carries a market or more"),
-        (&["--svg", "/nowhere/at/all.svg"], "--svg /nowhere/at/all.svg: cannot be written"),
+        (&["--svg", "/nowhere/at/all.svg"], "--svg: cannot write /nowhere/at/all.svg"),
         (&["--burst", "9"], "burst is 9"),
         (&["--shard-cores", "63"], "core 63 is not usable here"),
     ] {

@@ -144,7 +144,14 @@ fn run(input: &[u8]) -> u64 {
     let stream = &stream[..stream.len().min(4_000)];
     let plan = if plan == 0 { 0 } else { plan.max(70) };
     let (expected, got) = (alone(plan, stream), engine(plan, stream));
-    assert_eq!(got, expected);
+    match (&got, &expected) {
+        // A bound of the engine that the other implementation does not have.
+        (
+            Outcome::Open { messages: got, end: Some(WebSocketError::Flood(_)) },
+            Outcome::Open { messages: expected, .. },
+        ) => assert!(expected.starts_with(got), "{got:?} {expected:?}"),
+        _ => assert_eq!(got, expected),
+    }
     behaviour(match &got {
         Outcome::Open { messages, end } => format!("open {} {end:?}", messages.len()),
         other => format!("{other:?}"),
