@@ -303,8 +303,12 @@ fn every_route_on_one_connection() {
     assert!(index.body.contains("/metrics"));
     let missing = client.ask("GET", "/heath");
     assert_eq!(missing.status, 404);
-    let paths = missing.json()["paths"].as_array().unwrap().len();
-    assert_eq!(paths, 14);
+    let paths = missing.json()["paths"].clone();
+    let listed = |path: &str| paths.as_array().unwrap().iter().any(|listed| listed == path);
+    assert!(
+        ["/health", "/metrics", "/book?token_id=", "/prices?token_id="].into_iter().all(listed),
+        "{paths}"
+    );
 
     let head = client.ask("HEAD", "/health");
     assert_eq!(head.status, 200);
