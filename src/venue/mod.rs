@@ -15,6 +15,7 @@
 //! | sign: request signatures | not needed: public data | `kalshi::sign` |
 pub mod capabilities;
 pub mod catalog;
+mod cursor;
 mod json;
 pub mod kalshi;
 mod listing;
