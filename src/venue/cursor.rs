@@ -62,7 +62,7 @@ impl<'a> Cursor<'a> {
         self.frame.get(start..start + len)
     }
 
-    /// The eight bytes at `at`, little-endian; zeros, which are neither digits nor quotes, follow the frame's last byte.
+    /// The eight bytes at `at`, little-endian; zeros, neither digits nor quotes, follow the frame's last byte.
     #[inline(always)]
     pub(in crate::venue) fn word(&self, at: usize) -> Option<u64> {
         let rest = self.rest.get(at..)?;
@@ -200,20 +200,16 @@ impl<'a> Cursor<'a> {
         // Aligned to the last digit.
         let shift = 64 - 8 * len;
         let text = (word ^ ZEROS) << shift;
-        let point = same(text, b'.' ^ b'0');
-        let (mut digits, mut decimals) = (text, 0);
-        if point != 0 {
-            // The digits before the point move to where it was.
-            let (before, at) = (below(point), index(point));
-            digits = ((text & before) << 8) | (text & !before & !(0xff << (8 * at)));
-            decimals = 7 - at;
-        }
-        // A point alone is no number.
-        if no_digits(digits) != 0 || decimals == 7 || (point != 0 && len == 1) {
+        // No decimals, one or two, by the place of the point; the digits before it move there.
+        let is_point = |at: u32| (text >> (8 * at)) as u8 == b'.' ^ b'0';
+        let decimals = usize::from(is_point(6)) + 2 * usize::from(is_point(5));
+        let [before, after, units] = DECIMALS[decimals];
+        let digits = ((text & before) << 8) | (text & after);
+        if no_digits(digits) != 0 {
             return self.odd_quantity();
         }
         self.advance(len + 1)?;
-        Some(Quantity(number_of(digits) * POWERS[decimals]))
+        Some(Quantity(number_of(digits) * units))
     }
 
     /// A quantity with two decimals, as in `300.00`, or in another form, and its closing quote.
@@ -291,8 +287,14 @@ pub(in crate::venue) const ZEROS: u64 = repeated(b'0');
 const HIGH: u64 = repeated(0x80);
 /// Raises the highest bit of a byte above 9.
 const ABOVE_NINE: u64 = repeated(0x80 - 10);
-/// Factor from a number with this many decimals to units of 1e-6.
-const POWERS: [u64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+/// By the number of decimals: masks of the bytes before and after the point, and units of 1e-6 of the last digit. The
+/// last row is for two points, of which the second remains.
+const DECIMALS: [[u64; 3]; 4] = [
+    [0, !0, 1_000_000],
+    [0xffff_ffff_ffff, 0xff << 56, 100_000],
+    [0xff_ffff_ffff, 0xffff << 48, 10_000],
+    [0, !0, 0],
+];
 
 const fn repeated(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
@@ -354,7 +356,7 @@ const fn price_of(digits: u32) -> Price {
     Price((pairs.wrapping_mul(1 + (100 << 16)) >> 16) * 100)
 }
 
-/// Whether bytes are of 0x30..=0x3f or 0x60..=0x7f, which JSON does not escape and which include the hexadecimal digits.
+/// Whether bytes are of 0x30..=0x3f or 0x60..=0x7f: none that JSON escapes, and the hexadecimal digits.
 #[derive(Clone, Copy)]
 pub(in crate::venue) struct Plain {
     every: u64,
