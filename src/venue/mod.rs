@@ -7,6 +7,7 @@
 //! | part | Polymarket | Kalshi |
 //! |---|---|---|
 //! | message: one message as JSON, fields borrowed | [`polymarket::message`] | [`kalshi::message`] |
+//! | scan: usual layouts without a JSON parser, by [`cursor`] | `polymarket::scan` | `kalshi::scan` |
 //! | decode: frame to events | [`polymarket::decode`] | [`kalshi::decode`] |
 //! | subscribe: encoding of commands | [`polymarket::subscribe`] | [`kalshi::command`] |
 //! | subscription: state machine of commands | [`polymarket::subscription`] | [`kalshi::subscription`] |

@@ -74,6 +74,18 @@ impl Decoder {
 
     /// Summary of a frame.
     pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
+        match scan(frame, &mut self.scratch) {
+            Some(Scanned { sid, seq, ticker, body, .. }) => Outline {
+                market: Some(ticker),
+                sequence: seq.map(|seq| (sid, seq)),
+                content: body.content(),
+                ..Outline::default()
+            },
+            None => self.outline_whole(frame),
+        }
+    }
+
+    fn outline_whole<'a>(&mut self, frame: &'a str) -> Outline<'a> {
         match read(frame, &mut self.scratch) {
             Ok(fields) => {
                 let kind = Kind::of(&fields);
@@ -147,6 +159,16 @@ impl Kind<'_> {
     }
 }
 
+impl Body<'_> {
+    const fn content(self) -> BookContent {
+        match self {
+            Self::Snapshot => BookContent::Snapshot,
+            Self::Delta { .. } => BookContent::Change,
+            Self::Trade { .. } | Self::Ticker { .. } => BookContent::None,
+        }
+    }
+}
+
 /// Error codes that answer a command and leave existing subscriptions intact (kalshi/protocol.md, 2.6).
 const COMMAND_ERRORS: [u64; 25] =
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 26, 27, 28];
@@ -177,11 +199,7 @@ fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionC
 #[inline]
 fn deliver_scanned<S: Sink>(message: &Scanned<'_>, scratch: &Scratch, sink: &mut S) {
     let &Scanned { sid, seq, ticker: market, timestamp_ms, body } = message;
-    let content = match body {
-        Body::Snapshot => BookContent::Snapshot,
-        Body::Delta { .. } => BookContent::Change,
-        Body::Trade { .. } | Body::Ticker { .. } => BookContent::None,
-    };
+    let content = body.content();
     if !sink.on_envelope(&Envelope { sid: Some(sid), seq, id: None, content }) {
         return;
     }

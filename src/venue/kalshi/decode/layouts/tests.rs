@@ -35,18 +35,19 @@ impl Sink for Output {
     }
 }
 
-/// Output of both readers. The memory of both decoders has the levels of a message before.
+/// Output of both readers, and their outlines. The memory of both decoders has the levels of a message before.
 fn both(frame: &str, repeated: bool, unasked: bool) -> [(u32, Vec<String>); 2] {
     const BEFORE: &str = r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"A","yes_dollars_fp":[["0.1000","1.00"]],"no":[[3,4]]}}"#;
     [false, true].map(|whole| {
         let (mut decoder, mut output) = (Decoder::default(), Output::default());
         decoder.decode_whole(BEFORE, &mut output);
         output = Output { repeated, unasked, ..Output::default() };
-        let count = if whole {
-            decoder.decode_whole(frame, &mut output)
+        let (count, outline) = if whole {
+            (decoder.decode_whole(frame, &mut output), decoder.outline_whole(frame))
         } else {
-            decoder.decode(frame, &mut output)
+            (decoder.decode(frame, &mut output), decoder.outline(frame))
         };
+        output.lines.push(format!("{outline:?}"));
         (count, output.lines)
     })
 }
