@@ -4,7 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Everything delivered as text. The sink answers `false` to the envelope or to the reply if it is told to.
+/// Everything delivered as text. The sink refuses the envelope if `repeated`, the response if `unasked`.
 #[derive(Default)]
 struct Output {
     lines: Vec<String>,
