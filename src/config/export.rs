@@ -29,8 +29,8 @@ pub struct ExportArgs {
     pub venue: Option<Feed>,
 
     /// The format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Parquet)]
-    pub to: Format,
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = To::Parquet)]
+    pub to: To,
 
     /// The folder of the files
     #[arg(long, value_name = "DIR")]
@@ -51,6 +51,27 @@ pub struct ExportArgs {
     /// Leave out what was received at this time and later
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub until: Option<u64>,
+}
+
+/// Values of `--to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum To {
+    /// A Parquet file for each table
+    Parquet,
+    /// A CSV file for each table
+    Csv,
+    /// The CSV files of Tardis: one for each kind of data, token and UTC day, compressed with gzip
+    TardisCsv,
+}
+
+impl To {
+    const fn format(self) -> Format {
+        match self {
+            Self::Parquet => Format::Parquet,
+            Self::Csv => Format::Csv,
+            Self::TardisCsv => Format::TardisCsv,
+        }
+    }
 }
 
 impl ExportArgs {
@@ -84,7 +105,7 @@ impl ExportArgs {
                         "--since and --until are for captures; a database is exported whole".into(),
                     );
                 }
-                if self.to == Format::TardisCsv || !self.market.is_empty() {
+                if self.to == To::TardisCsv || !self.market.is_empty() {
                     return Err("--to tardis-csv and --market are for captures; choose --to csv or parquet, and filter by \
                                 column".into());
                 }
@@ -95,7 +116,7 @@ impl ExportArgs {
         Ok(ExportPlan {
             from,
             folder: self.out.clone(),
-            format: self.to,
+            format: self.to.format(),
             only: self.market.clone(),
             tables: self.tables,
         })

@@ -36,7 +36,7 @@ impl Tables {
 }
 
 /// What is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A Parquet file for each table.
     Parquet,
