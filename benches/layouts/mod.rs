@@ -7,7 +7,7 @@ use ringbook::venue::{DecodeNotice, Sink, kalshi, polymarket};
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-const MESSAGES: usize = 1_000;
+const MESSAGES: usize = 300;
 /// Levels of each side of a Kalshi snapshot.
 const LEVELS: usize = 50;
 
