@@ -506,8 +506,12 @@ pub const FORWARD_PINGS_MAX: u32 = 3;
 pub const FORWARD_DRAIN_NS: u64 = 10 * SECOND_NS;
 /// Upper bound of a pool's latency histograms: 30 KB each at two digits.
 pub const POOL_LATENCY_MAX_NS: u64 = 600 * SECOND_NS;
-/// Requests from threads outside the engine, queued or running.
+/// Requests from another core or from threads outside the engine, queued or running.
 pub const POOL_REMOTE_MAX: usize = 1_024;
+/// Shortest polling interval of a request ring; doubles up to the next.
+pub const POOL_REMOTE_PUMP_MIN_NS: u64 = 50 * MICROSECOND_NS;
+/// Longest polling interval of a request ring.
+pub const POOL_REMOTE_PUMP_MAX_NS: u64 = 2 * MILLISECOND_NS;
 
 // ---- Name resolution -----------------------------------------------------------------------
 
