@@ -203,13 +203,9 @@ pub struct LayoutFlags {
     #[arg(long, value_name = "CORE")]
     pub control_core: Option<u32>,
 
-    /// Cores of the shards, one shard a core, as in 1-3,5. Default: all but the control core.
-    #[arg(long, value_name = "CORES")]
-    pub shard_cores: Option<String>,
-
-    /// Number of shards, where --shard-cores does not say. More shards than cores share cores.
-    #[arg(long, value_name = "COUNT")]
-    pub shards: Option<u16>,
+    /// Shards and their cores.
+    #[command(flatten)]
+    pub shards: ShardFlags,
 
     /// Core of the serve thread (--serve). Default: that of the control thread.
     #[arg(long, value_name = "CORE")]
@@ -225,6 +221,27 @@ pub struct LayoutFlags {
     /// reactor, slower; for comparison).
     #[arg(long, value_name = "DRIVER", default_value = "epoll")]
     pub driver: Driver,
+}
+
+/// Shards and their cores. A replay without them has one shard, on no core of its own.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ShardFlags {
+    /// Cores of the shards, one shard a core, as in 1-3,5. Default: all but the control core; `replay` pins
+    /// nothing.
+    #[arg(long, value_name = "CORES")]
+    pub shard_cores: Option<String>,
+
+    /// Number of shards, where --shard-cores does not say. More shards than cores share cores.
+    #[arg(long, value_name = "COUNT")]
+    pub shards: Option<u16>,
+}
+
+/// Histograms at exit.
+#[derive(Args, Clone, Debug)]
+pub struct HistogramFlags {
+    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
+    #[arg(long, value_name = "DIR")]
+    pub histograms: Option<PathBuf>,
 }
 
 /// Flags of `ringbook doctor`.
@@ -375,9 +392,9 @@ pub struct RunFlags {
           value_parser = clap::value_parser!(u64).range(0..=600))]
     pub lag_warn: u64,
 
-    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
-    #[arg(long, value_name = "DIR")]
-    pub histograms: Option<PathBuf>,
+    /// Histograms at exit.
+    #[command(flatten)]
+    pub histograms: HistogramFlags,
 
     /// Keep histograms of each connection too (70 KB each) and write connections.txt beside the
     /// others.
@@ -579,9 +596,9 @@ pub struct DemoFlags {
     #[arg(long, value_name = "FILE")]
     pub shm: Option<PathBuf>,
 
-    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
-    #[arg(long, value_name = "DIR")]
-    pub histograms: Option<PathBuf>,
+    /// Histograms at exit.
+    #[command(flatten)]
+    pub histograms: HistogramFlags,
 }
 
 /// Flags of `ringbook top`.
