@@ -139,14 +139,11 @@ pub struct ConfigFlags {
     pub check: Option<PathBuf>,
 }
 
-impl ValueEnum for Idle {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Park, Self::Adaptive, Self::Spin]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name()))
-    }
+/// An idle policy.
+fn idle(text: &str) -> Result<Idle, String> {
+    Idle::parse(text).ok_or_else(|| {
+        "use park, adaptive, adaptive:CPU% such as adaptive:50%, or spin".to_owned()
+    })
 }
 
 impl ValueEnum for HashChecks {
@@ -211,10 +208,10 @@ pub struct LayoutFlags {
     #[arg(long, value_name = "CORE")]
     pub serve_core: Option<u32>,
 
-    /// What a shard does without work: park (sleep until woken), adaptive (poll for as long as a
-    /// wake-up costs, while that pays, then sleep) or spin (poll; lowest delay, needs a core of its
-    /// own). Default: park.
-    #[arg(long, value_name = "POLICY")]
+    /// What a shard does without work: park (sleep until woken), adaptive (poll while messages come
+    /// often enough, otherwise sleep), adaptive:CPU% (the same within about so much CPU time) or
+    /// spin (poll; lowest delay, needs a core of its own). Default: park.
+    #[arg(long, value_name = "POLICY", value_parser = idle)]
     pub idle: Option<Idle>,
 
     /// Readiness driver of the shards: epoll (an epoll set of the shard) or native (the runtime's

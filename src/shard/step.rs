@@ -28,6 +28,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if driver == Driver::Native {
             return self.run_native().await;
         }
+        if matches!(idle, Idle::Adaptive { .. }) {
+            crate::io::threads::precise_timers();
+        }
         let mut pacer = Pacer::new(idle);
         let mut worked = false;
         while !self.schedule.stopped {
