@@ -137,7 +137,10 @@ impl<H: Handler + Clone> Worker<H> {
     }
 
     /// The same with a day that is measured.
-    pub(super) fn measuring(self, measures_day: bool) -> Self {
+    pub(super) fn measuring(mut self, measures_day: bool) -> Self {
+        if measures_day {
+            self.intake.time_every_frame();
+        }
         Self { day: measures_day.then(|| Box::new(DayMeter::new(self.shard))), ..self }
     }
 
@@ -261,7 +264,7 @@ impl<H: Handler + Clone> Worker<H> {
         self.on_item(item, frame);
         if self.passes == 0 {
             let messages = self.intake.counts.messages - messages;
-            day.on_item(item, messages, &self.findings, self.intake.timed);
+            day.on_item(item, messages, &self.findings);
         }
     }
 
