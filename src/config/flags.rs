@@ -141,9 +141,8 @@ pub struct ConfigFlags {
 
 /// An idle policy.
 fn idle(text: &str) -> Result<Idle, String> {
-    Idle::parse(text).ok_or_else(|| {
-        "use park, adaptive, adaptive:CPU% such as adaptive:50%, or spin".to_owned()
-    })
+    Idle::parse(text)
+        .ok_or_else(|| "use park, adaptive, adaptive:CPU% such as adaptive:50%, or spin".to_owned())
 }
 
 impl ValueEnum for HashChecks {

@@ -347,7 +347,10 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!(json["messages_per_second_per_core"], 1_500_000.0);
         assert_eq!(json["messages_per_second"], 750_000.0);
-        assert_eq!((&json["busy_ns"], &json["instructions_per_frame"]), (&2_000_000_000_u64.into(), &3_000.0.into()));
+        assert_eq!(
+            (&json["busy_ns"], &json["instructions_per_frame"]),
+            (&2_000_000_000_u64.into(), &3_000.0.into())
+        );
         assert_eq!(json["books"]["live"], 0);
         assert_eq!(json["digest"], "abc");
         report.cost.add(&Cost::of(1, Err("no counter".into())));

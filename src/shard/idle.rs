@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn bursts(len: usize, gap_ns: u64, silence_ns: u64) -> Vec<u64> {
-        let gap = |place: usize| if place % len == 0 { silence_ns } else { gap_ns };
+        let gap = |place: usize| if place.is_multiple_of(len) { silence_ns } else { gap_ns };
         (0..20_000).map(gap).collect()
     }
 

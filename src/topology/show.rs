@@ -10,13 +10,7 @@ impl fmt::Display for Topology {
         writeln!(f, "{:<12} {:>5}  {:<13} role", "thread", "core", "idle")?;
         for thread in self.threads() {
             let core = thread.core.map_or_else(|| "any".to_owned(), |core| core.to_string());
-            writeln!(
-                f,
-                "{:<12} {core:>5}  {:<13} {}",
-                thread.name,
-                thread.idle,
-                thread.role
-            )?;
+            writeln!(f, "{:<12} {core:>5}  {:<13} {}", thread.name, thread.idle, thread.role)?;
         }
         writeln!(f, "\n{:<20} {:>6}", "link", "depth")?;
         for link in self.links() {

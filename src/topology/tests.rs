@@ -139,8 +139,8 @@ fn requested_cores_are_assigned_and_the_rest_is_spread() {
 #[test]
 fn the_table_names_threads_links_and_depths() {
     let text = plan(&spin(), 4).to_string();
-    assert!(text.contains("shard-1          2  spin     sockets, decode, books\n"), "{text}");
-    assert!(text.contains("control          0  park     registry"), "{text}");
+    assert!(text.contains("shard-1          2  spin          sockets, decode, books\n"), "{text}");
+    assert!(text.contains("control          0  park          registry"), "{text}");
     assert!(text.contains("control_shard-1        1024\n"), "{text}");
     assert!(text.contains("control_serve            16\n"), "{text}");
     assert!(plan(&RequestedLayout::default(), 1).to_string().contains("note: serve is not pinned"));

@@ -503,7 +503,9 @@ fn pinned_shards_give_the_same_books_and_histograms_are_written() {
     let latency = latencies.clone().find(|latency| latency["stage"] == "read_to_applied").unwrap();
     let head = format!("# read_to_applied, nanoseconds, {} values", latency["count"]);
     assert!(applied.starts_with(&head), "{head}: {applied}");
-    assert!(histograms.join("latencies.hlog").exists() && histograms.join("latencies.svg").exists());
+    assert!(
+        histograms.join("latencies.hlog").exists() && histograms.join("latencies.svg").exists()
+    );
     for (flags, expected) in [
         (vec!["--shard-cores", "4000"], "--shard-cores: core 4000 is not usable here"),
         (vec!["--shard-cores", "3-1"], "--shard-cores 3-1: the range"),
