@@ -38,7 +38,6 @@ pub struct StatusLine {
 
 impl StatusLine {
     /// Disabled if standard error is no terminal.
-    #[must_use]
     pub fn on_terminal() -> Self {
         Self { watched: output::stderr_is_terminal(), before: None }
     }
@@ -95,7 +94,6 @@ fn status(report: &EngineReport, rate: u64) -> String {
 }
 
 /// Signals that stop the program: SIGINT, SIGTERM, and SIGHUP unless ignored at the start (`nohup`).
-#[must_use]
 pub fn stop_signals() -> Vec<i32> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = vec![SIGINT, SIGTERM];
@@ -142,7 +140,6 @@ impl Signals {
     }
 
     /// Whether a stop was requested.
-    #[must_use]
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
