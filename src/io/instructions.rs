@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instructions_are_counted_or_the_reason_is_told() {
+    fn instructions_are_counted_or_the_reason_is_reported() {
         let counted = InstructionCounter::start().and_then(|mut counter| {
             let before = counter.read()?;
             let sum = (0..100_000_u64).fold(0, |sum, n| std::hint::black_box(sum ^ n));

@@ -35,7 +35,7 @@ struct FrameSampler {
 impl FrameSampler {
     /// How many frames the next one stands for; 0 if it is not timed. `frames` is its number.
     #[inline]
-    fn weigh(&mut self, frames: u64) -> u64 {
+    fn next_weight(&mut self, frames: u64) -> u64 {
         if self.each > 0 {
             self.each -= 1;
             return 1;
@@ -182,7 +182,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         findings.venue_to_read_ns = None;
         findings.read_to_applied_ns = None;
         let Self { books, counts, latencies, clock, timed, sampler, decoder, shown } = self;
-        let weight = if *timed { sampler.weigh(counts.frames) } else { 0 };
+        let weight = if *timed { sampler.next_weight(counts.frames) } else { 0 };
         let delivery = Delivery {
             books,
             counts,
