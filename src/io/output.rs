@@ -55,6 +55,7 @@ pub struct Stderr;
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut stderr = io::stderr().lock();
+        // Under the lock: a line that comes between would stand behind the status.
         if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
             let _ = stderr.write_all(WIPE);
         }
@@ -68,17 +69,17 @@ impl Write for Stderr {
 }
 
 /// Replaces the status line.
-pub fn show_status(line: &str) {
+pub fn show_status(line: impl Iterator<Item = char>) {
+    let shown: String = "\r\x1b[K".chars().chain(line).collect();
     let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush());
+    // One write, since a terminal may show what a part of it draws.
+    let _ = stderr.write_all(shown.as_bytes());
     STATUS_SHOWN.store(true, Ordering::Relaxed);
 }
 
 /// Clears the status line.
 pub fn clear_status() {
-    if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
-        let _ = io::stderr().write_all(WIPE);
-    }
+    let _ = Stderr.write_all(b"");
 }
 
 /// Whether standard output is a terminal.

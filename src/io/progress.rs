@@ -1,4 +1,4 @@
-//! Progress of a command in the terminal's status line, with the time that is left.
+//! The terminal's status line: progress of a command with the time that is left, or what it reports.
 //!
 //! Runs on:  any thread. Draws nothing unless standard error is a terminal; five times a second at most.
 use super::output::{clear_status, show_status};
@@ -9,10 +9,11 @@ use std::time::Duration;
 
 /// Draws a second.
 const HZ: u8 = 5;
-/// A line is not longer.
-const COLUMNS: u16 = 79;
+/// Columns of a terminal that does not say how many it has, and the fewest that are used.
+const COLUMNS: u16 = 80;
+const COLUMNS_MIN: u16 = 8;
 
-/// A line about how far a command is. Dropping it clears the line.
+/// The status line of a command. Dropping it clears the line.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -55,6 +56,12 @@ impl Progress {
         this
     }
 
+    /// Of a command that sets the text itself.
+    #[must_use]
+    pub fn of_text() -> Self {
+        Self::drawn(None, "{msg}")
+    }
+
     /// One that is never drawn.
     #[must_use]
     pub fn hidden() -> Self {
@@ -92,6 +99,13 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// Draws this text.
+    pub fn show(&self, text: impl FnOnce() -> String) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text());
+        }
+    }
+
     /// Keeps the line moving while nothing is read.
     pub fn tick(&self) {
         self.bar.tick();
@@ -109,6 +123,13 @@ impl Drop for Progress {
     }
 }
 
+/// Columns that a line may have: one stays free, since a character in the last one begins a new line on some terminals.
+fn columns() -> u16 {
+    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    let columns = if columns == 0 { COLUMNS } else { columns };
+    columns.max(COLUMNS_MIN) - 1
+}
+
 /// The status line as a terminal of one line, so that log lines and the bar do not mix.
 #[derive(Debug, Default)]
 struct StatusTerm {
@@ -124,7 +145,7 @@ impl StatusTerm {
 
 impl TermLike for StatusTerm {
     fn width(&self) -> u16 {
-        COLUMNS
+        columns()
     }
 
     fn move_cursor_up(&self, _: usize) -> io::Result<()> {
@@ -159,7 +180,7 @@ impl TermLike for StatusTerm {
         self.change(|line| {
             match line.trim() {
                 "" => clear_status(),
-                shown => show_status(shown),
+                shown => show_status(shown.chars().take(columns().into())),
             }
             line.clear();
         })
