@@ -4,7 +4,7 @@
 use super::output::{clear_status, show_status};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Draws a second.
@@ -17,8 +17,10 @@ const COLUMNS_MIN: u16 = 8;
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    /// Bytes of the files before this one.
-    before: u64,
+    /// One for each of those that share the line.
+    users: Arc<()>,
+    /// Bytes of the current file that are counted.
+    counted: u64,
     turns: u32,
 }
 
@@ -65,7 +67,19 @@ impl Progress {
     /// One that is never drawn.
     #[must_use]
     pub fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), before: 0, turns: 0 }
+        Self::of(ProgressBar::hidden())
+    }
+
+    /// Another part of the same work, on the same line, which is cleared with the last one.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        let mut part = Self::of(self.bar.clone());
+        part.users = Arc::clone(&self.users);
+        part
+    }
+
+    fn of(bar: ProgressBar) -> Self {
+        Self { bar, users: Arc::default(), counted: 0, turns: 0 }
     }
 
     fn drawn(total: Option<u64>, template: &str) -> Self {
@@ -77,21 +91,26 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, before: 0, turns: 0 }
+        Self::of(bar)
     }
 
     /// Sets the bytes read of the current file; cheap, for each record.
     pub fn at(&mut self, taken: u64) {
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(1024) && !self.bar.is_hidden() {
-            self.bar.set_position(self.before + taken);
+            self.count(taken);
         }
+    }
+
+    fn count(&mut self, taken: u64) {
+        self.bar.inc(taken.saturating_sub(self.counted));
+        self.counted = taken;
     }
 
     /// The current file was read to its end, `taken` bytes.
     pub fn file_done(&mut self, taken: u64) {
-        self.before += taken;
-        self.bar.set_position(self.before);
+        self.count(taken);
+        self.counted = 0;
     }
 
     /// One thing more is done.
@@ -111,15 +130,18 @@ impl Progress {
         self.bar.tick();
     }
 
-    /// Clears the line.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
+    /// Clears the line, unless others share it.
+    pub fn finish(&mut self) {
+        *self = Self::hidden();
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.finish();
+        // Where the last two end at once, the bar clears the line with its last owner.
+        if Arc::strong_count(&self.users) == 1 {
+            self.bar.finish_and_clear();
+        }
     }
 }
 

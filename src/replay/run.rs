@@ -50,7 +50,7 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     stop: &Arc<AtomicBool>,
     handler: &H,
 ) -> Result<(ReplayReport, Option<Day>), ReplayError> {
-    let total = check_files(plan)?;
+    check_files(plan)?;
     let open = if plan.appends_books() { file::append } else { file::create };
     let books_out = plan.books_out().map(open).transpose().map_err(ReplayError::Input)?;
     let clock = HostClock::new();
@@ -73,6 +73,7 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
         senders.push(sender);
         threads.push(thread);
     }
+    let total = expected::stored_bytes(plan).map(|bytes| bytes * u64::from(plan.repeat()));
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::of_bytes(total));
     let result = reader.run();
     let (DispatchOutput { counts, errors_shown, firsts }, failures) = reader.into_output();
@@ -104,9 +105,8 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     Ok((report, days.reduce(Day::join)))
 }
 
-/// Checks every file before reading; returns the bytes of all passes, if known.
-fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
-    let mut total = Some(0u64);
+/// Checks every file before reading.
+fn check_files(plan: &Plan) -> Result<(), ReplayError> {
     for source in plan.files() {
         let facts = file::look(source).map_err(|why| {
             let lost = match source {
@@ -125,9 +125,8 @@ fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
         {
             return Err(ReplayError::Usage(format!("--books-out would overwrite {source}")));
         }
-        total = total.zip(facts.len).map(|(total, len)| total + len);
     }
-    Ok(total.map(|total| total * u64::from(plan.repeat())))
+    Ok(())
 }
 
 fn add_counts<H>(report: &mut ReplayReport, read: &DispatchCounts, results: &[WorkerResult<H>]) {
