@@ -79,7 +79,8 @@ pub fn show_status(line: impl Iterator<Item = char>) {
 
 /// Clears the status line.
 pub fn clear_status() {
-    let _ = Stderr.write_all(b"");
+    // Not `write_all`, which writes nothing of nothing.
+    let _ = Stderr.write(b"");
 }
 
 /// Whether standard output is a terminal.
