@@ -161,7 +161,8 @@ fn the_screens_show_the_figures_of_an_engine_on_kalshi() {
         return;
     }
     let mut venue = Kalshi::start(&["--rate", "200", "--trades", "300", "--markets", "30"]);
-    let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,2"]);
+    // An audit is answered by messages too.
+    let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,2", "--audit", "0"]);
     engine.wait_live(30);
     engine.wait_for("trades", TIMEOUT, |stats| {
         sum(stats, "messages") > 300 && sum(stats, "trades") > 20
