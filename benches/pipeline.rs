@@ -33,7 +33,7 @@ fn pipeline(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode_and_apply");
     group.sampling_mode(SamplingMode::Flat);
     for tokens in TOKENS {
-        let Frames { dump, stream } = frames::frames(tokens, STREAM, 1);
+        let Frames { dump, stream, .. } = frames::frames(tokens, STREAM, 1);
         group.throughput(Throughput::Elements(stream.len() as u64));
         // What the pipeline's own clock reads and histograms cost is the difference.
         for (name, timed) in [("timed", true), ("untimed", false)] {
@@ -75,7 +75,7 @@ fn write_frames(path: &std::path::Path) -> std::io::Result<()> {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         let path = path.with_file_name(format!("{stem}-{tokens}.{extension}"));
         let mut file = std::io::BufWriter::new(std::fs::File::create(&path)?);
-        let Frames { dump, stream } = frames::frames(tokens, STREAM, 1);
+        let Frames { dump, stream, .. } = frames::frames(tokens, STREAM, 1);
         for frame in dump.iter().chain(&stream) {
             writeln!(file, "{frame}")?;
         }

@@ -17,6 +17,8 @@ pub(crate) struct Frames {
     pub(crate) dump: Vec<String>,
     /// What follows.
     pub(crate) stream: Vec<String>,
+    /// Venue time of each frame of the stream, Unix milliseconds.
+    pub(crate) times_ms: Vec<u64>,
 }
 
 /// The first outcome's book in ticks; the second mirrors it.
@@ -199,12 +201,13 @@ pub(crate) fn frames(tokens: usize, stream: usize, seed: u64) -> Frames {
         let skewed = random.unit() * random.unit();
         let at = (skewed * markets.len() as f64) as usize;
         let market = &mut markets[at];
-        match random.below(1000) {
+        let frame = match random.below(1000) {
             0..957 => market.change(ms, &mut random),
             957..987 => market.book(random.below(2) as usize, ms, &mut random),
             _ => market.trade(ms, &mut random),
-        }
+        };
+        (frame, ms)
     });
-    let stream = stream.collect();
-    Frames { dump, stream }
+    let (stream, times_ms) = stream.unzip();
+    Frames { dump, stream, times_ms }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where its setting fails")]
 use super::frames::Frames;
 use ringbook::base::id::ShardId;
+use ringbook::base::time::{MILLISECOND_NS, Now};
 use ringbook::io::clock::HostClock;
 use ringbook::market::{event::Event, info::MarketUpdate};
 use ringbook::session::Session;
@@ -113,7 +114,8 @@ pub(crate) enum Stage {
 pub(crate) struct Client {
     stage: Stage,
     session: Session,
-    reads: Vec<Vec<u8>>,
+    /// Bytes of each read, and when it happens, nanoseconds since the Unix epoch.
+    reads: Vec<(Vec<u8>, u64)>,
     intake: Intake<(), HostClock>,
     findings: Findings,
     decoder: Decoder,
@@ -136,7 +138,12 @@ impl Client {
             server.writer().write_all(&bytes).unwrap();
             sent(&mut server)
         };
-        let reads = frames.stream.chunks(per_read).map(bytes_of).collect();
+        // Each read is a millisecond after its last frame's time. With the host's own time the difference of the two
+        // clocks, and what a message costs, would depend on how fast the benchmark runs.
+        let texts = frames.stream.chunks(per_read);
+        let times =
+            frames.times_ms.chunks(per_read).map(|ms| (ms[ms.len() - 1] + 1) * MILLISECOND_NS);
+        let reads = texts.map(bytes_of).zip(times).collect();
         let books = Books::new(
             ShardId(0),
             ringbook::venue::polymarket::feed(true),
@@ -147,8 +154,9 @@ impl Client {
         let mut findings = Findings::default();
         if let Stage::Books { timed } = stage {
             intake.timed = timed;
+            let read = Now { wall_ns: frames.times_ms[0] * MILLISECOND_NS, ..clock.now() };
             for frame in &frames.dump {
-                intake.on_frame(frame, ConnectionSlot(0), clock.now(), &mut findings);
+                intake.on_frame(frame, ConnectionSlot(0), read, &mut findings);
             }
         }
         let (decoder, clock) = (Decoder::default(), clock.clone());
@@ -160,8 +168,8 @@ impl Client {
     pub(crate) fn run(&mut self) {
         let Self { stage, session, reads, intake, findings, decoder, clock, frames } = self;
         let mut count = 0usize;
-        for bytes in &*reads {
-            let read = clock.now();
+        for (bytes, wall_ns) in &*reads {
+            let read = Now { wall_ns: *wall_ns, ..clock.now() };
             let result = session.handle_bytes(bytes, read.mono_ns, |message| {
                 let Some(text) = message.text() else { return };
                 count += 1;

@@ -443,8 +443,6 @@ pub const HANDSHAKE_BYTES_MAX: usize = 256 * 1024;
 pub const LOOK_READS_MAX: usize = 16;
 /// Portion in which a body is decoded.
 pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
-/// Idle connections of one service: discovery requests one page at a time.
-pub const REST_IDLE_CONNECTIONS_MAX: usize = 4;
 /// Age at which an idle connection is not used again. Longer than two scan intervals, so that a catalog of one page per
 /// minute is read over one connection. If the server closes it earlier, it is not leased, or the request is repeated.
 pub const REST_IDLE_NS: u64 = 150 * SECOND_NS;
@@ -508,12 +506,8 @@ pub const FORWARD_PINGS_MAX: u32 = 3;
 pub const FORWARD_DRAIN_NS: u64 = 10 * SECOND_NS;
 /// Upper bound of a pool's latency histograms: 30 KB each at two digits.
 pub const POOL_LATENCY_MAX_NS: u64 = 600 * SECOND_NS;
-/// Requests from another core or from threads outside the engine, queued or running.
+/// Requests from threads outside the engine, queued or running.
 pub const POOL_REMOTE_MAX: usize = 1_024;
-/// Shortest polling interval of a request ring; doubles up to the next.
-pub const POOL_REMOTE_PUMP_MIN_NS: u64 = 50 * MICROSECOND_NS;
-/// Longest polling interval of a request ring.
-pub const POOL_REMOTE_PUMP_MAX_NS: u64 = 2 * MILLISECOND_NS;
 
 // ---- Name resolution -----------------------------------------------------------------------
 
@@ -715,6 +709,8 @@ pub const CAPTURE_MANIFEST_RESERVE_BYTES: u64 = 64 * 1024;
 pub const PROOFS_PER_HOUSEKEEPING: usize = 2;
 /// Rows of an export in memory before they are written: about 60 MB per table.
 pub const EXPORT_ROWS_PER_GROUP: usize = 262_144;
+/// Text of an export of one file a token in memory before all files are written.
+pub const EXPORT_TEXT_BYTES: usize = 64 << 20;
 /// Ended markets without a known winner: three days of 400,000 per month.
 pub const RESOLUTIONS_MAX: usize = 40_000;
 /// First interval between requests for such a market; doubles up to the next.

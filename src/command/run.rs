@@ -156,7 +156,6 @@ impl Session {
     }
 
     /// Threads and cores.
-    #[must_use]
     pub fn topology(&self) -> &Topology {
         self.engine.topology()
     }
@@ -168,13 +167,11 @@ impl Session {
     }
 
     /// Address of the local server.
-    #[must_use]
     pub fn serving(&self) -> Option<SocketAddr> {
         self.engine.serving()
     }
 
     /// Address of the gateway of the first venue.
-    #[must_use]
     pub fn gateway(&self) -> Option<SocketAddr> {
         self.engine.gateways().first().map(|&(_, address)| address)
     }

@@ -144,7 +144,6 @@ struct Pending {
 
 impl Registry {
     /// An empty registry for at least one shard.
-    #[must_use]
     pub fn new(shards: u16) -> Self {
         let shards = shards.max(1);
         Self {
@@ -235,7 +234,6 @@ impl Registry {
     }
 
     /// Shard of a market, registered or not.
-    #[must_use]
     pub fn shard_of(&self, market: &MarketId) -> ShardId {
         routing::shard_of(market.as_bytes(), self.shards)
     }

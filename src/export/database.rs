@@ -1,7 +1,8 @@
 //! Exports the trades of a database.
 //!
 //! Runs on:  the starting thread.
-use super::table::{TRADES, Table, Written, trade_columns};
+use super::plan::Format;
+use super::table::{TRADES, Table, Written};
 use crate::io::progress::Progress;
 use crate::sink::store::{StoreAddress, StoredTrade};
 use parquet::data_type::ByteArray;
@@ -13,10 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) fn export(
     address: &StoreAddress,
     folder: &Path,
+    format: Format,
     stop: &Arc<AtomicBool>,
 ) -> Result<Written, String> {
     let shown = address.shown();
-    let mut table = Table::create(folder, "trades", TRADES, trade_columns())?;
+    let mut table = Table::create(folder, "trades", format, TRADES)?;
     let explain = |error: crate::sink::store::StoreError| format!("{shown}: {error}");
     let mut reader = address.read().map_err(explain)?;
     let progress = Progress::of_items(reader.count().map_err(explain)?, "trades");
@@ -46,7 +48,7 @@ fn push(table: &mut Table, trade: &StoredTrade) -> Result<(), String> {
         columns[4].int(trade.price_e6);
         columns[5].long(trade.size_e6);
         columns[6].text(text(&trade.side));
-        columns[7].long(trade.venue_ms);
+        columns[7].venue_time(trade.venue_ms);
         columns[8].long(trade.receive_ns);
         columns[9].maybe_text(some(&trade.id));
         columns[10].maybe_long(trade.fee_bps_e6);

@@ -1,9 +1,9 @@
 //! A handler on a replay's books that writes rows.
 //!
 //! Runs on:  the replay's one shard; the starting thread before and after.
-use super::plan::Tables;
-use super::table::{Column, TRADES, Table, Written, trade_columns};
-use crate::base::id::{TokenId, Venue};
+use super::plan::{Format, Tables};
+use super::table::{TRADES, Table, Written};
+use crate::base::id::TokenId;
 use crate::market::book::{BookState, Level, Side};
 use crate::market::event::Trade;
 use crate::shard::publish::{BookView, Change, Handler};
@@ -19,7 +19,7 @@ const LEVELS: &str = "message levels {
     REQUIRED BYTE_ARRAY side (UTF8);
     REQUIRED INT32 price (DECIMAL(7,6));
     REQUIRED INT64 size (DECIMAL(18,6));
-    REQUIRED INT64 venue_time (TIMESTAMP(MILLIS,true));
+    OPTIONAL INT64 venue_time (TIMESTAMP(MILLIS,true));
     REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
 }";
 
@@ -31,100 +31,107 @@ const TOPS: &str = "message tops {
     OPTIONAL INT32 ask (DECIMAL(7,6));
     OPTIONAL INT64 ask_size (DECIMAL(18,6));
     REQUIRED BYTE_ARRAY state (UTF8);
-    REQUIRED INT64 venue_time (TIMESTAMP(MILLIS,true));
+    OPTIONAL INT64 venue_time (TIMESTAMP(MILLIS,true));
     REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
 }";
 
 /// Best bid, best ask, state: a row of `tops`.
 type Top = (Option<Level>, Option<Level>, BookState);
 
-/// The open tables and their state.
-struct Rows {
-    venue: Venue,
+/// What takes the events of a replay's books. An error ends it.
+pub(super) trait Rows: Send {
+    fn snapshot(&mut self, view: &BookView<'_>) -> Result<(), String>;
+    fn change(&mut self, view: &BookView<'_>, change: &Change) -> Result<(), String>;
+    /// The state of a book is another one.
+    fn status(&mut self, view: &BookView<'_>) -> Result<(), String>;
+    fn trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) -> Result<(), String>;
+    /// Completes the files.
+    fn finish(&mut self) -> Result<Vec<Written>, String>;
+}
+
+struct Gathered {
+    rows: Box<dyn Rows>,
+    /// The first error; nothing is written after it.
+    error: Option<String>,
+}
+
+/// Shared by the successive books of a replay and the starting thread; never contended.
+#[derive(Clone)]
+pub(super) struct Gatherer {
+    gathered: Arc<Mutex<Gathered>>,
+    /// Markets or tokens whose rows are wanted; all where it is empty.
+    only: Arc<[String]>,
+}
+
+impl Gatherer {
+    pub(super) fn new(rows: Box<dyn Rows>, only: &[String]) -> Self {
+        Self { gathered: Arc::new(Mutex::new(Gathered { rows, error: None })), only: only.into() }
+    }
+
+    fn with(&self, view: &BookView<'_>, add: impl FnOnce(&mut dyn Rows) -> Result<(), String>) {
+        let is_wanted = |name: &String| name == view.market.as_str() || name == view.token.as_str();
+        if !self.only.is_empty() && !self.only.iter().any(is_wanted) {
+            return;
+        }
+        let Gathered { rows, error } =
+            &mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        if error.is_none() {
+            *error = add(rows.as_mut()).err();
+        }
+    }
+
+    /// Completes the files.
+    pub(super) fn finish(self) -> Result<Vec<Written>, String> {
+        let Gathered { rows, error } =
+            &mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        error.take().map_or_else(|| rows.finish(), Err)
+    }
+}
+
+impl Handler for Gatherer {
+    const WANTS_MARKETS: bool = false;
+
+    fn on_snapshot(&mut self, view: &BookView<'_>) {
+        self.with(view, |rows| rows.snapshot(view));
+    }
+
+    fn on_price_change(&mut self, view: &BookView<'_>, change: &Change) {
+        self.with(view, |rows| rows.change(view, change));
+    }
+
+    fn on_trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) {
+        self.with(view, |rows| rows.trade(view, trade));
+    }
+
+    fn on_status(&mut self, view: &BookView<'_>, _before: BookState) {
+        self.with(view, |rows| rows.status(view));
+    }
+}
+
+/// The three tables.
+pub(super) struct TableRows {
     trades: Option<Table>,
     levels: Option<Table>,
     tops: Option<Table>,
     /// Interned texts.
     texts: HashMap<String, ByteArray>,
     last: HashMap<TokenId, Top>,
-    /// The first error; nothing is written after it.
-    error: Option<String>,
 }
 
-/// Results of an export.
-pub(super) struct Gathered {
-    pub(super) files: Vec<Written>,
-    pub(super) error: Option<String>,
-}
-
-/// Shared by the successive books of a replay and the starting thread; never contended.
-#[derive(Clone)]
-pub(super) struct Gatherer {
-    rows: Arc<Mutex<Rows>>,
-}
-
-impl Gatherer {
-    pub(super) fn create(folder: &Path, tables: Tables, venue: Venue) -> Result<Self, String> {
-        let text = || Column::Text(Vec::new());
-        let long = || Column::Long(Vec::new());
-        let maybe_int = || Column::MaybeInt(Vec::new(), Vec::new());
-        let maybe_long = || Column::MaybeLong(Vec::new(), Vec::new());
-        let wanted = |is: bool, name: &str, message_type: &str, columns: Vec<Column>| {
-            is.then(|| Table::create(folder, name, message_type, columns)).transpose()
+impl TableRows {
+    pub(super) fn create(folder: &Path, tables: Tables, format: Format) -> Result<Self, String> {
+        let wanted = |is: bool, name: &str, message_type: &str| {
+            is.then(|| Table::create(folder, name, format, message_type)).transpose()
         };
-        let levels =
-            vec![text(), text(), text(), text(), Column::Int(Vec::new()), long(), long(), long()];
-        let tops = vec![
-            text(),
-            text(),
-            maybe_int(),
-            maybe_long(),
-            maybe_int(),
-            maybe_long(),
-            text(),
-            long(),
-            long(),
-        ];
-        let rows = Rows {
-            venue,
-            trades: wanted(tables.trades, "trades", TRADES, trade_columns())?,
-            levels: wanted(tables.levels, "levels", LEVELS, levels)?,
-            tops: wanted(tables.tops, "tops", TOPS, tops)?,
+        Ok(Self {
+            trades: wanted(tables.trades, "trades", TRADES)?,
+            levels: wanted(tables.levels, "levels", LEVELS)?,
+            tops: wanted(tables.tops, "tops", TOPS)?,
             texts: HashMap::new(),
             last: HashMap::new(),
-            error: None,
-        };
-        Ok(Self { rows: Arc::new(Mutex::new(rows)) })
+        })
     }
 
-    fn with(&self, add: impl FnOnce(&mut Rows) -> Result<(), String>) {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if rows.error.is_none()
-            && let Err(error) = add(&mut rows)
-        {
-            rows.error = Some(error);
-        }
-    }
-
-    /// Completes the files.
-    pub(super) fn finish(self) -> Gathered {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut gathered = Gathered { files: Vec::new(), error: rows.error.take() };
-        if gathered.error.is_some() {
-            return gathered;
-        }
-        let Rows { trades, levels, tops, .. } = &mut *rows;
-        for table in [trades.take(), levels.take(), tops.take()].into_iter().flatten() {
-            match table.finish() {
-                Ok(file) => gathered.files.push(file),
-                Err(error) => gathered.error = Some(error),
-            }
-        }
-        gathered
-    }
-}
-
-impl Rows {
     fn text(&mut self, text: &str) -> ByteArray {
         if let Some(known) = self.texts.get(text) {
             return known.clone();
@@ -153,7 +160,7 @@ impl Rows {
             }
             columns[4].int(level.price.0);
             columns[5].long(level.quantity.0);
-            columns[6].long(view.facts.timestamp_ms);
+            columns[6].venue_time(view.facts.timestamp_ms);
             columns[7].long(view.read_wall_ns);
         })
     }
@@ -183,9 +190,29 @@ impl Rows {
             columns[4].maybe_int(ask.map(|level| level.price.0));
             columns[5].maybe_long(ask.map(|level| level.quantity.0));
             columns[6].text(state);
-            columns[7].long(view.facts.timestamp_ms);
+            columns[7].venue_time(view.facts.timestamp_ms);
             columns[8].long(view.read_wall_ns);
         })
+    }
+}
+
+impl Rows for TableRows {
+    fn snapshot(&mut self, view: &BookView<'_>) -> Result<(), String> {
+        for (side, ladder) in [(Side::Bid, &view.book.bids), (Side::Ask, &view.book.asks)] {
+            for level in ladder.levels() {
+                self.level(view, "snapshot", side, level)?;
+            }
+        }
+        self.top(view)
+    }
+
+    fn change(&mut self, view: &BookView<'_>, change: &Change) -> Result<(), String> {
+        self.level(view, "change", change.side, change.level)?;
+        self.top(view)
+    }
+
+    fn status(&mut self, view: &BookView<'_>) -> Result<(), String> {
+        self.top(view)
     }
 
     fn trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) -> Result<(), String> {
@@ -193,8 +220,7 @@ impl Rows {
             return Ok(());
         }
         let side = if trade.side == Side::Bid { "buy" } else { "sell" };
-        let venue = self.venue;
-        let texts = [venue.name(), view.market.as_str(), view.token.as_str(), side];
+        let texts = [view.venue.name(), view.market.as_str(), view.token.as_str(), side];
         let [venue, market, token, side] = texts.map(|text| self.text(text));
         let hash = trade.transaction_hash.as_bytes();
         let id = (!hash.is_empty()).then(|| ByteArray::from(hash.to_vec()));
@@ -207,40 +233,15 @@ impl Rows {
             columns[4].int(trade.price.0);
             columns[5].long(trade.quantity.0);
             columns[6].text(side);
-            columns[7].long(trade.timestamp_ms);
+            columns[7].venue_time(trade.timestamp_ms);
             columns[8].long(view.read_wall_ns);
             columns[9].maybe_text(id);
             columns[10].maybe_long(trade.fee_rate_bps.map(|fee| fee.0));
         })
     }
-}
 
-impl Handler for Gatherer {
-    const WANTS_MARKETS: bool = false;
-
-    fn on_snapshot(&mut self, view: &BookView<'_>) {
-        self.with(|rows| {
-            for (side, ladder) in [(Side::Bid, &view.book.bids), (Side::Ask, &view.book.asks)] {
-                for level in ladder.levels() {
-                    rows.level(view, "snapshot", side, level)?;
-                }
-            }
-            rows.top(view)
-        });
-    }
-
-    fn on_price_change(&mut self, view: &BookView<'_>, change: &Change) {
-        self.with(|rows| {
-            rows.level(view, "change", change.side, change.level)?;
-            rows.top(view)
-        });
-    }
-
-    fn on_trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) {
-        self.with(|rows| rows.trade(view, trade));
-    }
-
-    fn on_status(&mut self, view: &BookView<'_>, _before: BookState) {
-        self.with(|rows| rows.top(view));
+    fn finish(&mut self) -> Result<Vec<Written>, String> {
+        let tables = [self.trades.take(), self.levels.take(), self.tops.take()];
+        tables.into_iter().flatten().map(Table::finish).collect()
     }
 }

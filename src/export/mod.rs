@@ -1,27 +1,29 @@
-//! Captures and databases to Parquet.
+//! Captures and databases to Parquet and CSV.
 //!
 //! Runs on:  the starting thread and a replay's.
 //!
 //! ```text
-//! captures  -> replay -> gather (a handler on the books) -> table -> *.parquet
-//! databases ---------> database (rows in order)          -> table -> trades.parquet
+//! captures  -> replay -> gather (a handler on the books) -> table  -> *.parquet, *.csv
+//!                                                        -> tardis -> *.csv.gz
+//! databases ---------> database (rows in order)          -> table  -> trades.parquet, trades.csv
 //! ```
 mod database;
 mod gather;
 pub mod plan;
 mod table;
+mod tardis;
 
 use crate::io::output;
 use crate::replay::{self, ReplayError};
-use gather::{Gathered, Gatherer};
-use plan::{ExportPlan, From};
+use gather::{Gatherer, Rows, TableRows};
+use plan::{ExportPlan, Format, From};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tardis::TardisRows;
 
 /// Exports for the command line: one line per file to standard output, everything else to standard error.
 /// Setting `stop` ends it early; what was read until then is written. Returns the exit code: 0, 1 when an
 /// input could not be read to its end or a file could not be written, 130 when stopped.
-#[must_use]
 pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
     let (files, failures) = match run(plan, stop) {
         Ok(done) => done,
@@ -51,23 +53,49 @@ fn run(
     plan: &ExportPlan,
     stop: &Arc<AtomicBool>,
 ) -> Result<(Vec<table::Written>, Vec<String>), String> {
-    match &plan.from {
-        From::Captures(replayed) => {
-            let gatherer = Gatherer::create(&plan.folder, plan.tables, replayed.feed().venue())?;
-            let report = replay::run_with(replayed, stop, &gatherer);
-            let report = report.map_err(|error| match error {
-                ReplayError::Input(why) | ReplayError::Usage(why) => why,
-            })?;
-            let Gathered { files, error } = gatherer.finish();
-            let mut failures = report.failures;
-            if report.errors > 0 {
-                failures.push(format!("{} inputs could not be decoded", report.errors));
-            }
-            failures.extend(error);
-            Ok((files, failures))
-        }
+    let plans = match &plan.from {
+        From::Captures(plans) => plans,
         From::Database(address) => {
-            database::export(address, &plan.folder, stop).map(|file| (vec![file], Vec::new()))
+            let file = database::export(address, &plan.folder, plan.format, stop)?;
+            let empty = (file.rows == 0).then(|| "the database has no trades".to_owned());
+            return Ok((vec![file], Vec::from_iter(empty)));
         }
+    };
+    let rows: Box<dyn Rows> = match plan.format {
+        Format::TardisCsv => Box::new(TardisRows::create(&plan.folder, plan.tables)?),
+        format => Box::new(TableRows::create(&plan.folder, plan.tables, format)?),
+    };
+    let gatherer = Gatherer::new(rows, &plan.only);
+    let (mut failures, mut messages) = (Vec::new(), 0);
+    for replayed in plans {
+        let report = replay::run_with(replayed, stop, &gatherer);
+        let report = report.map_err(|error| match error {
+            ReplayError::Input(why) | ReplayError::Usage(why) => why,
+        })?;
+        messages += report.messages;
+        failures.extend(report.failures);
+        if report.errors > 0 {
+            failures.push(format!("{} inputs could not be decoded", report.errors));
+        }
+    }
+    let files = gatherer.finish()?;
+    if files.iter().all(|file| file.rows == 0) && failures.is_empty() {
+        failures.push(why_nothing(plan, messages));
+    }
+    Ok((files, failures))
+}
+
+/// Why no table has a row.
+fn why_nothing(plan: &ExportPlan, messages: u64) -> String {
+    match (messages, plan.only.is_empty()) {
+        (0, _) => "nothing was exported: no message is in this range".to_owned(),
+        (_, true) => format!(
+            "nothing was exported: none of {messages} messages is a trade or a change of a book whose snapshot is among \
+             them; begin earlier or choose other tables"
+        ),
+        (_, false) => format!(
+            "nothing was exported: none of {messages} messages is about {}; --market takes a market id, a ticker or a token",
+            plan.only.join(", ")
+        ),
     }
 }

@@ -35,11 +35,33 @@ impl Tables {
     }
 }
 
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A Parquet file for each table.
+    Parquet,
+    /// A CSV file for each table.
+    Csv,
+    /// The CSV files of Tardis: one for each kind of data, token and UTC day, compressed with gzip.
+    TardisCsv,
+}
+
+impl Format {
+    /// Suffix of a table's file.
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::TardisCsv => "csv.gz",
+        }
+    }
+}
+
 /// Source of the rows.
 #[derive(Clone, Debug)]
 pub enum From {
-    /// A replay of captures with one shard.
-    Captures(Plan),
+    /// A replay of each venue's captures with one shard.
+    Captures(Vec<Plan>),
     /// The trades of a database.
     Database(StoreAddress),
 }
@@ -51,6 +73,10 @@ pub struct ExportPlan {
     pub from: From,
     /// Output folder.
     pub folder: PathBuf,
+    /// What is written there.
+    pub format: Format,
+    /// Markets or tokens whose rows are wanted; all where it is empty.
+    pub only: Vec<String>,
     /// Tables of a capture.
     pub tables: Tables,
 }

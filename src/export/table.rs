@@ -1,18 +1,26 @@
-//! One Parquet file: rows buffered by column, written as row groups.
+//! One table of rows: buffered by column, written as row groups of a Parquet file or as lines of a CSV file.
 //!
 //! Runs on:  the exporting thread. Owns: the file, with the suffix `.unfinished` until it is complete.
 //! Bounds:   `EXPORT_ROWS_PER_GROUP` rows in memory.
+use super::plan::Format;
 use crate::base::limits::EXPORT_ROWS_PER_GROUP;
-use parquet::basic::{Compression, ZstdLevel};
+use crate::base::price::Quantity;
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::Type as SchemaType;
 use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Version of the tables' columns, in the metadata of each Parquet file.
+const SCHEMA_VERSION: &str = "2";
 
 /// Buffered values of a column.
 #[derive(Debug)]
@@ -27,6 +35,19 @@ pub(super) enum Column {
 }
 
 impl Column {
+    /// An empty column of the type that a message type has for it.
+    fn of(field: &SchemaType) -> Self {
+        let optional = field.get_basic_info().repetition() == Repetition::OPTIONAL;
+        match (field.get_physical_type(), optional) {
+            (Type::INT32, false) => Self::Int(Vec::new()),
+            (Type::INT32, true) => Self::MaybeInt(Vec::new(), Vec::new()),
+            (Type::INT64, false) => Self::Long(Vec::new()),
+            (Type::INT64, true) => Self::MaybeLong(Vec::new(), Vec::new()),
+            (_, false) => Self::Text(Vec::new()),
+            (_, true) => Self::MaybeText(Vec::new(), Vec::new()),
+        }
+    }
+
     pub(super) fn int(&mut self, value: u32) {
         if let Self::Int(values) = self {
             values.push(value.cast_signed());
@@ -53,6 +74,11 @@ impl Column {
         }
     }
 
+    /// A venue time, milliseconds; 0 is none.
+    pub(super) fn venue_time(&mut self, ms: u64) {
+        self.maybe_long((ms > 0).then_some(ms));
+    }
+
     pub(super) fn text(&mut self, value: ByteArray) {
         if let Self::Text(values) = self {
             values.push(value);
@@ -76,6 +102,78 @@ impl Column {
             Self::MaybeText(values, levels) => (values.clear(), levels.clear()).0,
         }
     }
+
+    /// A number of a row, and where its value lies; `None` for no value and for a column of text.
+    fn number(&self, row: usize, place: usize) -> Option<i64> {
+        let has = |levels: &Vec<i16>| levels[row] == 1;
+        match self {
+            Self::Int(values) => Some(values[row].into()),
+            Self::Long(values) => Some(values[row]),
+            Self::MaybeInt(values, levels) => has(levels).then(|| values[place].into()),
+            Self::MaybeLong(values, levels) => has(levels).then(|| values[place]),
+            Self::Text(_) | Self::MaybeText(..) => None,
+        }
+    }
+
+    fn word(&self, row: usize, place: usize) -> Option<&[u8]> {
+        match self {
+            Self::Text(values) => Some(values[row].data()),
+            Self::MaybeText(values, levels) => (levels[row] == 1).then(|| values[place].data()),
+            _ => None,
+        }
+    }
+}
+
+/// What a column of a CSV file shows.
+#[derive(Clone, Copy, Debug)]
+enum Cell {
+    Text,
+    /// Millionths.
+    Decimal,
+    Millis,
+    Nanos,
+}
+
+impl Cell {
+    fn of(field: &SchemaType) -> Self {
+        match field.get_basic_info().logical_type_ref() {
+            Some(LogicalType::Timestamp(time)) if time.unit == TimeUnit::MILLIS => Self::Millis,
+            Some(LogicalType::Timestamp(_)) => Self::Nanos,
+            Some(LogicalType::Decimal(_)) => Self::Decimal,
+            _ => Self::Text,
+        }
+    }
+
+    fn write(
+        self,
+        to: &mut impl io::Write,
+        column: &Column,
+        row: usize,
+        place: usize,
+    ) -> io::Result<bool> {
+        let time = |time: Result<jiff::Timestamp, jiff::Error>| time.unwrap_or_default();
+        if let Some(word) = column.word(row, place) {
+            write_word(to, word)?;
+            return Ok(true);
+        }
+        let Some(number) = column.number(row, place) else { return Ok(false) };
+        match self {
+            Self::Decimal => write!(to, "{}", Quantity(number.unsigned_abs()))?,
+            Self::Millis => write!(to, "{}", time(jiff::Timestamp::from_millisecond(number)))?,
+            Self::Nanos => write!(to, "{}", time(jiff::Timestamp::from_nanosecond(number.into())))?,
+            Self::Text => write!(to, "{number}")?,
+        }
+        Ok(true)
+    }
+}
+
+/// A field of a CSV line: in quotes where it has a comma, a quote or a line end (RFC 4180).
+fn write_word(to: &mut impl io::Write, word: &[u8]) -> io::Result<()> {
+    if !word.iter().any(|byte| b",\"\r\n".contains(byte)) {
+        return to.write_all(word);
+    }
+    let doubled = String::from_utf8_lossy(word).replace('"', "\"\"");
+    write!(to, "\"{doubled}\"")
 }
 
 /// A complete file.
@@ -85,9 +183,15 @@ pub(super) struct Written {
     pub(super) rows: u64,
 }
 
+/// Where the rows go.
+enum Output {
+    Parquet(Box<SerializedFileWriter<File>>),
+    Csv(BufWriter<File>, Vec<Cell>),
+}
+
 /// A file being written.
 pub(super) struct Table {
-    writer: SerializedFileWriter<File>,
+    output: Output,
     columns: Vec<Column>,
     waiting: usize,
     rows: u64,
@@ -96,15 +200,15 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Creates `folder/name.parquet` with the columns of a message type; `columns` are empty and match it.
+    /// Creates `folder/name.parquet` or `folder/name.csv` with the columns of a message type.
     pub(super) fn create(
         folder: &Path,
         name: &str,
+        format: Format,
         message_type: &str,
-        columns: Vec<Column>,
     ) -> Result<Self, String> {
-        let path = folder.join(format!("{name}.parquet"));
-        let unfinished = folder.join(format!("{name}.parquet.unfinished"));
+        let path = folder.join(format!("{name}.{}", format.suffix()));
+        let unfinished = folder.join(format!("{name}.{}.unfinished", format.suffix()));
         let shown = unfinished.display();
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
@@ -112,14 +216,13 @@ impl Table {
             File::create(&unfinished).map_err(|error| format!("cannot write {shown}: {error}"))?;
         let schema =
             parse_message_type(message_type).map_err(|error| format!("{name}: {error}"))?;
-        let level = ZstdLevel::try_new(3).unwrap_or_default();
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_created_by(concat!("ringbook ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
-        let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))
-            .map_err(|error| format!("cannot write {shown}: {error}"))?;
-        Ok(Self { writer, columns, waiting: 0, rows: 0, path, unfinished })
+        let columns = schema.get_fields().iter().map(|field| Column::of(field)).collect();
+        let output = match format {
+            Format::Csv => csv(file, &schema).map_err(|error| error.to_string()),
+            _ => parquet(file, schema, name).map_err(|error| error.to_string()),
+        };
+        let output = output.map_err(|error| format!("cannot write {shown}: {error}"))?;
+        Ok(Self { output, columns, waiting: 0, rows: 0, path, unfinished })
     }
 
     /// Adds a row: `fill` pushes one value to each column.
@@ -130,61 +233,116 @@ impl Table {
     }
 
     fn flush(&mut self) -> Result<(), String> {
-        let result = self.write_group();
-        result.map_err(|error| format!("cannot write {}: {error}", self.unfinished.display()))?;
-        self.rows += self.waiting as u64;
-        self.waiting = 0;
-        self.columns.iter_mut().for_each(Column::clear);
-        Ok(())
-    }
-
-    fn write_group(&mut self) -> Result<(), ParquetError> {
-        if self.waiting == 0 {
-            return Ok(());
-        }
-        let mut group = self.writer.next_row_group()?;
-        for column in &self.columns {
-            let Some(mut writer) = group.next_column()? else { break };
-            match (writer.untyped(), column) {
-                (ColumnWriter::Int32ColumnWriter(to), Column::Int(values)) => {
-                    to.write_batch(values, None, None)?;
-                }
-                (ColumnWriter::Int32ColumnWriter(to), Column::MaybeInt(values, levels)) => {
-                    to.write_batch(values, Some(levels), None)?;
-                }
-                (ColumnWriter::Int64ColumnWriter(to), Column::Long(values)) => {
-                    to.write_batch(values, None, None)?;
-                }
-                (ColumnWriter::Int64ColumnWriter(to), Column::MaybeLong(values, levels)) => {
-                    to.write_batch(values, Some(levels), None)?;
-                }
-                (ColumnWriter::ByteArrayColumnWriter(to), Column::Text(values)) => {
-                    to.write_batch(values, None, None)?;
-                }
-                (ColumnWriter::ByteArrayColumnWriter(to), Column::MaybeText(values, levels)) => {
-                    to.write_batch(values, Some(levels), None)?;
-                }
-                _ => return Err(ParquetError::General("a column of another type".into())),
+        let Self { columns, waiting, unfinished, .. } = self;
+        let result = match &mut self.output {
+            Output::Parquet(writer) => {
+                write_group(writer, columns, *waiting).map_err(|error| error.to_string())
             }
-            writer.close()?;
-        }
-        group.close()?;
+            Output::Csv(file, cells) => {
+                write_lines(file, cells, columns, *waiting).map_err(|error| error.to_string())
+            }
+        };
+        result.map_err(|error| format!("cannot write {}: {error}", unfinished.display()))?;
+        self.rows += *waiting as u64;
+        *waiting = 0;
+        columns.iter_mut().for_each(Column::clear);
         Ok(())
     }
 
     /// Writes the buffered rows and renames the file.
     pub(super) fn finish(mut self) -> Result<Written, String> {
         self.flush()?;
-        let Self { writer, rows, path, unfinished, .. } = self;
+        let Self { output, rows, path, unfinished, .. } = self;
         let shown = unfinished.display();
-        writer.close().map_err(|error| format!("cannot write {shown}: {error}"))?;
+        let closed = match output {
+            Output::Parquet(writer) => writer.close().map(drop).map_err(|error| error.to_string()),
+            Output::Csv(mut file, _) => file.flush().map_err(|error| error.to_string()),
+        };
+        closed.map_err(|error| format!("cannot write {shown}: {error}"))?;
         std::fs::rename(&unfinished, &path)
             .map_err(|error| format!("cannot rename {shown}: {error}"))?;
         Ok(Written { path, rows })
     }
 }
 
-/// Message type of `trades.parquet`.
+fn parquet(file: File, schema: SchemaType, name: &str) -> Result<Output, ParquetError> {
+    let level = ZstdLevel::try_new(3).unwrap_or_default();
+    let version = KeyValue::new("ringbook.schema".to_owned(), format!("{name} {SCHEMA_VERSION}"));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by(concat!("ringbook ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(vec![version]))
+        .build();
+    let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))?;
+    Ok(Output::Parquet(Box::new(writer)))
+}
+
+fn csv(file: File, schema: &SchemaType) -> io::Result<Output> {
+    let names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
+    let mut file = BufWriter::new(file);
+    writeln!(file, "{}", names.join(","))?;
+    Ok(Output::Csv(file, schema.get_fields().iter().map(|field| Cell::of(field)).collect()))
+}
+
+fn write_lines(
+    file: &mut BufWriter<File>,
+    cells: &[Cell],
+    columns: &[Column],
+    rows: usize,
+) -> io::Result<()> {
+    // Of each column, the values that were written.
+    let mut places = vec![0; columns.len()];
+    for row in 0..rows {
+        for (number, (cell, column)) in cells.iter().zip(columns).enumerate() {
+            if number > 0 {
+                file.write_all(b",")?;
+            }
+            places[number] += usize::from(cell.write(file, column, row, places[number])?);
+        }
+        file.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+fn write_group(
+    writer: &mut SerializedFileWriter<File>,
+    columns: &[Column],
+    rows: usize,
+) -> Result<(), ParquetError> {
+    if rows == 0 {
+        return Ok(());
+    }
+    let mut group = writer.next_row_group()?;
+    for column in columns {
+        let Some(mut writer) = group.next_column()? else { break };
+        match (writer.untyped(), column) {
+            (ColumnWriter::Int32ColumnWriter(to), Column::Int(values)) => {
+                to.write_batch(values, None, None)?;
+            }
+            (ColumnWriter::Int32ColumnWriter(to), Column::MaybeInt(values, levels)) => {
+                to.write_batch(values, Some(levels), None)?;
+            }
+            (ColumnWriter::Int64ColumnWriter(to), Column::Long(values)) => {
+                to.write_batch(values, None, None)?;
+            }
+            (ColumnWriter::Int64ColumnWriter(to), Column::MaybeLong(values, levels)) => {
+                to.write_batch(values, Some(levels), None)?;
+            }
+            (ColumnWriter::ByteArrayColumnWriter(to), Column::Text(values)) => {
+                to.write_batch(values, None, None)?;
+            }
+            (ColumnWriter::ByteArrayColumnWriter(to), Column::MaybeText(values, levels)) => {
+                to.write_batch(values, Some(levels), None)?;
+            }
+            _ => return Err(ParquetError::General("a column of another type".into())),
+        }
+        writer.close()?;
+    }
+    group.close()?;
+    Ok(())
+}
+
+/// Message type of `trades`.
 pub(super) const TRADES: &str = "message trades {
     REQUIRED BYTE_ARRAY venue (UTF8);
     REQUIRED BYTE_ARRAY market (UTF8);
@@ -193,25 +351,8 @@ pub(super) const TRADES: &str = "message trades {
     REQUIRED INT32 price (DECIMAL(7,6));
     REQUIRED INT64 size (DECIMAL(18,6));
     REQUIRED BYTE_ARRAY side (UTF8);
-    REQUIRED INT64 venue_time (TIMESTAMP(MILLIS,true));
+    OPTIONAL INT64 venue_time (TIMESTAMP(MILLIS,true));
     REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
     OPTIONAL BYTE_ARRAY id (UTF8);
     OPTIONAL INT64 fee_bps (DECIMAL(18,6));
 }";
-
-/// Empty columns that fit [`TRADES`].
-pub(super) fn trade_columns() -> Vec<Column> {
-    vec![
-        Column::Text(Vec::new()),
-        Column::Text(Vec::new()),
-        Column::Text(Vec::new()),
-        Column::MaybeText(Vec::new(), Vec::new()),
-        Column::Int(Vec::new()),
-        Column::Long(Vec::new()),
-        Column::Text(Vec::new()),
-        Column::Long(Vec::new()),
-        Column::Long(Vec::new()),
-        Column::MaybeText(Vec::new(), Vec::new()),
-        Column::MaybeLong(Vec::new(), Vec::new()),
-    ]
-}

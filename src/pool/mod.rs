@@ -1,7 +1,7 @@
 //! Connection pools, one per backend service, HTTP and WebSocket.
 //!
-//! Runs on:  one core (glommio): a pool belongs to the core that created it and needs no lock. Other cores use
-//!           [`remote`], threads outside the engine [`blocking`].
+//! Runs on:  one core (glommio): a pool belongs to the core that created it and needs no lock. Threads
+//!           outside the engine use [`blocking`].
 //! Owns:     every connection of its services.
 //! Bounds:   each service's limits; at most `POOL_SERVICES_MAX` services per configuration.
 //!
@@ -21,7 +21,6 @@ pub mod error;
 pub mod forward;
 pub mod lending;
 pub mod rate;
-pub mod remote;
 pub mod request;
 pub mod service;
 pub mod slots;

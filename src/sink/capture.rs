@@ -102,7 +102,6 @@ impl CaptureSink {
     }
 
     /// The figures for the status report.
-    #[must_use]
     pub fn board(&self) -> Arc<CaptureBoard> {
         Arc::clone(&self.board)
     }
@@ -301,7 +300,7 @@ impl Writer {
 }
 
 /// One record as a line.
-fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &Entry<'_>) {
+pub fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &Entry<'_>) {
     let payload = entry.payload;
     match entry.kind {
         Kind::Text => line::write_text(out, stamp, payload),

@@ -5,6 +5,8 @@
 //! A batch is copied (`COPY`) into a temporary table without index and inserted from there with `ON CONFLICT DO
 //! NOTHING`, in one transaction: the fastest measured way to insert unique rows.
 mod address;
+mod protocol;
+mod rows;
 
 pub use address::PostgresAddress;
 
@@ -12,26 +14,16 @@ use super::store::{
     Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TOKEN_INDEX, TRADE_COLUMNS,
     gather, milliseconds, open_markets_of,
 };
-use crate::base::id::{TradeId, Venue};
+use crate::base::id::Venue;
 use crate::base::limits::{HISTORY_READ_NS, HISTORY_SLICE_NS, STORE_INDEX_NS, STORE_TIMEOUT_NS};
 use crate::base::price::Price;
 use crate::base::time::MILLISECOND_NS;
 use crate::io::line::Line;
-use crate::link::{control_sink::MarketRow, serve_history::PriceRequest, shard_trade::TradeRecord};
-use crate::market::book::Side;
+use crate::link::{control_sink::MarketRow, serve_history::PriceRequest};
 use crate::market::info::MarketInfo;
-use crate::wire::tls::client_config;
 use bytes::BytesMut;
-use fallible_iterator::FallibleIterator as _;
-use postgres_protocol::authentication::{
-    md5_hash,
-    sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
-};
-use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
-use std::fmt::Write as _;
-use std::io::{self, Read as _, Write as _};
-use std::ops::Range;
+use rows::{push_market, push_row, push_tokens};
 
 /// Schema migrations in order; `ringbook_schema` counts the applied ones. A released migration is never
 /// changed.
@@ -100,35 +92,6 @@ const INDEX_OF_TRADES: &str =
     "trades_by_token ON trades ((venue_ms / 900000), token, venue_ms) INCLUDE (price_e6)";
 const _: () = assert!(HISTORY_SLICE_NS / MILLISECOND_NS == 900_000, "as in the index");
 
-impl From<io::Error> for StoreError {
-    fn from(error: io::Error) -> Self {
-        let message = match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                format!("no answer within {} s", STORE_TIMEOUT_NS / 1_000_000_000)
-            }
-            io::ErrorKind::UnexpectedEof => "the server closed the connection".into(),
-            _ => error.to_string(),
-        };
-        Self { message, is_transient: true }
-    }
-}
-
-/// The server's message and code.
-fn complaint(mut fields: ErrorFields<'_>) -> StoreError {
-    let (mut code, mut message) = (String::new(), String::new());
-    while let Ok(Some(field)) = fields.next() {
-        let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
-        match field.type_() {
-            b'C' => code = text,
-            b'M' => message = text,
-            _ => {}
-        }
-    }
-    // Shutting down, starting, or out of connections.
-    let is_transient = matches!(code.as_str(), "57P01" | "57P03" | "53300");
-    StoreError { message: format!("{message} ({code})"), is_transient }
-}
-
 /// A connection to a server.
 #[derive(Debug)]
 pub struct PostgresStore {
@@ -160,82 +123,6 @@ impl PostgresStore {
              CREATE TEMP TABLE token_stage (LIKE tokens) ON COMMIT DELETE ROWS",
         )?;
         Ok(store)
-    }
-
-    fn start_tls(&mut self, address: &PostgresAddress) -> Result<(), StoreError> {
-        frontend::ssl_request(&mut self.output);
-        self.send()?;
-        let mut answer = [0];
-        self.line.read_exact(&mut answer)?;
-        if answer != *b"S" {
-            return Err(StoreError::new("the server offers no TLS; use sslmode=disable"));
-        }
-        let authority = address.authority()?;
-        let config = client_config(authority.as_deref());
-        let config = config.map_err(|error| StoreError::new(format!("sslrootcert: {error}")))?;
-        Ok(self.line.start_tls(&config, &address.host)?)
-    }
-
-    fn log_in(&mut self, address: &PostgresAddress) -> Result<(), StoreError> {
-        let PostgresAddress { user, database, .. } = address;
-        let parameters = [
-            ("user", user.as_str()),
-            ("database", database.as_str()),
-            ("application_name", "ringbook"),
-            ("client_encoding", "UTF8"),
-        ];
-        frontend::startup_message(parameters, &mut self.output)?;
-        let password = address.password()?;
-        let needed = || {
-            let file = "give it in the address, or in a file with passfile=";
-            StoreError::new(format!("the server requires a password: {file}"))
-        };
-        let mut scram = None;
-        loop {
-            match self.receive()? {
-                Message::AuthenticationOk
-                | Message::ParameterStatus(_)
-                | Message::BackendKeyData(_)
-                | Message::NoticeResponse(_) => {}
-                Message::ReadyForQuery(_) => return Ok(()),
-                Message::AuthenticationCleartextPassword => {
-                    let password = password.as_ref().ok_or_else(needed)?;
-                    frontend::password_message(password.as_bytes(), &mut self.output)?;
-                }
-                Message::AuthenticationMd5Password(body) => {
-                    let password = password.as_ref().ok_or_else(needed)?;
-                    let hash = md5_hash(user.as_bytes(), password.as_bytes(), body.salt());
-                    frontend::password_message(hash.as_bytes(), &mut self.output)?;
-                }
-                Message::AuthenticationSasl(body) => {
-                    let password = password.as_ref().ok_or_else(needed)?;
-                    if !body.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))? {
-                        return Err(StoreError::new(
-                            "the server requires an unsupported authentication method",
-                        ));
-                    }
-                    let begun =
-                        ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-                    let first = begun.message();
-                    frontend::sasl_initial_response(SCRAM_SHA_256, first, &mut self.output)?;
-                    scram = Some(begun);
-                }
-                Message::AuthenticationSaslContinue(body) => {
-                    let scram = scram.as_mut().ok_or_else(Self::out_of_order)?;
-                    scram.update(body.data())?;
-                    frontend::sasl_response(scram.message(), &mut self.output)?;
-                }
-                Message::AuthenticationSaslFinal(body) => {
-                    scram.as_mut().ok_or_else(Self::out_of_order)?.finish(body.data())?;
-                }
-                Message::ErrorResponse(body) => return Err(complaint(body.fields())),
-                _ => {
-                    return Err(StoreError::new(
-                        "the server requires an unsupported authentication method",
-                    ));
-                }
-            }
-        }
     }
 
     fn make_tables(&mut self) -> Result<(), StoreError> {
@@ -289,92 +176,6 @@ impl PostgresStore {
             ),
             false => format!("{prices} {wanted} ORDER BY venue_ms"),
         }))
-    }
-
-    fn out_of_order() -> StoreError {
-        StoreError::new("unexpected message of the server")
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        self.line.write_all(&self.output)?;
-        self.line.flush()?;
-        self.output.clear();
-        Ok(())
-    }
-
-    /// Flushes the output and returns the next message.
-    fn receive(&mut self) -> io::Result<Message> {
-        if !self.output.is_empty() {
-            self.send()?;
-        }
-        let mut part = [0; 8_192];
-        loop {
-            if let Some(message) = Message::parse(&mut self.input)? {
-                return Ok(message);
-            }
-            match self.line.read(&mut part)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => self.input.extend_from_slice(&part[..count]),
-            }
-        }
-    }
-
-    /// Executes statements; returns the first value of the last row.
-    ///
-    /// # Errors
-    /// The server's message.
-    pub fn first_value(&mut self, statements: &str) -> Result<Option<String>, StoreError> {
-        self.run(statements).map(|answer| answer.first_value())
-    }
-
-    /// Executes statements; returns the answer to the last one.
-    fn run(&mut self, statements: &str) -> Result<Answer, StoreError> {
-        frontend::query(statements, &mut self.output)?;
-        self.until_ready()
-    }
-
-    fn until_ready(&mut self) -> Result<Answer, StoreError> {
-        let (mut answer, mut failure) = (Answer::default(), None);
-        loop {
-            match self.receive()? {
-                Message::ReadyForQuery(_) => return failure.map_or(Ok(answer), Err),
-                Message::ErrorResponse(body) => {
-                    failure.get_or_insert(complaint(body.fields()));
-                }
-                Message::CommandComplete(body) => {
-                    let rows = body.tag()?.rsplit(' ').next().and_then(|n| n.parse().ok());
-                    answer.touched = rows.unwrap_or(0);
-                }
-                Message::DataRow(body) => {
-                    let text = |range: Option<Range<usize>>| {
-                        let bytes = range.and_then(|range| body.buffer().get(range));
-                        Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                    };
-                    answer.rows.push(body.ranges().map(text).collect()?);
-                }
-                // The server expects rows although none are announced.
-                Message::CopyInResponse(_) => {
-                    frontend::copy_fail("no rows", &mut self.output)?;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Copies the prepared rows into a table.
-    fn copy(&mut self, table: &str) -> Result<(), StoreError> {
-        frontend::query(&format!("COPY {table} FROM STDIN"), &mut self.output)?;
-        loop {
-            match self.receive()? {
-                Message::CopyInResponse(_) => break,
-                Message::ErrorResponse(body) => return Err(complaint(body.fields())),
-                Message::NoticeResponse(_) | Message::ParameterStatus(_) => {}
-                _ => return Err(Self::out_of_order()),
-            }
-        }
-        frontend::CopyData::new(self.rows.as_bytes())?.write(&mut self.output);
-        frontend::copy_done(&mut self.output);
-        self.until_ready().map(drop)
     }
 }
 
@@ -443,81 +244,6 @@ fn known(row: Vec<Option<String>>) -> Option<KnownToken> {
         outcome: next()??,
         start_ns: next()?.and_then(|text| text.parse().ok()),
     })
-}
-
-/// Appends a text in the format of `COPY`.
-fn push_text(rows: &mut String, text: &str) {
-    for letter in text.chars() {
-        match letter {
-            '\\' => rows.push_str("\\\\"),
-            '\t' => rows.push_str("\\t"),
-            '\n' => rows.push_str("\\n"),
-            '\r' => rows.push_str("\\r"),
-            // PostgreSQL texts cannot contain NUL.
-            '\0' => rows.push('\u{fffd}'),
-            _ => rows.push(letter),
-        }
-    }
-}
-
-fn push_optional(rows: &mut String, value: Option<impl std::fmt::Display>) {
-    // Writing to a string cannot fail.
-    let _ = match value {
-        Some(value) => write!(rows, "{value}\t"),
-        None => write!(rows, "\\N\t"),
-    };
-}
-
-fn push_market(rows: &mut String, row: &MarketRow) {
-    let _ = write!(rows, "{}\t{}\t", row.venue.name(), row.market);
-    push_text(rows, &row.slug);
-    rows.push('\t');
-    push_text(rows, &row.question);
-    rows.push('\t');
-    push_optional(rows, row.tick_size.map(|tick| tick.0));
-    push_optional(rows, row.min_order_size.map(|size| size.0));
-    push_optional(rows, Some(row.neg_risk));
-    push_optional(rows, row.start_wall_ns);
-    push_optional(rows, row.end_wall_ns);
-    push_optional(rows, Some(row.status.name()));
-    push_optional(rows, row.resolution.winner);
-    push_optional(rows, row.resolved_wall_ns);
-    let _ = write!(rows, "{0}\t{0}\t", row.wall_ns);
-    match &row.resolution.result {
-        Some(result) => push_text(rows, result),
-        None => rows.push_str("\\N"),
-    }
-    let _ = match row.resolution.settlement_value {
-        Some(value) => writeln!(rows, "\t{value}"),
-        None => writeln!(rows, "\t\\N"),
-    };
-}
-
-fn push_tokens(rows: &mut String, row: &MarketRow) {
-    for (place, outcome) in row.tokens.iter().enumerate() {
-        let (token, market, venue) = (outcome.token, row.market, row.venue.name());
-        let _ = write!(rows, "{token}\t{market}\t{venue}\t{place}\t");
-        push_text(rows, &outcome.name);
-        rows.push('\n');
-    }
-}
-
-/// A row in the format of `COPY`; no value contains a tab, newline or backslash.
-fn push_row(rows: &mut String, trade: &TradeRecord) {
-    let side = if trade.side == Side::Bid { "buy" } else { "sell" };
-    let TradeRecord { market, token, venue_ms, receive_wall_ns, .. } = trade;
-    let (venue, price, size) = (trade.venue.name(), trade.price.0, trade.quantity.0);
-    let id = trade.id.as_ref().map_or("", TradeId::as_str);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        rows,
-        "{venue}\t{market}\t{token}\t\t{price}\t{size}\t{side}\t{venue_ms}\t{receive_wall_ns}\t{id}\t"
-    );
-    let _ = match trade.fee_rate_bps {
-        Some(fee) => write!(rows, "{}", fee.0),
-        None => write!(rows, "\\N"),
-    };
-    let _ = writeln!(rows, "\t{}", trade.connection.0);
 }
 
 impl Reader for PostgresStore {

@@ -2,6 +2,8 @@
 //!
 //! Runs on:  the threads `trades` and `trade-store`, not pinned. Owns: ledger, journal, database.
 //! Bounds:   `TRADES_PER_LOOK` trades of a ring per turn; one batch in flight.
+mod writer;
+
 use super::journal::{Journal, JournalContents};
 use super::ledger::{Batching, Ledger, Todo};
 use super::store::{Batch, Loss, Store, StoreAddress, StoreError};
@@ -9,13 +11,9 @@ use crate::base::id::{MarketId, ShardId, Venue};
 use crate::base::limits::{
     SINK_DRAIN_NS, SINK_END_NS, SINK_LOOK_NS, SINK_MARKETS_MAX, TRADES_PER_LOOK,
 };
-use crate::base::time::{Clock as _, MICROSECOND_NS, Now, SECOND_NS};
+use crate::base::time::{MICROSECOND_NS, Now, SECOND_NS};
 use crate::counter::trades::{TradeBoard, TradeReport};
-use crate::io::{
-    clock::HostClock,
-    executor::no_thread,
-    threads::{ends_within, lower_priority},
-};
+use crate::io::{clock::HostClock, executor::no_thread, threads::ends_within};
 use crate::link::control_sink::MarketRow;
 use crate::link::shard_trade::{TradeReceiver, TradeRecord};
 use crate::market::info::MarketInfo;
@@ -29,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use writer::Writer;
 
 /// Longest recorded duration of a batch, microseconds; longer ones count as this.
 const BATCH_US_MAX: u64 = 600_000_000;
@@ -179,7 +178,6 @@ impl TradeSink {
     }
 
     /// The figures for the status report.
-    #[must_use]
     pub fn board(&self) -> Arc<TradeBoard> {
         Arc::clone(&self.board)
     }
@@ -199,86 +197,6 @@ impl TradeSink {
             error!("the trade sink did not end in time");
         }
         self.board.read()
-    }
-}
-
-/// The thread `trade-store`.
-struct Writer {
-    address: StoreAddress,
-    store: Option<Box<dyn Store>>,
-    batches: Receiver<Batch>,
-    outcomes: SyncSender<Outcome>,
-    clock: HostClock,
-    /// The index by token is there, or is being added, or cannot be.
-    is_indexed: bool,
-}
-
-/// Adds the index by token to trades of an earlier version.
-fn add_token_index(store: &mut dyn Store, shown: &str, clock: &HostClock) {
-    let begun_ns = clock.mono_ns();
-    info!("{shown}: the trades get an index by token, for /prices-history");
-    match store.add_token_index() {
-        Ok(()) => {
-            let seconds = (clock.mono_ns() - begun_ns) / SECOND_NS;
-            info!("{shown}: the trades have the index by token after {seconds} s");
-        }
-        Err(error) => warn!(
-            "{shown}: the trades get no index by token: {error}; /prices-history reads all trades of its time, the next start tries again"
-        ),
-    }
-}
-
-impl Writer {
-    fn run(mut self) {
-        lower_priority();
-        self.index();
-        while let Ok(batch) = self.batches.recv() {
-            let begun_ns = self.clock.mono_ns();
-            let result = self.execute(&batch);
-            if result.is_err() {
-                // The next batch reconnects: the state of this connection is unknown.
-                self.store = None;
-            }
-            let took_ns = self.clock.mono_ns() - begun_ns;
-            if self.outcomes.send(Outcome { batch, result, took_ns }).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn execute(&mut self, batch: &Batch) -> Result<u64, StoreError> {
-        if self.store.is_none() {
-            self.store = Some(self.address.open()?);
-            self.index();
-        }
-        let Some(store) = &mut self.store else { return Err(StoreError::new("not open")) };
-        store.insert(batch)
-    }
-
-    /// Adds the index by token where it is missing. SQLite has one writer: this thread, while trades wait in the
-    /// journal. PostgreSQL adds it over a connection of its own, while this one stores trades.
-    fn index(&mut self) {
-        let Some(store) = &mut self.store else { return };
-        if std::mem::replace(&mut self.is_indexed, true) || store.has_token_index() != Ok(false) {
-            return;
-        }
-        let (address, shown, clock) =
-            (self.address.clone(), self.address.shown(), self.clock.clone());
-        if address.file().is_some() {
-            add_token_index(&mut **store, &shown, &clock);
-            return;
-        }
-        let run = move || {
-            lower_priority();
-            match address.open() {
-                Ok(mut store) => add_token_index(&mut *store, &shown, &clock),
-                Err(error) => warn!("{shown}: the trades get no index by token: {error}"),
-            }
-        };
-        let started = std::thread::Builder::new().name("trade-index".into()).spawn(run);
-        if let Err(error) = started {
-            warn!("{}", no_thread("trade-index", &error));
-        }
     }
 }
 

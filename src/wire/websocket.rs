@@ -205,7 +205,6 @@ impl Upgrade {
     }
 
     /// The subprotocol that the server chose, once the upgrade is complete.
-    #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
@@ -289,7 +288,6 @@ pub enum Incoming<'a> {
 
 impl Incoming<'_> {
     /// The text, if it is one.
-    #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -385,7 +383,6 @@ impl ClientSocket {
     }
 
     /// Bytes held of incomplete messages.
-    #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
         self.scanner.unfinished_bytes() + self.early.len()
     }
@@ -450,7 +447,6 @@ impl ClientSocket {
     }
 
     /// Pongs received.
-    #[must_use]
     pub const fn pongs(&self) -> u64 {
         self.pongs
     }
@@ -471,7 +467,6 @@ impl ClientSocket {
     }
 
     /// Queued output (before TLS).
-    #[must_use]
     pub fn output(&self) -> &[u8] {
         &self.socket.get_ref().output
     }

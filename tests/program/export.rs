@@ -20,7 +20,7 @@ use std::process::{Command, Output};
 
 fn export(source: &Path, out: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringbook"));
-    command.arg("export").arg(source).args(["--to", "parquet", "--out"]).arg(out).args(flags);
+    command.arg("export").arg(source).arg("--out").arg(out).args(flags);
     command.output().unwrap()
 }
 
@@ -84,18 +84,34 @@ fn a_capture_gives_trades_levels_and_tops_exactly() {
     python(&out, &[("trades", 1, "2.250000"), ("levels", 6, "43.500001")]);
     // A part of it, by time.
     let output = export(&source, &out, &["--since", "1790491135700000000", "--tables", "trades"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(rows(&out.join("trades.parquet")).len(), 0, "it is 0.2 s too late for its book");
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "it is 0.2 s too late for its book: {line}");
+    assert!(line.contains("nothing was exported: none of 1 messages"), "{line}");
+    assert_eq!(rows(&out.join("trades.parquet")).len(), 0);
+    // A market of it, or none.
+    for (market, code) in [("0xa1", 0), ("7", 0), ("0xa2", 1)] {
+        let output = export(&source, &out, &["--market", market]);
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{market}: {line}");
+        assert!(code == 0 || line.contains("none of 5 messages is about 0xa2"), "{line}");
+    }
 }
 
-/// Opens the files with polars and DuckDB; each must see the rows, and the sum of the sizes to the last digit.
-fn python(out: &Path, files: &[(&str, usize, &str)]) {
+/// What a script prints that needs polars and DuckDB; none where Python has not both.
+fn run_python(script: &str) -> Option<String> {
     let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let has = Command::new(&python).args(["-c", "import polars, duckdb"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: {python} has no polars and duckdb");
-        return;
+        return None;
     }
+    let output = Command::new(&python).args(["-c", script]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// Opens the files with polars and DuckDB; each must see the rows, and the sum of the sizes to the last digit.
+fn python(out: &Path, files: &[(&str, usize, &str)]) {
     for (name, count, size) in files {
         let path = out.join(format!("{name}.parquet"));
         let path = path.display();
@@ -107,10 +123,9 @@ print(len(p), p['size'].sum(), p['price'].dtype, p['receive_time'].dtype)
 print(*d)
 print(p['receive_time'].dt.timestamp('ns').min())"
         );
-        let output = Command::new(&python).args(["-c", &script]).output().unwrap();
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let Some(printed) = run_python(&script) else { return };
         let lines: Vec<&str> = printed.lines().collect();
-        assert_eq!(lines.len(), 3, "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(lines.len(), 3, "{printed}");
         assert!(lines[0].starts_with(&format!("{count} {size} Decimal(")), "{printed}");
         assert!(lines[0].contains("Datetime(time_unit='ns', time_zone='UTC')"), "{printed}");
         assert!(lines[1].starts_with(&format!("{count} {size} ")), "{printed}");
@@ -154,11 +169,12 @@ fn a_database_gives_its_trades() {
 fn what_cannot_be_exported_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let cases: [(&str, &[&str], i32, &str); 5] = [
+    let cases: [(&str, &[&str], i32, &str); 6] = [
         ("sqlite:/no/such/file.db", &[], 1, "no such file"),
         ("/no/such/file", &[], 1, "no such file"),
         ("mysql:trades", &[], 1, "no such file"),
         ("sqlite:x.db", &["--since", "1"], 2, "are for captures"),
+        ("sqlite:x.db", &["--to", "tardis-csv"], 2, "are for captures"),
         ("-", &["--since", "5", "--until", "5"], 2, "--since must be before --until"),
     ];
     for (source, flags, code, expected) in cases {
@@ -193,4 +209,134 @@ fn the_venue_of_a_recording_is_reported_by_its_messages() {
     let output = export(&source, &out, &["--venue", "polymarket"]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no line is understood"));
+}
+
+/// A second of a market of Kalshi: the first change has no time.
+const KALSHI: [&str; 5] = [
+    r#"{"type":"subscribed","id":1,"msg":{"channel":"orderbook_delta","sid":1}}"#,
+    r#"{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"KXA-1","yes_dollars_fp":[["0.40","10"]],"no_dollars_fp":[["0.50","7.50"]]}}"#,
+    r#"{"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker":"KXA-1","price_dollars":"0.41","delta_fp":"5.00","side":"yes"}}"#,
+    r#"{"type":"orderbook_delta","sid":1,"seq":3,"msg":{"market_ticker":"KXA-1","price_dollars":"0.41","delta_fp":"-2.00","side":"yes","ts_ms":1790491135250}}"#,
+    r#"{"type":"trade","sid":2,"msg":{"trade_id":"t-1","market_ticker":"KXA-1","yes_price_dollars":"0.41","no_price_dollars":"0.59","count_fp":"2.00","taker_side":"no","ts_ms":1790491135250}}"#,
+];
+
+/// Captures of both venues in one folder.
+fn both_venues(folder: &Path) {
+    std::fs::write(folder.join("polymarket.ndjson"), capture()).unwrap();
+    let mut kalshi = Vec::new();
+    for (place, frame) in (0u64..).zip(KALSHI) {
+        let receive_ns = 1_790_491_135_000_000_000 + place * 100_000_000;
+        write_text(&mut kalshi, Stamp { receive_ns, connection: 1, sequence: place }, frame);
+    }
+    std::fs::write(folder.join("zkalshi.ndjson"), kalshi).unwrap();
+}
+
+#[test]
+fn both_venues_are_exported_to_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    both_venues(folder.path());
+    let sources = ["polymarket.ndjson", "zkalshi.ndjson"].map(|name| folder.path().join(name));
+    let out = folder.path().join("out");
+    let second = sources[1].to_str().unwrap();
+    let output = export(&sources[0], &out, &["--to", "csv", second]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let trades = std::fs::read_to_string(out.join("trades.csv")).unwrap();
+    let expected = "venue,market,token,outcome,price,size,side,venue_time,receive_time,id,fee_bps\n\
+        polymarket,0xa1,7,,0.45,2.25,buy,1970-01-01T00:00:02.002Z,2026-09-27T06:38:55.600000003Z,0xbeef,7\n\
+        kalshi,KXA-1,KXA-1,,0.41,2,sell,2026-09-27T06:38:55.25Z,2026-09-27T06:38:55.4Z,t-1,\n";
+    assert_eq!(trades, expected);
+    let levels = std::fs::read_to_string(out.join("levels.csv")).unwrap();
+    // A change without a time has none: not 1970.
+    let lines: Vec<&str> = levels.lines().filter(|line| line.starts_with("KXA-1")).collect();
+    assert_eq!(lines[2], "KXA-1,KXA-1,change,bid,0.41,5,,2026-09-27T06:38:55.2Z", "{levels}");
+    assert_eq!(lines.len(), 4, "{levels}");
+    // As the guide says.
+    let script = format!(
+        "import polars, duckdb
+ids = {{'market': polars.String, 'token': polars.String}}
+path = '{}'
+types = \"{{'market': 'VARCHAR', 'token': 'VARCHAR'}}\"
+print(polars.read_csv(path, schema_overrides=ids, try_parse_dates=True)['price'].sum())
+print(duckdb.sql(f'SELECT sum(size) FROM read_csv(\"{{path}}\", types={{types}})').fetchall()[0][0])",
+        out.join("levels.csv").display()
+    );
+    if let Some(printed) = run_python(&script) {
+        let sums: Vec<f64> = printed.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(sums.len(), 2, "{printed}");
+        assert!((sums[0] - 4.31).abs() < 1e-9 && (sums[1] - 69.000_001).abs() < 1e-9, "{printed}");
+    }
+    let parquet = export(&sources[1], &out, &[]);
+    assert!(parquet.status.success(), "{}", String::from_utf8_lossy(&parquet.stderr));
+    let read = rows(&out.join("levels.parquet"));
+    assert_eq!(column(&read[2], "venue_time"), "null");
+    assert_ne!(column(&read[3], "venue_time"), "null");
+    let file = SerializedFileReader::new(File::open(out.join("levels.parquet")).unwrap()).unwrap();
+    let metadata = file.metadata().file_metadata().key_value_metadata().unwrap().clone();
+    let version = metadata.iter().find(|pair| pair.key == "ringbook.schema").unwrap();
+    assert_eq!(version.value.as_deref(), Some("levels 2"));
+}
+
+/// A book that is not live has no rows, and the levels that have changed meanwhile when it is live again.
+#[test]
+fn tardis_files_open_in_other_programs_with_equal_books() {
+    let folder = tempfile::tempdir().unwrap();
+    both_venues(folder.path());
+    let out = folder.path().join("out");
+    let second = folder.path().join("zkalshi.ndjson");
+    let flags = ["--to", "tardis-csv", second.to_str().unwrap()];
+    let output = export(&folder.path().join("polymarket.ndjson"), &out, &flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let names = String::from_utf8(output.stdout).unwrap();
+    let l2 = "polymarket_incremental_book_L2_2026-09-27_7.csv.gz";
+    assert!(names.contains(&format!("{l2}: 6 rows")), "{names}");
+    assert_eq!(names.lines().count(), 6, "{names}");
+    let mut text = String::new();
+    let file = File::open(out.join(l2)).unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(file), &mut text).unwrap();
+    let expected = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n\
+        polymarket,7,1000000,1790491135000000,true,bid,0.42,1.5\n\
+        polymarket,7,1000000,1790491135000000,true,bid,0.4,10\n\
+        polymarket,7,1000000,1790491135000000,true,ask,0.45,20\n\
+        polymarket,7,2000000,1790491135200000,false,bid,0.43,5.000001\n\
+        polymarket,7,2001000,1790491135400000,false,ask,0.46,7\n\
+        polymarket,7,2003000,1790491135800000,false,bid,0.43,0\n";
+    assert_eq!(text, expected);
+    let of = [
+        (
+            "polymarket",
+            "7",
+            r#"{"bids":[[0.4,10.0],[0.42,1.5]],"asks":[[0.45,20.0],[0.46,7.0]]"#,
+            "[0.42,0.45]",
+        ),
+        ("kalshi", "KXA-1", r#"{"bids":[[0.4,10.0],[0.41,3.0]],"asks":[[0.5,7.5]]"#, "[0.41,0.5]"),
+    ];
+    for (venue, symbol, book, quote) in of {
+        tardis_readers(&out, venue, symbol, book, quote);
+    }
+}
+
+/// Every reader that is installed has this last book and these last best prices.
+fn tardis_readers(out: &Path, venue: &str, symbol: &str, book: &str, quote: &str) {
+    let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/tardis_csv.py");
+    let mut command = Command::new(python);
+    let Ok(output) = command.arg(script).arg(out).args([venue, "2026-09-27", symbol]).output()
+    else {
+        eprintln!("skipped: there is no Python");
+        return;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    eprint!("{errors}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let results: serde_json::Value =
+        serde_json::from_str(printed.lines().next_back().unwrap()).unwrap();
+    let expected: serde_json::Value =
+        serde_json::from_str(&format!("{book},\"quote\":{quote}}}")).unwrap();
+    for (reader, mut found) in results.as_object().unwrap().clone() {
+        let trades = found.as_object_mut().unwrap().remove("trades");
+        assert_eq!(found, expected, "{reader}");
+        let price = if venue == "kalshi" { 0.41 } else { 0.45 };
+        assert!(trades.is_none_or(|trades| trades[0] == serde_json::json!([price])), "{reader}");
+    }
 }

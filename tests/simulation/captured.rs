@@ -5,10 +5,11 @@ use crate::fault::Fault;
 use crate::frame::World as _;
 use crate::number;
 use crate::world::Stream;
-use ringbook::capture::line::{self, AnnotationRecord, Stamp};
+use ringbook::capture::line::Stamp;
 use ringbook::io::file::Source;
 use ringbook::link::shard_capture::{CaptureReceiver, Entry, Kind};
 use ringbook::replay::{plan::Plan, plan::Speed, run};
+use ringbook::sink::capture::write_line;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -36,40 +37,22 @@ fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
     for receiver in trade_receivers {
         let shard = receiver.shard.0;
         while let Some(chunk) = receiver.full.try_receive() {
-            let of_chunk = chunk.iter();
-            entries.extend(of_chunk.map(|e| {
-                let Entry { kind, connection, wall_ns, payload } = e;
-                (wall_ns, shard, kind, connection.0, payload.to_owned())
-            }));
+            let of_chunk = chunk
+                .iter()
+                .map(|e| (shard, e.kind, e.connection, e.wall_ns, e.payload.to_owned()));
+            entries.extend(of_chunk);
         }
     }
-    entries.sort_by_key(|(wall_ns, ..)| *wall_ns);
+    entries.sort_by_key(|(.., wall_ns, _)| *wall_ns);
     let mut out = Vec::new();
     let mut sequences: BTreeMap<u32, u64> = BTreeMap::new();
-    for (receive_ns, shard, kind, connection, payload) in entries {
-        let sequence = sequences.entry(connection).or_default();
-        let stamp = Stamp { receive_ns, connection, sequence: *sequence };
+    for (shard, kind, connection, wall_ns, payload) in entries {
+        assert!(kind != Kind::Lost, "the link of a shard was too short");
+        let sequence = sequences.entry(connection.0).or_default();
+        let stamp = Stamp { receive_ns: wall_ns, connection: connection.0, sequence: *sequence };
         *sequence += 1;
-        match kind {
-            Kind::Text => line::write_text(&mut out, stamp, &payload),
-            Kind::TextSkipped => line::write_text_skipped(&mut out, stamp, &payload),
-            Kind::Binary => line::write_base64(&mut out, stamp, &payload, false),
-            Kind::BinarySkipped => line::write_base64(&mut out, stamp, &payload, true),
-            Kind::Sent => line::write_sent(&mut out, stamp, &payload),
-            Kind::Ended => line::write_ended(&mut out, stamp, &payload),
-            Kind::Answer => {
-                let (question, answer) = payload.split_once(' ').unwrap();
-                line::write_answer(&mut out, stamp, (shard, question), answer);
-            }
-            Kind::Lost => panic!("the link of a shard was too short"),
-            Kind::Annotation(AnnotationRecord::Opened) => {
-                let rest = format!(r#","url":"ws://venue/ws/market"{payload}"#);
-                line::write_annotation(&mut out, stamp, AnnotationRecord::Opened, shard, &rest);
-            }
-            Kind::Annotation(note) => {
-                line::write_annotation(&mut out, stamp, note, shard, &payload)
-            }
-        }
+        let entry = Entry { kind, connection, wall_ns, payload: &payload };
+        write_line(&mut out, stamp, shard, "ws://venue/ws/market", &entry);
     }
     out
 }

@@ -105,7 +105,6 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// A state machine without a session.
-    #[must_use]
     pub fn new(channel: Channel) -> Self {
         Self {
             channel,
@@ -281,7 +280,6 @@ impl Subscriptions {
     }
 
     /// Number of outstanding snapshots.
-    #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding.len()
     }

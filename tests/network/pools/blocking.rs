@@ -1,10 +1,8 @@
-//! Pools for other threads: the blocking handle, and the pair of rings.
+//! Pools for other threads: the blocking handle.
 use super::server::{Server, echo_path};
 use super::*;
 use ringbook::pool::blocking::BlockingPools;
-use ringbook::pool::remote::remote;
-use ringbook::wire::http::Request;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn threads_outside_of_the_engine_ask_and_block() {
@@ -61,72 +59,4 @@ fn a_request_under_way_is_waited_for_by_the_stop() {
     begun.recv().unwrap();
     assert_eq!(pools.stop(60 * S).unwrap(), []);
     assert_eq!(asking.join().unwrap().unwrap().body, b"/x");
-}
-
-#[test]
-fn another_core_asks_by_ring() {
-    let server = Server::start(echo_path);
-    let address = server.address;
-    let (mut far, served) = remote(8);
-    let asking = std::thread::spawn(move || {
-        let (mut asked, mut answered, mut refused) = (0, 0, 0);
-        let started = Instant::now();
-        while answered < 500 {
-            assert!(started.elapsed() < Duration::from_secs(60), "{answered} answers");
-            if asked < 500 {
-                let url = format!("http://{address}/{}", asked + 1);
-                match far.try_request(Request::get(url)) {
-                    Ok(ticket) => {
-                        asked += 1;
-                        assert_eq!(ticket, asked);
-                    }
-                    Err(_) => {
-                        refused += 1;
-                        assert_eq!(far.outstanding(), 8);
-                        std::thread::yield_now();
-                    }
-                }
-            }
-            while let Some(answer) = far.try_receive() {
-                let body = answer.result.unwrap().body;
-                assert_eq!(body, format!("/{}", answer.ticket).into_bytes());
-                answered += 1;
-            }
-        }
-        assert!(refused > 0 && far.is_served());
-        far
-    });
-    run(async move {
-        let slow = service(Kind::Http, address, |s| {
-            (s.limits.max, s.limits.request_timeout_ns) = (3, 60 * S);
-        });
-        let (manager, pool) = manage(slow, None);
-        glommio::spawn_local(served.serve(Rc::clone(&pool))).detach();
-        until_joined(&asking).await;
-        let mut far = asking.join().unwrap();
-        // A pool that stops notifies the other core, too.
-        assert_eq!(manager.stop(S).await, []);
-        far.try_request(Request::get(format!("http://{address}/"))).unwrap();
-        let mut answer = None;
-        for _ in 0..1000 {
-            answer = far.try_receive();
-            if answer.is_some() {
-                break;
-            }
-            pause(5).await;
-        }
-        assert_eq!(answer.unwrap().result.unwrap_err(), PoolError::Stopped);
-        let report = pool.report();
-        assert_eq!((report.requests, report.peak_in_use), (501, 3));
-    });
-}
-
-async fn until_joined<T>(thread: &std::thread::JoinHandle<T>) {
-    for _ in 0..12_000 {
-        if thread.is_finished() {
-            return;
-        }
-        pause(5).await;
-    }
-    panic!("the other core never came to an end");
 }

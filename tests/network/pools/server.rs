@@ -1,6 +1,7 @@
 //! A server made of std threads and sockets, which does what a test asks for, faults too.
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,7 +31,8 @@ struct Shared {
     stopping: AtomicBool,
     accepted: AtomicUsize,
     requests: AtomicUsize,
-    open: Mutex<Vec<TcpStream>>,
+    /// By their numbers: clones that serve to end them.
+    open: Mutex<HashMap<usize, TcpStream>>,
 }
 
 /// A running server; ends when dropped.
@@ -66,12 +68,13 @@ impl Server {
                 if ours.stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                ours.accepted.fetch_add(1, Ordering::SeqCst);
-                let mut open = ours.open.lock().unwrap();
-                open.push(stream.try_clone().unwrap());
-                drop(open);
+                let number = ours.accepted.fetch_add(1, Ordering::SeqCst);
+                ours.open.lock().unwrap().insert(number, stream.try_clone().unwrap());
                 let (shared, answer, tls) = (Arc::clone(&ours), Arc::clone(&answer), tls.clone());
-                std::thread::spawn(move || converse(stream, tls, &shared, &*answer));
+                std::thread::spawn(move || {
+                    converse(stream, tls, &shared, &*answer);
+                    shared.open.lock().unwrap().remove(&number);
+                });
             }
         });
         Self { address, shared, accepting: Some(accepting) }
@@ -96,7 +99,7 @@ impl Drop for Server {
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }
-        for stream in self.shared.open.lock().unwrap().drain(..) {
+        for (_, stream) in self.shared.open.lock().unwrap().drain() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -105,7 +108,6 @@ impl Drop for Server {
 fn converse(stream: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared, answer: &Answer) {
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let peer = stream.peer_addr().ok();
     let mut stream: Box<dyn Duplex> = match tls {
         None => Box::new(stream),
         Some(config) => {
@@ -121,9 +123,6 @@ fn converse(stream: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared, 
             break;
         }
     }
-    drop(stream);
-    // The clone that only serves to end it.
-    shared.open.lock().unwrap().retain(|open| open.peer_addr().ok() != peer || peer.is_none());
 }
 
 /// Reads one request: its head, and as much body as `content-length` states; of a chunked one, what came with the head.

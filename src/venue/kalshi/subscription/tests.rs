@@ -15,6 +15,21 @@ fn begun(tokens: &[TokenId]) -> Subscriptions {
     subscriptions
 }
 
+/// The same, subscribed (command 1, subscription 1).
+fn acknowledged(tokens: &[TokenId]) -> Subscriptions {
+    let mut subscriptions = begun(tokens);
+    all(&mut subscriptions, 0);
+    subscribed(&mut subscriptions, 1);
+    subscriptions
+}
+
+/// The same, with every book.
+fn live(tokens: &[TokenId]) -> Subscriptions {
+    let mut subscriptions = acknowledged(tokens);
+    snapshots(&mut subscriptions, tokens, None);
+    subscriptions
+}
+
 fn all(subscriptions: &mut Subscriptions, now_ns: u64) -> Vec<String> {
     std::iter::from_fn(|| subscriptions.poll(now_ns)).collect()
 }
@@ -52,8 +67,8 @@ fn one_subscribe_is_awaited_before_anything_is_added() {
     assert!(more.iter().all(|text| text.contains(r#""sids":[1]"#) && text.contains("add_markets")));
     assert_eq!(subscriptions.outstanding(), 600);
     snapshots(&mut subscriptions, &markets, None);
-    subscriptions.on_reply(&Reply::Ok { id: Some(3), sid: Some(1) }, 1);
-    subscriptions.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    ok(&mut subscriptions, 3, 1);
+    ok(&mut subscriptions, 2, 1);
     assert_eq!(
         (subscriptions.outstanding(), subscriptions.queue.pending.len()),
         (0, 0),
@@ -79,11 +94,9 @@ fn channels_without_markets_subscribe_to_all() {
 #[test]
 fn a_gap_requests_every_snapshot_once() {
     let markets = tokens(0..300);
-    let mut subscriptions = begun(&markets);
+    let mut subscriptions = acknowledged(&markets);
     all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    all(&mut subscriptions, 0);
-    subscriptions.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    ok(&mut subscriptions, 2, 1);
     snapshots(&mut subscriptions, &markets, None);
     let envelope = |seq| Envelope { sid: Some(1), seq: Some(seq), ..Envelope::default() };
     assert_eq!(subscriptions.on_envelope(&envelope(1)), Verdict::Next);
@@ -133,9 +146,7 @@ fn a_command_without_response_is_repeated_and_then_the_connection_is_closed() {
 #[test]
 fn a_book_that_never_comes_is_no_reason_to_reconnect_where_others_do() {
     let markets = tokens(0..2);
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
+    let mut subscriptions = acknowledged(&markets);
     snapshots(&mut subscriptions, &markets[..1], None);
     for second in 1..300 {
         subscriptions.on_data(second * SECOND);
@@ -143,7 +154,7 @@ fn a_book_that_never_comes_is_no_reason_to_reconnect_where_others_do() {
         for text in all(&mut subscriptions, second * SECOND) {
             assert!(text.contains("get_snapshot") && text.contains("M-1") && !text.contains("M-0"));
             let id = subscriptions.last_id;
-            subscriptions.on_reply(&Reply::Ok { id: Some(id), sid: Some(1) }, second * SECOND);
+            ok(&mut subscriptions, id, second * SECOND);
         }
         assert_eq!(subscriptions.poll_action(second * SECOND, &markets), None);
     }
@@ -157,10 +168,7 @@ fn a_book_that_never_comes_is_no_reason_to_reconnect_where_others_do() {
 #[test]
 fn a_subscription_that_the_venue_ends_begins_anew_and_not_for_ever() {
     let markets = tokens(0..3);
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    snapshots(&mut subscriptions, &markets, None);
+    let mut subscriptions = live(&markets);
     let mut now_ns = SECOND;
     for _ in 0..RESUBSCRIBES_MAX {
         error(&mut subscriptions, None, Some(1), 25, now_ns);
@@ -181,11 +189,9 @@ fn a_subscription_that_the_venue_ends_begins_anew_and_not_for_ever() {
 #[test]
 fn too_many_markets_go_elsewhere_and_too_many_commands_wait() {
     let markets = tokens(0..600);
-    let mut subscriptions = begun(&markets);
+    let mut subscriptions = acknowledged(&markets);
     all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    all(&mut subscriptions, 0);
-    subscriptions.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    ok(&mut subscriptions, 2, 1);
     snapshots(&mut subscriptions, &markets[..512], None);
     // The venue accepts 520 markets and answers in order.
     let (mut has, mut refused, mut answered) = (512, Vec::new(), 3);
@@ -200,7 +206,7 @@ fn too_many_markets_go_elsewhere_and_too_many_commands_wait() {
             error(&mut subscriptions, Some(answered), None, 26, SECOND);
         } else {
             has += of.len();
-            subscriptions.on_reply(&Reply::Ok { id: Some(answered), sid: Some(1) }, SECOND);
+            ok(&mut subscriptions, answered, SECOND);
             snapshots(&mut subscriptions, &of, None);
         }
         while let Some(ProtocolAction::Full { tokens }) =
@@ -295,9 +301,7 @@ fn one_of_nine_is_refused(code: u64) {
 fn a_refused_market_that_is_deleted_or_belongs_to_an_ended_session_is_not_added_again() {
     let markets = tokens(0..3);
     for ends in [false, true] {
-        let mut subscriptions = begun(&markets[..1]);
-        all(&mut subscriptions, 0);
-        subscribed(&mut subscriptions, 1);
+        let mut subscriptions = acknowledged(&markets[..1]);
         subscriptions.add(&markets[1..]);
         all(&mut subscriptions, 0);
         subscriptions.delete(&markets[1..2]);
@@ -335,10 +339,7 @@ fn a_refused_channel_without_markets_is_subscribed_again_after_a_pause() {
 #[test]
 fn no_snapshot_is_requested_before_the_subscription_is_acknowledged() {
     let markets = tokens(0..3);
-    let mut subscriptions = begun(&markets[..2]);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    snapshots(&mut subscriptions, &markets[..2], None);
+    let mut subscriptions = live(&markets[..2]);
     subscriptions.add(&markets[2..]);
     assert_eq!(all(&mut subscriptions, 1).len(), 1);
     subscriptions.on_broken_frame();
@@ -349,7 +350,7 @@ fn no_snapshot_is_requested_before_the_subscription_is_acknowledged() {
         requested.contains("M-0") && requested.contains("M-1") && !requested.contains("M-2"),
         "{requested}"
     );
-    subscriptions.on_reply(&Reply::Ok { id: Some(2), sid: Some(1) }, 1);
+    ok(&mut subscriptions, 2, 1);
     subscriptions.handle_timeout(1 + SNAPSHOT_WAIT_NS);
     assert!(
         all(&mut subscriptions, 1 + SNAPSHOT_WAIT_NS).join(" ").contains("M-2"),
@@ -361,10 +362,7 @@ fn no_snapshot_is_requested_before_the_subscription_is_acknowledged() {
 #[test]
 fn a_market_that_leaves_and_comes_back_is_subscribed_in_the_end() {
     let markets = tokens(0..2);
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    snapshots(&mut subscriptions, &markets, None);
+    let mut subscriptions = live(&markets);
     subscriptions.delete(&markets[1..]);
     assert!(all(&mut subscriptions, 1).join(" ").contains("delete_markets"));
     subscriptions.add(&markets[1..]);
@@ -380,10 +378,7 @@ fn a_market_that_leaves_and_comes_back_is_subscribed_in_the_end() {
 fn a_market_that_leaves_while_its_addition_is_refused_is_not_added_again() {
     for code in [26, 16] {
         let markets = tokens(0..8);
-        let mut subscriptions = begun(&markets[..2]);
-        all(&mut subscriptions, 0);
-        subscribed(&mut subscriptions, 1);
-        snapshots(&mut subscriptions, &markets[..2], None);
+        let mut subscriptions = live(&markets[..2]);
         subscriptions.add(&markets[2..]);
         assert_eq!(all(&mut subscriptions, 1).len(), 1);
         subscriptions.delete(&markets[7..]);
@@ -393,7 +388,7 @@ fn a_market_that_leaves_while_its_addition_is_refused_is_not_added_again() {
         for at in 1..20 {
             sent.extend(all(&mut subscriptions, at));
             while answered <= subscriptions.last_id {
-                subscriptions.on_reply(&Reply::Ok { id: Some(answered), sid: Some(1) }, at);
+                ok(&mut subscriptions, answered, at);
                 answered += 1;
             }
         }
@@ -412,10 +407,7 @@ fn a_market_that_leaves_while_its_addition_is_refused_is_not_added_again() {
 fn a_market_whose_addition_had_no_response_is_deleted_after_the_response_to_its_repetition() {
     let markets = tokens(0..2);
     for deleted_first in [true, false] {
-        let mut subscriptions = begun(&markets[..1]);
-        all(&mut subscriptions, 0);
-        subscribed(&mut subscriptions, 1);
-        snapshots(&mut subscriptions, &markets[..1], None);
+        let mut subscriptions = live(&markets[..1]);
         subscriptions.add(&markets[1..]);
         assert!(all(&mut subscriptions, 1)[0].contains("add_markets"));
         subscriptions.on_data(COMMAND_TIMEOUT_NS);
@@ -430,7 +422,7 @@ fn a_market_whose_addition_had_no_response_is_deleted_after_the_response_to_its_
         assert_eq!(again.len(), 1, "{again:?}");
         assert!(again[0].contains("add_markets") && again[0].contains("\"M-1\""), "{again:?}");
         assert_eq!(subscriptions.outstanding(), 0, "no snapshot of a deleted market");
-        subscriptions.on_reply(&Reply::Ok { id: Some(3), sid: Some(1) }, 3 + COMMAND_TIMEOUT_NS);
+        ok(&mut subscriptions, 3, 3 + COMMAND_TIMEOUT_NS);
         let last = all(&mut subscriptions, 4 + COMMAND_TIMEOUT_NS);
         assert_eq!(last.len(), 1, "{last:?}");
         assert!(last[0].contains("delete_markets") && last[0].contains("\"M-1\""), "{last:?}");
@@ -440,10 +432,7 @@ fn a_market_whose_addition_had_no_response_is_deleted_after_the_response_to_its_
 #[test]
 fn a_deletion_is_repeated_until_it_is_answered() {
     let markets = tokens(0..2);
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    snapshots(&mut subscriptions, &markets, None);
+    let mut subscriptions = live(&markets);
     subscriptions.delete(&markets[1..]);
     let mut sent = all(&mut subscriptions, 0).len();
     for second in 1..=60 {
@@ -458,9 +447,7 @@ fn a_deletion_is_repeated_until_it_is_answered() {
 #[test]
 fn no_snapshot_of_a_deleted_market_is_requested() {
     let markets = tokens(0..4);
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
+    let mut subscriptions = acknowledged(&markets);
     subscriptions.delete(&markets[..2]);
     let texts = all(&mut subscriptions, 1);
     assert!(texts[0].contains("delete_markets") && texts[0].contains("M-1"));
@@ -479,10 +466,7 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
 
 /// Two subscribed markets whose snapshots were requested (id 2); the first one was deleted (3) and added again (4).
 fn added_again(markets: &[TokenId]) -> Subscriptions {
-    let mut subscriptions = begun(markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    snapshots(&mut subscriptions, markets, None);
+    let mut subscriptions = live(markets);
     subscriptions.ask(markets);
     assert!(all(&mut subscriptions, SECOND)[0].contains("get_snapshot"));
     subscriptions.delete(&markets[..1]);
@@ -583,10 +567,7 @@ fn a_market_added_again_whose_addition_is_not_answered_is_requested_or_reconnect
 #[test]
 fn a_repeated_request_for_snapshots_names_no_market_that_was_deleted_since() {
     let markets = tokens(0..3);
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
-    snapshots(&mut subscriptions, &markets, None);
+    let mut subscriptions = live(&markets);
     subscriptions.ask(&markets[..2]);
     assert!(all(&mut subscriptions, SECOND)[0].contains("get_snapshot"));
     subscriptions.delete(&markets[1..2]);
@@ -608,9 +589,7 @@ fn a_repeated_request_for_snapshots_names_no_market_that_was_deleted_since() {
 #[test]
 fn a_subscription_whose_acknowledgement_is_lost_is_ours_once_a_response_names_it() {
     let markets = tokens(0..3);
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
+    let mut subscriptions = acknowledged(&markets);
     error(&mut subscriptions, None, Some(1), 25, 2);
     assert_eq!(subscriptions.poll_action(2, &markets), Some(ProtocolAction::Resubscribe));
     let again = 2 + COMMAND_PAUSE_NS;
@@ -628,9 +607,7 @@ fn a_subscription_whose_acknowledgement_is_lost_is_ours_once_a_response_names_it
     assert_eq!(subscriptions.on_envelope(&change(2)), Verdict::Next);
 
     // Nothing names it: the connection is replaced.
-    let mut subscriptions = begun(&markets);
-    all(&mut subscriptions, 0);
-    subscribed(&mut subscriptions, 1);
+    let mut subscriptions = acknowledged(&markets);
     for seq in 1..=u64::from(OTHER_SUBSCRIPTION_MAX) {
         assert!(
             subscriptions
