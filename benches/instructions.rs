@@ -1,12 +1,14 @@
-//! Instructions a message, for the stages of `session`.
+//! Instructions a message, for the stages of `session`, and of the decoders alone by the layout of the message.
 //!
 //! A count that a noisy machine does not change.
 //! Each row runs once in a process of its own under `valgrind --tool=callgrind`, which counts
 //! only inside [`counted`]. The cost of memory and of system calls is not in it, and the decryption is that of
 //! the processor which valgrind imitates. Without valgrind it prints a note and exits with 0.
 mod frames;
+mod layouts;
 mod wire;
 
+use layouts::{LAYOUTS, Reader};
 use ringbook::io::clock::HostClock;
 use std::process::{Command, ExitCode};
 use wire::{Client, Stage};
@@ -27,17 +29,25 @@ const STAGES: [(Stage, &str); 5] = [
     (Stage::Books { timed: true }, "books, timed"),
 ];
 
+const ROWS: usize = STAGES.len() * PER_READ.len();
+const READERS: [Reader; 2] = [Reader::Usual, Reader::Whole];
+
 /// What is counted; valgrind finds it by its name.
 #[inline(never)]
-fn counted(client: &mut Client) {
-    client.run();
+fn counted(mut run: impl FnMut()) {
+    run();
 }
 
 fn run(row: usize) {
+    if let Some(row) = row.checked_sub(ROWS) {
+        let mut sample = (LAYOUTS[row / READERS.len()].sample)();
+        return counted(|| sample.decode(READERS[row % READERS.len()]));
+    }
     let frames = frames::frames(TOKENS, STREAM, 1);
     let (stage, _) = STAGES[row / PER_READ.len()];
     let per_read = PER_READ[row % PER_READ.len()];
-    counted(&mut Client::new(stage, &frames, per_read, &HostClock::new()));
+    let mut client = Client::new(stage, &frames, per_read, &HostClock::new());
+    counted(|| client.run());
 }
 
 /// Instructions of a row, or why there is no figure.
@@ -72,18 +82,28 @@ fn main() -> ExitCode {
         "instructions a message, {TOKENS} tokens: one frame a record / {} frames",
         PER_READ[1]
     );
-    for (place, (_, name)) in STAGES.iter().enumerate() {
-        let each = PER_READ.len();
-        match (count(place * each), count(place * each + 1)) {
-            (Ok(single), Ok(batch)) => {
-                let per_message = |count: u64| count / STREAM as u64;
-                println!("{name:14} {:6} {:6}", per_message(single), per_message(batch));
-            }
-            (Err(why), _) | (_, Err(why)) => {
-                println!("{name:14} {why}");
-                return ExitCode::FAILURE;
-            }
+    let figures = STAGES.iter().enumerate().try_for_each(|(place, (_, name))| {
+        let row = place * PER_READ.len();
+        print(name, [count(row)?, count(row + 1)?], STREAM)
+    });
+    let figures = figures.and_then(|()| {
+        println!("\ninstructions of the decoder: usual layout / full parser alone");
+        LAYOUTS.iter().enumerate().try_for_each(|(place, layout)| {
+            let row = ROWS + place * READERS.len();
+            print(layout.name, [count(row)?, count(row + 1)?], (layout.sample)().units)
+        })
+    });
+    match figures {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("{why}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
+}
+
+fn print(name: &str, counts: [u64; 2], units: usize) -> Result<(), String> {
+    let [first, second] = counts.map(|count| count / units as u64);
+    println!("{name:26} {first:6} {second:6}");
+    Ok(())
 }

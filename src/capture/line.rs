@@ -95,46 +95,35 @@ pub enum AnnotationRecord {
     Stopping,
 }
 
+/// Kinds and their values of `k`.
+const LETTERS: [(AnnotationRecord, &str); 14] = [
+    (AnnotationRecord::Begun, "p"),
+    (AnnotationRecord::Books, "m"),
+    (AnnotationRecord::Described, "d"),
+    (AnnotationRecord::Dropped, "u"),
+    (AnnotationRecord::Closed, "q"),
+    (AnnotationRecord::Opened, "o"),
+    (AnnotationRecord::Switch, "h"),
+    (AnnotationRecord::Progress, "g"),
+    (AnnotationRecord::Matched, "j"),
+    (AnnotationRecord::TakenOver, "k"),
+    (AnnotationRecord::Asked, "a"),
+    (AnnotationRecord::Housekeeping, "i"),
+    (AnnotationRecord::Proof, "z"),
+    (AnnotationRecord::Stopping, "s"),
+];
+
 impl AnnotationRecord {
     /// The value of `k`.
-    #[must_use]
-    pub const fn letter(self) -> &'static str {
-        match self {
-            Self::Begun => "p",
-            Self::Books => "m",
-            Self::Described => "d",
-            Self::Dropped => "u",
-            Self::Closed => "q",
-            Self::Opened => "o",
-            Self::Switch => "h",
-            Self::Progress => "g",
-            Self::Matched => "j",
-            Self::TakenOver => "k",
-            Self::Asked => "a",
-            Self::Housekeeping => "i",
-            Self::Proof => "z",
-            Self::Stopping => "s",
-        }
+    pub fn letter(self) -> &'static str {
+        LETTERS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, letter)| letter)
     }
 
-    /// The kind of a quoted `k` value.
+    /// The kind of a quoted `k` value; an opening is read by its own rule.
     fn of(quoted: &str) -> Option<Self> {
-        Some(match quoted {
-            r#""p""# => Self::Begun,
-            r#""m""# => Self::Books,
-            r#""d""# => Self::Described,
-            r#""u""# => Self::Dropped,
-            r#""q""# => Self::Closed,
-            r#""h""# => Self::Switch,
-            r#""g""# => Self::Progress,
-            r#""j""# => Self::Matched,
-            r#""k""# => Self::TakenOver,
-            r#""a""# => Self::Asked,
-            r#""i""# => Self::Housekeeping,
-            r#""z""# => Self::Proof,
-            r#""s""# => Self::Stopping,
-            _ => return None,
-        })
+        let letter = quoted.strip_prefix('"')?.strip_suffix('"')?;
+        let (kind, _) = LETTERS.iter().find(|(_, known)| *known == letter)?;
+        (*kind != Self::Opened).then_some(*kind)
     }
 }
 

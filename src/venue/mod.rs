@@ -7,6 +7,7 @@
 //! | part | Polymarket | Kalshi |
 //! |---|---|---|
 //! | message: one message as JSON, fields borrowed | [`polymarket::message`] | [`kalshi::message`] |
+//! | scan: usual layouts without a JSON parser, by [`cursor`] | `polymarket::scan` | `kalshi::scan` |
 //! | decode: frame to events | [`polymarket::decode`] | [`kalshi::decode`] |
 //! | subscribe: encoding of commands | [`polymarket::subscribe`] | [`kalshi::command`] |
 //! | subscription: state machine of commands | [`polymarket::subscription`] | [`kalshi::subscription`] |
@@ -15,6 +16,7 @@
 //! | sign: request signatures | not needed: public data | `kalshi::sign` |
 pub mod capabilities;
 pub mod catalog;
+mod cursor;
 mod json;
 pub mod kalshi;
 mod listing;

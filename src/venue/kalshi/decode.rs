@@ -3,11 +3,14 @@
 //! Runs on:  shards, replay (pure). Owns: the scratch memory of one message.
 //! Bounds:   one pass; allocates only for lifecycle messages, errors and escaped strings.
 //!
+//! Usual layouts are read by `scan`, all others by a full JSON parser.
+//!
 //! A market is one book in terms of YES, and its token is its ticker: bids are the YES bids, asks the NO bids at one
 //! dollar minus their price (kalshi/protocol.md, 3.1: only bids exist). `use_yes_price` is always sent as false, so NO
 //! levels have NO prices.
 use super::message::{Fields, Scratch, read};
 use super::resolution;
+use super::scan::{Body, Scanned, scan};
 use crate::base::{
     id::{MarketId, TokenId},
     limits::CATALOG_TEXT_BYTES_MAX,
@@ -35,6 +38,15 @@ impl Decoder {
     ///
     /// Never fails: unreadable input is delivered as an [`DecodeNotice`].
     pub fn decode(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
+        let Some(message) = scan(frame, &mut self.scratch) else {
+            return self.decode_whole(frame, sink);
+        };
+        deliver_scanned(&message, &self.scratch, sink);
+        1
+    }
+
+    /// Decodes a frame with the full parser only; the reference for `scan`, which must give the same result.
+    pub fn decode_whole(&mut self, frame: &str, sink: &mut impl Sink) -> u32 {
         let offset = match read(frame, &mut self.scratch) {
             Ok(fields) if fields.is_object => {
                 deliver(frame, fields, &mut self.scratch, sink);
@@ -62,6 +74,18 @@ impl Decoder {
 
     /// Summary of a frame.
     pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
+        match scan(frame, &mut self.scratch) {
+            Some(Scanned { sid, seq, ticker, body, .. }) => Outline {
+                market: Some(ticker),
+                sequence: seq.map(|seq| (sid, seq)),
+                content: body.content(),
+                ..Outline::default()
+            },
+            None => self.outline_whole(frame),
+        }
+    }
+
+    fn outline_whole<'a>(&mut self, frame: &'a str) -> Outline<'a> {
         match read(frame, &mut self.scratch) {
             Ok(fields) => {
                 let kind = Kind::of(&fields);
@@ -135,6 +159,16 @@ impl Kind<'_> {
     }
 }
 
+impl Body<'_> {
+    const fn content(self) -> BookContent {
+        match self {
+            Self::Snapshot => BookContent::Snapshot,
+            Self::Delta { .. } => BookContent::Change,
+            Self::Trade { .. } | Self::Ticker { .. } => BookContent::None,
+        }
+    }
+}
+
 /// Error codes that answer a command and leave existing subscriptions intact (kalshi/protocol.md, 2.6).
 const COMMAND_ERRORS: [u64; 25] =
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 26, 27, 28];
@@ -159,6 +193,76 @@ fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionC
         }
         _ => None,
     }
+}
+
+/// Delivers a scanned message, in the order of [`deliver`].
+#[inline]
+fn deliver_scanned<S: Sink>(message: &Scanned<'_>, scratch: &Scratch, sink: &mut S) {
+    let &Scanned { sid, seq, ticker: market, timestamp_ms, body } = message;
+    let content = body.content();
+    if !sink.on_envelope(&Envelope { sid: Some(sid), seq, id: None, content }) {
+        return;
+    }
+    let is_snapshot = content == BookContent::Snapshot;
+    if is_snapshot && !sink.on_reply(&Reply::Snapshot { id: None, market }) {
+        return;
+    }
+    let token = market;
+    sink.on_event(&match body {
+        Body::Snapshot => snapshot(market, timestamp_ms, scratch),
+        Body::Delta { side, price, units } => {
+            Event::Delta(Delta { market, token, timestamp_ms, side, price, units })
+        }
+        Body::Trade { id, price, quantity, side } => Event::Trade(Trade {
+            market,
+            token,
+            timestamp_ms,
+            price,
+            quantity,
+            side,
+            fee_rate_bps: None,
+            transaction_hash: id,
+        }),
+        Body::Ticker { price, yes_bid, yes_ask, volume, open_interest } => {
+            Event::TopOfBook(top_of_book(&TopOfBook {
+                market,
+                token,
+                timestamp_ms,
+                best_bid: yes_bid,
+                best_ask: yes_ask,
+                last_price: price,
+                volume,
+                open_interest,
+            }))
+        }
+    });
+}
+
+/// A ticker's values as sent, without those of an empty side, bid 0 or ask 1, and of a market without a trade
+/// (kalshi/protocol.md, 5).
+fn top_of_book<'a>(sent: &TopOfBook<'a>) -> TopOfBook<'a> {
+    TopOfBook {
+        best_bid: sent.best_bid.filter(|&bid| bid != Price::ZERO),
+        best_ask: sent.best_ask.filter(|&ask| ask != Price::ONE),
+        last_price: sent.last_price.filter(|&price| price != Price::ZERO),
+        ..*sent
+    }
+}
+
+/// The event of a snapshot whose levels are in terms of YES.
+fn snapshot<'a>(market: &'a str, timestamp_ms: u64, scratch: &'a Scratch) -> Event<'a> {
+    Event::Snapshot(Snapshot {
+        market,
+        token: market,
+        timestamp_ms,
+        hash: None,
+        bids: &scratch.yes,
+        asks: &scratch.no,
+        tick_size: None,
+        last_trade: None,
+        min_order_size: None,
+        neg_risk: None,
+    })
 }
 
 /// Validates one message and delivers it.
@@ -266,18 +370,7 @@ fn event<'a>(
             for level in &mut scratch.no {
                 level.price = level.price.complement();
             }
-            Event::Snapshot(Snapshot {
-                market,
-                token,
-                timestamp_ms,
-                hash: None,
-                bids: &scratch.yes,
-                asks: &scratch.no,
-                tick_size: None,
-                last_trade: None,
-                min_order_size: None,
-                neg_risk: None,
-            })
+            snapshot(market, timestamp_ms, scratch)
         }
         Kind::Delta => {
             let price = need(fields.price, "price_dollars")?;
@@ -297,17 +390,16 @@ fn event<'a>(
             fee_rate_bps: None,
             transaction_hash: need(fields.trade_id, "trade_id")?,
         }),
-        // An empty side is bid 0 or ask 1 (kalshi/protocol.md, 5).
-        Kind::Ticker => Event::TopOfBook(TopOfBook {
+        Kind::Ticker => Event::TopOfBook(top_of_book(&TopOfBook {
             market,
             token,
             timestamp_ms,
-            best_bid: fields.yes_bid.filter(|&bid| bid != Price::ZERO),
-            best_ask: fields.yes_ask.filter(|&ask| ask != Price::ONE),
-            last_price: fields.price.filter(|&price| price != Price::ZERO),
+            best_bid: fields.yes_bid,
+            best_ask: fields.yes_ask,
+            last_price: fields.price,
             volume: fields.volume,
             open_interest: fields.open_interest,
-        }),
+        })),
         Kind::Subscribed
         | Kind::Unsubscribed
         | Kind::Ok
@@ -364,5 +456,8 @@ fn question(title: Option<String>, yes: Option<String>) -> String {
     text
 }
 
+#[cfg(test)]
+#[path = "decode/layouts/tests.rs"]
+mod layouts;
 #[cfg(test)]
 mod tests;

@@ -12,13 +12,14 @@ use crate::base::limits::LEVELS_PER_SIDE_MAX;
 use crate::base::price::{Price, Quantity};
 use crate::market::book::{Level, Side, image::BookHash};
 use crate::market::event::{ChangeSpan, Span};
+use crate::venue::cursor::{Cursor, Plain, ZEROS, below, index, no_digits, same, word_of};
 
 /// Length of a market id, bytes: `0x` and 64 digits.
 const MARKET_BYTES: usize = 66;
-/// A token id of usual length, 72 to 79 digits, ends within 8 bytes from here.
+/// A token id of usual length, 72 to 78 digits, ends within 8 bytes from here.
 const TOKEN_END_FROM: usize = 72;
-/// Maximum length of a decimal, bytes.
-const DECIMAL_BYTES_MAX: usize = 24;
+/// The longest token id and its closing quote, rounded up to eight bytes.
+const TOKEN_WINDOW: usize = 80;
 
 /// A message of a usual layout. Its lists are in the scratch memory.
 #[derive(Clone, Copy, Debug)]
@@ -61,52 +62,48 @@ macro_rules! glued {
 /// Reads the message at byte `from` of `frame`, if it has a usual layout.
 #[inline]
 pub(super) fn scan<'a>(frame: &'a str, from: usize, scratch: &mut Scratch) -> Option<Scanned<'a>> {
-    let mut cursor = Cursor { frame, bytes: frame.as_bytes(), at: from };
+    let mut cursor = Cursor::new(frame, from);
     cursor.eat(r#"{"market":""#)?;
     let market = cursor.hex_id()?;
-    if cursor.bytes.get(cursor.at + 1) == Some(&b' ') {
+    if cursor.rest.get(1) == Some(&b' ') {
         cursor.message::<true>(market, scratch)
     } else {
         cursor.message::<false>(market, scratch)
     }
 }
 
-/// A position in a frame. A method that returns `None` ends the scan.
-struct Cursor<'a> {
-    frame: &'a str,
-    bytes: &'a [u8],
-    at: usize,
-}
-
 impl<'a> Cursor<'a> {
     #[inline]
     fn message<const SPACED: bool>(
-        mut self,
+        &self,
         market: &'a str,
         scratch: &mut Scratch,
     ) -> Option<Scanned<'a>> {
-        if self.next_is(glued!(SPACED, "", "\"price_changes\":[{")) {
-            let timestamp_ms = self.changes::<SPACED>(scratch)?;
-            return Some(Scanned { market, timestamp_ms, body: Body::Changes, end: self.at });
+        let mut cursor = *self;
+        if cursor.next_is(glued!(SPACED, "", "\"price_changes\":[{")) {
+            let timestamp_ms = cursor.changes::<SPACED>(scratch)?;
+            return Some(Scanned { market, timestamp_ms, body: Body::Changes, end: cursor.at() });
         }
-        self.eat(glued!(SPACED, "", "\"asset_id\":\""))?;
-        let token = self.text(|cursor| cursor.token())?;
-        let (timestamp_ms, body) = if self.next_is(glued!(SPACED, "", "\"price\":\"")) {
-            self.trade::<SPACED>(token)?
+        cursor.eat(glued!(SPACED, "", "\"asset_id\":\""))?;
+        let token_len = cursor.token_len()?;
+        let token = cursor.take_text(token_len)?;
+        let (timestamp_ms, body) = if cursor.next_is(glued!(SPACED, "", "\"price\":\"")) {
+            cursor.trade::<SPACED>(token)?
         } else {
-            self.book::<SPACED>(token, scratch)?
+            cursor.book::<SPACED>(token, scratch)?
         };
-        Some(Scanned { market, timestamp_ms, body, end: self.at })
+        Some(Scanned { market, timestamp_ms, body, end: cursor.at() })
     }
 
     /// From the first entry of `price_changes` to the end of the message.
-    #[inline]
+    #[inline(always)]
     fn changes<const SPACED: bool>(&mut self, scratch: &mut Scratch) -> Option<u64> {
         scratch.changes.clear();
         loop {
             self.eat("\"asset_id\":\"")?;
-            let start = self.at as u32;
-            let len = self.token()? as u32;
+            let start = self.at() as u32;
+            let len = self.token_len()?;
+            self.advance(len + 1)?;
             self.eat(glued!(SPACED, "", "\"price\":\""))?;
             let price = self.price()?;
             self.eat(glued!(SPACED, "", "\"size\":\""))?;
@@ -123,7 +120,7 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             scratch.changes.push(ChangeSpan {
-                token: Span { start, len },
+                token: Span { start, len: len as u32 },
                 side,
                 level: Level { price, quantity },
                 hash: Some(hash),
@@ -135,12 +132,13 @@ impl<'a> Cursor<'a> {
             }
         }
         self.eat(glued!(SPACED, "}]", "\"timestamp\":\""))?;
-        let timestamp_ms = self.timestamp()?;
+        let timestamp_ms = self.timestamp_ms(b'"')?;
         self.eat(glued!(SPACED, "", "\"event_type\":\"price_change\"}"))?;
         Some(timestamp_ms)
     }
 
     /// From `bids` or `timestamp` to the end of the message.
+    #[inline(always)]
     fn book<const SPACED: bool>(
         &mut self,
         token: &'a str,
@@ -148,7 +146,7 @@ impl<'a> Cursor<'a> {
     ) -> Option<(u64, Body<'a>)> {
         // In the initial dump time and hash precede the levels; in later messages they follow.
         if self.next_is(glued!(SPACED, "", "\"timestamp\":\"")) {
-            let timestamp_ms = self.timestamp()?;
+            let timestamp_ms = self.timestamp_ms(b'"')?;
             self.eat(glued!(SPACED, "", "\"hash\":\""))?;
             let hash = self.hash()?;
             self.sides::<SPACED>(scratch)?;
@@ -176,11 +174,12 @@ impl<'a> Cursor<'a> {
         self.eat(glued!(SPACED, "", "\"hash\":\""))?;
         let hash = self.hash()?;
         self.eat(glued!(SPACED, "", "\"timestamp\":\""))?;
-        let timestamp_ms = self.timestamp()?;
+        let timestamp_ms = self.timestamp_ms(b'"')?;
         self.eat(glued!(SPACED, "", "\"event_type\":\"book\"}"))?;
         Some((timestamp_ms, Body::Book { token, hash, tick_size: None, last_trade: None }))
     }
 
+    #[inline(always)]
     fn sides<const SPACED: bool>(&mut self, scratch: &mut Scratch) -> Option<()> {
         self.eat(glued!(SPACED, "", "\"bids\":["))?;
         self.levels::<SPACED>(&mut scratch.bids)?;
@@ -188,7 +187,7 @@ impl<'a> Cursor<'a> {
         self.levels::<SPACED>(&mut scratch.asks)
     }
 
-    #[inline]
+    #[inline(always)]
     fn levels<const SPACED: bool>(&mut self, into: &mut Vec<Level>) -> Option<()> {
         into.clear();
         if self.next_is("]") {
@@ -210,6 +209,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// From the value of `price` to the end of the message.
+    #[inline(always)]
     fn trade<const SPACED: bool>(&mut self, token: &'a str) -> Option<(u64, Body<'a>)> {
         let price = self.price()?;
         self.eat(glued!(SPACED, "", "\"size\":\""))?;
@@ -219,7 +219,7 @@ impl<'a> Cursor<'a> {
         self.eat(glued!(SPACED, "", "\"side\":\""))?;
         let side = self.side()?;
         self.eat(glued!(SPACED, "", "\"timestamp\":\""))?;
-        let timestamp_ms = self.timestamp()?;
+        let timestamp_ms = self.timestamp_ms(b'"')?;
         self.eat(glued!(SPACED, "", "\"event_type\":\"last_trade_price\""))?;
         self.eat(glued!(SPACED, "", "\"transaction_hash\":\""))?;
         let transaction_hash = self.hex_id()?;
@@ -228,105 +228,51 @@ impl<'a> Cursor<'a> {
         Some((timestamp_ms, body))
     }
 
-    /// Advances over `text` if it is next.
-    #[inline(always)]
-    fn next_is(&mut self, text: &'static str) -> bool {
-        let end = self.at + text.len();
-        let there = self.bytes.get(self.at..end) == Some(text.as_bytes());
-        if there {
-            self.at = end;
-        }
-        there
-    }
-
-    #[inline(always)]
-    fn eat(&mut self, text: &'static str) -> Option<()> {
-        self.next_is(text).then_some(())
-    }
-
-    /// The eight bytes at `at`, little-endian.
-    #[inline(always)]
-    fn word(&self, at: usize) -> Option<u64> {
-        match self.bytes.get(at..at + 8) {
-            Some(bytes) => Some(u64::from_le_bytes(bytes.try_into().ok()?)),
-            None => self.last_word(at),
-        }
-    }
-
-    /// The last bytes of the frame, padded with zeros, which are neither digits nor quotes.
-    #[cold]
-    fn last_word(&self, at: usize) -> Option<u64> {
-        let rest = self.bytes.get(at..)?;
-        let mut bytes = [0; 8];
-        bytes[..rest.len()].copy_from_slice(rest);
-        Some(u64::from_le_bytes(bytes))
-    }
-
-    /// The text whose length `read` returns; `read` also consumes its closing quote.
-    #[inline(always)]
-    fn text(&mut self, read: impl FnOnce(&mut Self) -> Option<usize>) -> Option<&'a str> {
-        let start = self.at;
-        let len = read(self)?;
-        self.frame.get(start..start + len)
-    }
-
     /// `0x`, 64 letters or digits and a closing quote.
     #[inline(always)]
     fn hex_id(&mut self) -> Option<&'a str> {
-        let id = self.bytes.get(self.at..self.at + MARKET_BYTES + 1)?;
-        let mut plain = true;
-        for word in id[2..MARKET_BYTES].chunks_exact(8) {
-            plain &= are_plain(u64::from_le_bytes(word.try_into().ok()?));
+        let id: &[u8; MARKET_BYTES + 1] = self.rest.first_chunk()?;
+        let mut plain = Plain::default();
+        for at in (2..MARKET_BYTES).step_by(8) {
+            plain.add(word_of(id, at));
         }
-        if !plain || !id.starts_with(b"0x") || id[MARKET_BYTES] != b'"' {
+        if !plain.is_all() || !id.starts_with(b"0x") || id[MARKET_BYTES] != b'"' {
             return None;
         }
-        let start = self.at;
-        self.at += MARKET_BYTES + 1;
-        self.frame.get(start..start + MARKET_BYTES)
+        self.take_text(MARKET_BYTES)
     }
 
     /// 40 letters or digits and a closing quote.
     #[inline(always)]
     fn hash(&mut self) -> Option<BookHash> {
-        let text = self.bytes.get(self.at..self.at + 41)?;
-        let mut plain = true;
-        for word in text[..40].chunks_exact(8) {
-            plain &= are_plain(u64::from_le_bytes(word.try_into().ok()?));
+        let text: &[u8; 41] = self.rest.first_chunk()?;
+        let mut plain = Plain::default();
+        for at in (0..40).step_by(8) {
+            plain.add(word_of(text, at));
         }
-        if !plain || text[40] != b'"' {
+        if !plain.is_all() || text[40] != b'"' {
             return None;
         }
-        self.at += 41;
+        self.rest = &self.rest[41..];
         text[..40].try_into().ok()
     }
 
-    /// A token id of 1 to 78 digits and its closing quote; returns the number of digits.
+    /// Digits of a token id of 1 to 78, before a closing quote.
     #[inline(always)]
-    fn token(&mut self) -> Option<usize> {
-        let last = self.word(self.at + TOKEN_END_FROM)?;
-        let rest = first_quote(last);
-        if rest > 6 {
-            return self.odd_token();
+    fn token_len(&self) -> Option<usize> {
+        let Some(id) = self.rest.first_chunk::<TOKEN_WINDOW>() else {
+            return odd_token_len(self.rest);
+        };
+        let last = word_of(id, TOKEN_END_FROM);
+        let quote = same(last, b'"');
+        if index(quote) > 6 {
+            return odd_token_len(self.rest);
         }
-        let mut digits = true;
-        for word in self.bytes[self.at..self.at + TOKEN_END_FROM].chunks_exact(8) {
-            digits &= are_digits(u64::from_le_bytes(word.try_into().ok()?));
+        let mut others = no_digits((last ^ ZEROS) & below(quote));
+        for at in (0..TOKEN_END_FROM).step_by(8) {
+            others |= no_digits(word_of(id, at) ^ ZEROS);
         }
-        let mask = low_bytes(rest);
-        digits &= are_digits((last & mask) | (ZEROS & !mask));
-        let len = TOKEN_END_FROM + rest as usize;
-        self.at += len + 1;
-        digits.then_some(len)
-    }
-
-    /// A token id of unusual length, as in tests.
-    #[cold]
-    fn odd_token(&mut self) -> Option<usize> {
-        let rest = self.bytes.get(self.at..)?;
-        let len = rest.iter().take(TOKEN_END_FROM).position(|&byte| byte == b'"')?;
-        self.at += len + 1;
-        (len > 0 && rest[..len].iter().all(u8::is_ascii_digit)).then_some(len)
+        (others == 0).then_some(TOKEN_END_FROM + index(quote))
     }
 
     /// `BUY` or `SELL` and a closing quote.
@@ -337,243 +283,12 @@ impl<'a> Cursor<'a> {
         }
         self.eat("SELL\"").map(|()| Side::Ask)
     }
-
-    /// 13 digits and a closing quote: milliseconds from 2001 to 2286.
-    #[inline(always)]
-    fn timestamp(&mut self) -> Option<u64> {
-        let high = eight_digits(self.word(self.at)?)?;
-        // With leading zeros it may be seconds: left to the full parser.
-        if high < 10_000_000 {
-            return None;
-        }
-        // These eight digits overlap the first eight by three.
-        let low = eight_digits(self.word(self.at + 5)?)?;
-        if self.bytes.get(self.at + 13) != Some(&b'"') {
-            return None;
-        }
-        self.at += 14;
-        Some(high * 100_000 + low % 100_000)
-    }
-
-    /// A price and its closing quote.
-    #[inline(always)]
-    fn price(&mut self) -> Option<Price> {
-        let word = self.word(self.at)?;
-        let len = self.decimal_len(word)?;
-        // `0.` and one to six digits; other forms (`0`, `1`) are rare.
-        if word & 0xffff != u64::from(u16::from_le_bytes(*b"0.")) || !(3..=8).contains(&len) {
-            return self.odd_decimal(Price::parse);
-        }
-        let mask = low_bytes(len);
-        // `0.` becomes `00` and the digits are padded to six: eight digits, units of 1e-6.
-        let digits = ((word ^ (u64::from(b'.' ^ b'0') << 8)) & mask) | (ZEROS & !mask);
-        let units = eight_digits(digits)?;
-        self.at += len as usize + 1;
-        Some(Price(units as u32))
-    }
-
-    /// A price or an empty string, and the closing quote.
-    #[inline(always)]
-    fn price_or_nothing(&mut self) -> Option<Option<Price>> {
-        if self.bytes.get(self.at) == Some(&b'"') {
-            self.at += 1;
-            return Some(None);
-        }
-        self.price().map(Some)
-    }
-
-    /// A quantity and its closing quote.
-    #[inline(always)]
-    fn quantity(&mut self) -> Option<Quantity> {
-        let word = self.word(self.at)?;
-        let len = self.decimal_len(word)?;
-        if len == 0 || len > 8 {
-            return self.odd_decimal(Quantity::parse);
-        }
-        let point = first(word, b'.').min(len);
-        let (digits, count) = if point == len {
-            (word, len)
-        } else {
-            // Removes the point.
-            let before = low_bytes(point);
-            ((word & before) | ((word >> 8) & !before), len - 1)
-        };
-        let decimals = len.wrapping_sub(point).saturating_sub(1);
-        if point == 0 || decimals > 6 || (decimals == 0 && count != len) {
-            return self.odd_decimal(Quantity::parse);
-        }
-        // Left-pads with zeros: the first digit is the lowest byte. `count` is at least one here.
-        let shift = 8 * (8 - count);
-        let units = eight_digits((digits << shift) | (ZEROS & !(!0 << shift)))?;
-        self.at += len as usize + 1;
-        Some(Quantity(units * POWERS[decimals as usize]))
-    }
-
-    /// Length up to the closing quote: 0 to 8, or 9 for more.
-    #[inline(always)]
-    fn decimal_len(&self, word: u64) -> Option<u32> {
-        let len = first_quote(word);
-        if len < 8 {
-            return Some(len);
-        }
-        self.bytes.get(self.at + 8).map(|&byte| if byte == b'"' { 8 } else { 9 })
-    }
-
-    #[cold]
-    fn odd_decimal<T>(&mut self, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
-        let rest = self.bytes.get(self.at..)?;
-        let len = rest.iter().take(DECIMAL_BYTES_MAX).position(|&byte| byte == b'"')?;
-        self.at += len + 1;
-        parse(&rest[..len])
-    }
 }
 
-/// Eight digits `0`.
-const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
-/// Factor from a number with this many decimals to units of 1e-6.
-const POWERS: [u64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
-
-const fn repeated(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// A mask of the first `count` bytes, 0 to 8.
-#[inline(always)]
-const fn low_bytes(count: u32) -> u64 {
-    if count >= 8 { !0 } else { !(!0 << (8 * count)) }
-}
-
-/// Index of the first `byte` in a word; 8 if absent.
-#[inline(always)]
-const fn first(word: u64, byte: u8) -> u32 {
-    let same = word ^ repeated(byte);
-    let found = same.wrapping_sub(repeated(1)) & !same & repeated(0x80);
-    found.trailing_zeros() / 8
-}
-
-#[inline(always)]
-const fn first_quote(word: u64) -> u32 {
-    first(word, b'"')
-}
-
-/// Whether all eight bytes are decimal digits.
-#[inline(always)]
-const fn are_digits(word: u64) -> bool {
-    let high = word & repeated(0xf0);
-    let carried = word.wrapping_add(repeated(6)) & repeated(0xf0);
-    high | (carried >> 4) == repeated(0x33)
-}
-
-/// Whether all eight bytes are in 0x30..=0x3f or 0x60..=0x6f: no JSON escapes; includes the hexadecimal digits.
-#[inline(always)]
-const fn are_plain(word: u64) -> bool {
-    let rows = word & repeated(0xa0) == repeated(0x20);
-    // Bit 4 or bit 6, not both.
-    let either = (word ^ (word << 2)) & repeated(0x40) == repeated(0x40);
-    rows & either
-}
-
-/// The value of eight digits, first digit in the lowest byte.
-#[inline(always)]
-const fn eight_digits(word: u64) -> Option<u64> {
-    if !are_digits(word) {
-        return None;
-    }
-    // Pairs, then fours, then all: three multiplications.
-    let pairs = word.wrapping_sub(ZEROS);
-    let pairs = pairs.wrapping_mul(10).wrapping_add(pairs >> 8);
-    let mask = 0x0000_00ff_0000_00ff;
-    let first = (pairs & mask).wrapping_mul(100 + (1_000_000 << 32));
-    let second = ((pairs >> 16) & mask).wrapping_mul(1 + (10_000 << 32));
-    Some(first.wrapping_add(second) >> 32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cursor(text: &str) -> Cursor<'_> {
-        Cursor { frame: text, bytes: text.as_bytes(), at: 0 }
-    }
-
-    /// Compares the scan of a decimal with the exact parser.
-    fn check(decimal: &str) {
-        let text = format!("{decimal}\"}}                    ");
-        let bytes = decimal.as_bytes();
-        let mut at_price = cursor(&text);
-        assert_eq!(at_price.price(), Price::parse(bytes), "price {decimal}");
-        let mut at_quantity = cursor(&text);
-        assert_eq!(at_quantity.quantity(), Quantity::parse(bytes), "quantity {decimal}");
-        for (end, parsed) in [
-            (at_price.at, Price::parse(bytes).is_some()),
-            (at_quantity.at, Quantity::parse(bytes).is_some()),
-        ] {
-            assert!(!parsed || end == decimal.len() + 1, "{decimal}: stands at {end}");
-        }
-    }
-
-    #[test]
-    fn decimals_are_those_of_the_exact_parser() {
-        for decimal in [
-            "0",
-            "1",
-            "0.5",
-            ".5",
-            "5.",
-            "0.123456",
-            "0.1234567",
-            "00.5",
-            "0.",
-            ".",
-            "0.0000001",
-            "1.0",
-            "100",
-            "503.32",
-            "2200.8",
-            "31045290",
-            "310452901",
-            "12345.67",
-            "123456.78",
-            "219.217767",
-            "1.234567",
-            "12.34567",
-            "-1",
-            "1e5",
-            "0.1a",
-            "1..2",
-            "0..1",
-            "0.5 ",
-            "12a.5",
-            "99999999",
-            "9.999999",
-            "18446744073709.551615",
-            "18446744073709.551616",
-        ] {
-            check(decimal);
-        }
-        for n in 0..30_000u64 {
-            check(&format!("{}", n * 7919));
-            check(&format!("{}.{:02}", n, n % 100));
-            check(&format!("0.{:06}", n * 31 % 1_000_000));
-            check(&format!("0.{}", n % 1000));
-        }
-    }
-
-    #[test]
-    fn byte_classes_are_exact() {
-        assert_eq!(first(u64::from_le_bytes(*b"abcd\"efg"), b'"'), 4);
-        assert_eq!(first(u64::from_le_bytes(*b"abcdefgh"), b'"'), 8);
-        for byte in 0..=255u8 {
-            for place in 0..8 {
-                let mut word = *b"01234567";
-                word[place] = byte;
-                let word = u64::from_le_bytes(word);
-                assert_eq!(are_digits(word), byte.is_ascii_digit(), "{byte} at {place}");
-                let plain = matches!(byte, 0x30..=0x3f | 0x60..=0x6f);
-                assert_eq!(are_plain(word), plain, "{byte} at {place}");
-            }
-        }
-        assert_eq!(eight_digits(u64::from_le_bytes(*b"12345678")), Some(12_345_678));
-        assert_eq!(eight_digits(u64::from_le_bytes(*b"1234567x")), None);
-    }
+/// As [`Cursor::token_len`], of unusual length, as in tests.
+#[cold]
+#[inline(never)]
+fn odd_token_len(rest: &[u8]) -> Option<usize> {
+    let len = rest.iter().take(TOKEN_END_FROM).position(|&byte| byte == b'"')?;
+    (len > 0 && rest[..len].iter().all(u8::is_ascii_digit)).then_some(len)
 }

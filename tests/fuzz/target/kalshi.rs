@@ -61,11 +61,16 @@ struct Log {
     subscription: Option<Box<dyn SubscriptionProtocol>>,
     longest: usize,
     last: Option<(String, bool)>,
+    /// All that was delivered, as text.
+    all: Vec<String>,
+    /// A response was not for the conversation, so that the rest of its message was dropped.
+    refused: bool,
 }
 
 impl Sink for Log {
     fn on_envelope(&mut self, envelope: &Envelope) -> bool {
         self.envelope = envelope.sid.zip(envelope.seq);
+        self.all.push(format!("{envelope:?}"));
         self.subscription.as_mut().is_none_or(|subscription| {
             subscription.on_envelope(envelope);
             true
@@ -73,22 +78,30 @@ impl Sink for Log {
     }
     fn on_event(&mut self, event: &Event<'_>) {
         self.events += 1;
+        self.all.push(format!("{event:?}"));
         self.last = Some((event.market().to_owned(), matches!(event, Event::Delta(_))));
         if let Event::Snapshot(book) = event {
             self.longest = self.longest.max(book.bids.len()).max(book.asks.len());
         }
     }
-    fn on_market_update(&mut self, _: MarketUpdate) {
+    fn on_market_update(&mut self, update: MarketUpdate) {
         self.events += 1;
+        self.all.push(format!("{update:?}"));
     }
     fn on_lost(&mut self) {
         self.lost = true;
+        self.all.push("lost".to_owned());
     }
     fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
-        self.subscription.as_mut().is_none_or(|subscription| subscription.on_reply(reply, 1))
+        self.all.push(format!("{reply:?}"));
+        let mut subscription = self.subscription.as_mut();
+        let taken = subscription.as_mut().is_none_or(|protocol| protocol.on_reply(reply, 1));
+        self.refused |= !taken;
+        taken
     }
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
         self.bad_frame |= matches!(notice, DecodeNotice::BadFrame { .. });
+        self.all.push(format!("{notice:?}"));
     }
 }
 
@@ -103,6 +116,7 @@ fn run(input: &[u8]) -> u64 {
         let now_ns = second as u64 * 1_000_000_000;
         let mut log = Log { subscription: Some(subscription), ..Log::default() };
         let messages = decoder.decode(frame, &mut log);
+        same_by_the_full_parser(frame, messages, &log);
         let outline = decoder.outline(frame);
         // The outline is what readers go by who decode nothing.
         assert_eq!(outline.broken, log.bad_frame || log.lost, "{frame}");
@@ -130,6 +144,16 @@ fn run(input: &[u8]) -> u64 {
     let status = catalog::parse_exchange_status(input).is_ok();
     let counts = [events, commands, turns, page, rest].map(magnitude);
     behaviour((counts, status))
+}
+
+/// The full parser alone delivers the same, and more only where the sink refused it.
+fn same_by_the_full_parser(frame: &str, messages: u32, log: &Log) {
+    let mut whole = Log::default();
+    assert_eq!(Decoder::default().decode_whole(frame, &mut whole), messages, "{frame}");
+    if log.refused {
+        whole.all.truncate(log.all.len());
+    }
+    assert_eq!(log.all, whole.all, "{frame}");
 }
 
 /// Books of the REST interface: the same whatever the size of the parts, and no more than are there.
@@ -185,6 +209,9 @@ fn seeds() -> Vec<Vec<u8>> {
         r#"{"type":"ok","id":2,"sid":1,"seq":3,"msg":{"market_tickers":["A-1"]}}"#,
         r#"{"type":"trade","sid":2,"seq":9,"msg":{"trade_id":"t","market_ticker":"A-1","yes_price_dollars":"0.36","count_fp":"1.00","taker_side":"no"}}"#,
         r#"{"type":"ticker","sid":3,"msg":{"market_ticker":"A-1","yes_bid_dollars":"0.1","yes_ask_dollars":"0.2","ts":5}}"#,
+        r#"{"type":"orderbook_delta","sid":1,"seq":3,"msg":{"market_ticker":"A-1","market_id":"957ed958-9b9b-4a98-b024-16a394cd214c","price_dollars":"0.4300","delta_fp":"-100.00","side":"no","ts":"2026-08-07T06:46:28.97871Z","ts_ms":1786085188978}}"#,
+        r#"{"type":"trade","sid":2,"seq":10,"msg":{"trade_id":"t","market_ticker":"A-1","yes_price_dollars":"0.3600","no_price_dollars":"0.6400","count_fp":"136.00","taker_side":"no","taker_outcome_side":"no","taker_book_side":"ask","is_block_trade":false,"ts":1669149841,"ts_ms":1669149841000}}"#,
+        r#"{"type":"ticker","sid":3,"msg":{"market_id":"m","market_ticker":"A-1","price_dollars":"0.4800","yes_bid_dollars":"0.4500","yes_ask_dollars":"0.5300","volume_fp":"33896.00","open_interest_fp":"20422.00","dollar_volume":16948,"dollar_open_interest":10211,"yes_bid_size_fp":"300.00","yes_ask_size_fp":"150.00","last_trade_size_fp":"25.00","ts":1669149841,"ts_ms":1669149841000,"time":"2022-11-22T20:44:01Z"}}"#,
         r#"{"type":"market_lifecycle_v2","sid":4,"seq":1,"msg":{"market_ticker":"A-1","event_type":"created","open_ts":1,"close_ts":2,"additional_metadata":{"title":"x"}}}"#,
         r#"{"type":"error","sid":1,"msg":{"code":25,"msg":"overflow"}}"#,
         r#"{"events":[{"markets":[{"ticker":"A-1","status":"active"}]}],"cursor":""}"#,

@@ -1,0 +1,559 @@
+//! Reader of frames in a known layout: several bytes at a time, without allocation.
+//!
+//! Runs on:  shards, replay (pure). Owns: nothing. Bounds: forward only.
+//!
+//! For the scans of usual layouts. A method that returns `None` ends the scan, and the venue's full parser decides; a
+//! value that is read is the one which the full parser reads.
+use crate::base::price::{Price, Quantity};
+
+/// Maximum length of a decimal, bytes.
+const DECIMAL_BYTES_MAX: usize = 24;
+/// Maximum digits of a whole number; all such numbers fit in 64 bits.
+const NUMBER_DIGITS_MAX: usize = 19;
+
+/// A position in a frame. Copied by a function that is not inlined: only a copy whose address nobody takes is kept in
+/// registers.
+#[derive(Clone, Copy)]
+pub(in crate::venue) struct Cursor<'a> {
+    frame: &'a str,
+    /// The bytes of the frame from this position on.
+    pub(in crate::venue) rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    /// At byte `from` of `frame`; at its end if that is beyond.
+    #[inline(always)]
+    pub(in crate::venue) fn new(frame: &'a str, from: usize) -> Self {
+        Self { frame, rest: frame.as_bytes().get(from..).unwrap_or(&[]) }
+    }
+
+    /// Byte offset in the frame.
+    #[inline(always)]
+    pub(in crate::venue) const fn at(&self) -> usize {
+        self.frame.len() - self.rest.len()
+    }
+
+    /// Advances over `text` if it is next.
+    #[inline(always)]
+    pub(in crate::venue) fn next_is(&mut self, text: &'static str) -> bool {
+        let Some(rest) = self.rest.strip_prefix(text.as_bytes()) else { return false };
+        self.rest = rest;
+        true
+    }
+
+    /// Advances over `text`, which must be next.
+    #[inline(always)]
+    pub(in crate::venue) fn eat(&mut self, text: &'static str) -> Option<()> {
+        self.next_is(text).then_some(())
+    }
+
+    /// Advances by `count` bytes, which must be there.
+    #[inline(always)]
+    pub(in crate::venue) fn advance(&mut self, count: usize) -> Option<()> {
+        self.rest = self.rest.get(count..)?;
+        Some(())
+    }
+
+    /// The next `len` bytes, which the caller has found to be text without escapes; advances over them and the quote.
+    #[inline(always)]
+    pub(in crate::venue) fn take_text(&mut self, len: usize) -> Option<&'a str> {
+        let start = self.at();
+        self.advance(len + 1)?;
+        self.frame.get(start..start + len)
+    }
+
+    /// The eight bytes at `at`, little-endian; zeros, neither digits nor quotes, follow the frame's last byte.
+    #[inline(always)]
+    pub(in crate::venue) fn word(&self, at: usize) -> Option<u64> {
+        let rest = self.rest.get(at..)?;
+        match rest.first_chunk() {
+            Some(bytes) => Some(u64::from_le_bytes(*bytes)),
+            None => Some(last_word(rest)),
+        }
+    }
+
+    /// Text without escapes up to its closing quote.
+    #[inline(always)]
+    pub(in crate::venue) fn text(&mut self) -> Option<&'a str> {
+        let mut len = 0;
+        loop {
+            let word = self.word(len)?;
+            let (quote, other) = (same(word, b'"'), needs_a_parser(word));
+            if quote == 0 {
+                if other != 0 {
+                    return None;
+                }
+                len += 8;
+                continue;
+            }
+            if other & below(quote) != 0 {
+                return None;
+            }
+            return self.take_text(len + index(quote));
+        }
+    }
+
+    /// 36 characters in the form of a UUID, and a closing quote.
+    #[inline(always)]
+    pub(in crate::venue) fn uuid(&mut self) -> Option<&'a str> {
+        let bytes: &[u8; 37] = self.rest.first_chunk()?;
+        // The hyphens become digits: `-` is three below `0`, and no character that ends or escapes a text is three
+        // below a plain one.
+        const HYPHENS: [u64; 5] = [0, 3 | 3 << 40, 3 << 16 | 3 << 56, 0, 0];
+        let mut plain = Plain::default();
+        for (at, hyphens) in [0, 8, 16, 24, 28].into_iter().zip(HYPHENS) {
+            plain.add(word_of(bytes, at).wrapping_add(hyphens));
+        }
+        if !plain.is_all() || bytes[36] != b'"' {
+            return None;
+        }
+        self.take_text(36)
+    }
+
+    /// 13 digits and `end`: milliseconds from 2001 to 2286.
+    #[inline(always)]
+    pub(in crate::venue) fn timestamp_ms(&mut self, end: u8) -> Option<u64> {
+        let bytes: &[u8; 14] = self.rest.first_chunk()?;
+        // The last eight digits overlap the first eight by three.
+        let (first, last) = (word_of(bytes, 0) ^ ZEROS, word_of(bytes, 5) ^ ZEROS);
+        // With leading zeros it may be seconds: left to the full parser.
+        let odd = no_digits(first) | no_digits(last);
+        if odd != 0 || first & 0xff == 0 || bytes[13] != end {
+            return None;
+        }
+        self.rest = &self.rest[14..];
+        Some(number_of(first) * 100_000 + number_of(last & !0xff_ffff))
+    }
+
+    /// A whole number without leading zeros.
+    #[inline(always)]
+    pub(in crate::venue) fn number(&mut self) -> Option<u64> {
+        let word = self.word(0)? ^ ZEROS;
+        let end = no_digits(word);
+        if end == 0 || word & 0xff == 0 {
+            return self.skip(odd_number(self.rest)?);
+        }
+        let len = index(end);
+        if len == 0 {
+            return None;
+        }
+        self.advance(len)?;
+        Some(number_of(word << (64 - 8 * len)))
+    }
+
+    /// A price and its closing quote.
+    #[inline(always)]
+    pub(in crate::venue) fn price(&mut self) -> Option<Price> {
+        let Some(bytes) = self.rest.first_chunk::<8>() else { return self.odd_price() };
+        // `0.` and up to four digits. Other forms are rare.
+        let word = u32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
+        let quote = u64::from(same(word.into(), b'"') as u32) | 0x80 << 32;
+        let (decimals, mask) = (index(quote) & 7, below(quote) as u32);
+        let digits = (word ^ ZEROS as u32) & mask;
+        let other = digits.wrapping_add(ABOVE_NINE as u32) | digits;
+        let is_odd = !bytes.starts_with(b"0.") || other & HIGH as u32 != 0;
+        if is_odd || decimals > 4 || bytes[2 + decimals] != b'"' {
+            return self.odd_price();
+        }
+        self.rest = &self.rest[decimals + 3..];
+        Some(price_of(digits))
+    }
+
+    /// A price or an empty text, and the closing quote.
+    #[inline(always)]
+    pub(in crate::venue) fn price_or_nothing(&mut self) -> Option<Option<Price>> {
+        if self.next_is("\"") {
+            return Some(None);
+        }
+        self.price().map(Some)
+    }
+
+    /// A price with four decimals, as in `0.4300`, or in another form, and its closing quote.
+    #[inline(always)]
+    pub(in crate::venue) fn price_of_four(&mut self) -> Option<Price> {
+        const FORM: u64 = u64::from_le_bytes(*b"0.\0\0\0\0\"\0");
+        const FIXED: u64 = u64::from_le_bytes([0xff, 0xff, 0, 0, 0, 0, 0xff, 0]);
+        let Some(bytes) = self.rest.first_chunk() else { return self.odd_price() };
+        let word = u64::from_le_bytes(*bytes);
+        let digits = (word >> 16) as u32 ^ ZEROS as u32;
+        if word & FIXED != FORM
+            || (digits.wrapping_add(ABOVE_NINE as u32) | digits) & HIGH as u32 != 0
+        {
+            return self.odd_price();
+        }
+        self.rest = &self.rest[7..];
+        Some(price_of(digits))
+    }
+
+    /// A quantity and its closing quote.
+    #[inline(always)]
+    pub(in crate::venue) fn quantity(&mut self) -> Option<Quantity> {
+        let Some(bytes) = self.rest.first_chunk::<9>() else {
+            return self.odd_quantity();
+        };
+        let word = word_of(bytes, 0);
+        let quote = same(word, b'"');
+        let len = if quote == 0 { 8 } else { index(quote) };
+        if len == 0 || bytes[len] != b'"' {
+            return self.odd_quantity();
+        }
+        // Aligned to the last digit.
+        let shift = 64 - 8 * len;
+        let text = (word ^ ZEROS) << shift;
+        // No decimals, one or two, by the place of the point; the digits before it move there.
+        let is_point = |at: u32| (text >> (8 * at)) as u8 == b'.' ^ b'0';
+        let decimals = usize::from(is_point(6)) + 2 * usize::from(is_point(5));
+        let [before, after, units] = DECIMALS[decimals];
+        let digits = ((text & before) << 8) | (text & after);
+        if no_digits(digits) != 0 {
+            return self.odd_quantity();
+        }
+        self.advance(len + 1)?;
+        Some(Quantity(number_of(digits) * units))
+    }
+
+    /// A quantity with two decimals, as in `300.00`, or in another form, and its closing quote.
+    #[inline(always)]
+    pub(in crate::venue) fn quantity_of_two(&mut self) -> Option<Quantity> {
+        let Some(bytes) = self.rest.first_chunk::<10>() else { return self.odd_quantity() };
+        let word = word_of(bytes, 0);
+        let at = index(same(word, b'.'));
+        // One to six digits before the point.
+        if at.wrapping_sub(1) >= 6 || bytes[at + 3] != b'"' {
+            return self.odd_quantity();
+        }
+        let decimals = u64::from(u16::from_le_bytes([bytes[at + 1], bytes[at + 2]])) << 48;
+        let whole = (word << (48 - 8 * at)) & 0xffff_ffff_ffff;
+        let digits = (whole | decimals) ^ (ZEROS << (48 - 8 * at));
+        if no_digits(digits) != 0 {
+            return self.odd_quantity();
+        }
+        self.rest = &self.rest[at + 4..];
+        Some(Quantity(number_of(digits) * 10_000))
+    }
+
+    #[inline(always)]
+    fn odd_price(&mut self) -> Option<Price> {
+        self.skip(odd_decimal(self.rest, Price::parse)?)
+    }
+
+    #[inline(always)]
+    fn odd_quantity(&mut self) -> Option<Quantity> {
+        self.skip(odd_decimal(self.rest, Quantity::parse)?)
+    }
+
+    /// The value of `read` and advances by its length.
+    #[inline(always)]
+    fn skip<T>(&mut self, read: (T, usize)) -> Option<T> {
+        self.advance(read.1)?;
+        Some(read.0)
+    }
+}
+
+// Those for unusual values get a slice and return a length: a cursor whose address nobody takes is in registers.
+
+/// A number that begins with zero or has eight digits or more, and its length.
+#[cold]
+#[inline(never)]
+fn odd_number(rest: &[u8]) -> Option<(u64, usize)> {
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if len == 0 || len > NUMBER_DIGITS_MAX || (len > 1 && rest[0] == b'0') {
+        return None;
+    }
+    let add = |number, digit: &u8| number * 10 + u64::from(digit - b'0');
+    Some((rest[..len].iter().fold(0, add), len))
+}
+
+/// A decimal, and its length with the closing quote.
+#[cold]
+#[inline(never)]
+fn odd_decimal<T>(rest: &[u8], parse: fn(&[u8]) -> Option<T>) -> Option<(T, usize)> {
+    let len = rest.iter().take(DECIMAL_BYTES_MAX).position(|&byte| byte == b'"')?;
+    Some((parse(&rest[..len])?, len + 1))
+}
+
+/// The last bytes of a frame.
+#[cold]
+#[inline(never)]
+fn last_word(rest: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(bytes)
+}
+
+/// Eight digits `0`.
+pub(in crate::venue) const ZEROS: u64 = repeated(b'0');
+/// The highest bit of each byte.
+const HIGH: u64 = repeated(0x80);
+/// Raises the highest bit of a byte above 9.
+const ABOVE_NINE: u64 = repeated(0x80 - 10);
+/// By the number of decimals: masks of the bytes before and after the point, and units of 1e-6 of the last digit. The
+/// last row is for two points, of which the second remains.
+const DECIMALS: [[u64; 3]; 4] = [
+    [0, !0, 1_000_000],
+    [0xffff_ffff_ffff, 0xff << 56, 100_000],
+    [0xff_ffff_ffff, 0xffff << 48, 10_000],
+    [0, !0, 0],
+];
+
+const fn repeated(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The eight bytes at `at`, a constant within `bytes`.
+#[inline(always)]
+pub(in crate::venue) fn word_of<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// Marks `byte` in a word by the highest bit; bytes above the first mark may have one without being equal.
+#[inline(always)]
+pub(in crate::venue) const fn same(word: u64, byte: u8) -> u64 {
+    let zero = word ^ repeated(byte);
+    zero.wrapping_sub(repeated(1)) & !zero & HIGH
+}
+
+/// Index of the first marked byte; 8 if there is none.
+#[inline(always)]
+pub(in crate::venue) const fn index(marks: u64) -> usize {
+    (marks.trailing_zeros() / 8) as usize
+}
+
+/// A mask of the bytes before the first marked one, of which there is one.
+#[inline(always)]
+pub(in crate::venue) const fn below(marks: u64) -> u64 {
+    (marks ^ marks.wrapping_sub(1)) >> 8
+}
+
+/// Marks bytes that are no values of decimal digits, as [`same`] does.
+#[inline(always)]
+pub(in crate::venue) const fn no_digits(word: u64) -> u64 {
+    (word.wrapping_add(ABOVE_NINE) | word) & HIGH
+}
+
+/// Marks what JSON does not allow in a text, or what is escaped or not ASCII, as [`same`] does.
+#[inline(always)]
+const fn needs_a_parser(word: u64) -> u64 {
+    let control = word.wrapping_sub(repeated(0x20)) & !word;
+    (control | word | same(word, b'\\')) & HIGH
+}
+
+/// The number of eight values of digits, the first in the lowest byte.
+#[inline(always)]
+const fn number_of(digits: u64) -> u64 {
+    // Pairs, then fours, then all: three multiplications.
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let mask = 0x0000_00ff_0000_00ff;
+    let first = (pairs & mask).wrapping_mul(100 + (1_000_000 << 32));
+    let second = ((pairs >> 16) & mask).wrapping_mul(1 + (10_000 << 32));
+    first.wrapping_add(second) >> 32
+}
+
+/// The price of four values of digits after `0.`, the first in the lowest byte.
+#[inline(always)]
+const fn price_of(digits: u32) -> Price {
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff;
+    Price((pairs.wrapping_mul(1 + (100 << 16)) >> 16) * 100)
+}
+
+/// Whether bytes are of 0x30..=0x3f or 0x60..=0x7f: none that JSON escapes, and the hexadecimal digits.
+#[derive(Clone, Copy)]
+pub(in crate::venue) struct Plain {
+    every: u64,
+    any: u64,
+    either: u64,
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        Self { every: !0, any: 0, either: !0 }
+    }
+}
+
+impl Plain {
+    #[inline(always)]
+    pub(in crate::venue) const fn add(&mut self, word: u64) {
+        self.every &= word;
+        self.any |= word;
+        // Bit 4 or bit 6.
+        self.either &= word | (word << 2);
+    }
+
+    /// True if all bytes added so far are.
+    #[inline(always)]
+    pub(in crate::venue) const fn is_all(self) -> bool {
+        let bit5 = !self.every & repeated(0x20);
+        bit5 | (self.any & HIGH) | (!self.either & repeated(0x40)) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursor(text: &str) -> Cursor<'_> {
+        Cursor::new(text, 0)
+    }
+
+    /// Compares the scan of a decimal with the exact parser.
+    fn check(decimal: &str) {
+        let text = format!("{decimal}\"}}                    ");
+        let bytes = decimal.as_bytes();
+        let mut at_price = cursor(&text);
+        assert_eq!(at_price.price(), Price::parse(bytes), "price {decimal}");
+        let mut at_price_of_four = cursor(&text);
+        assert_eq!(at_price_of_four.price_of_four(), Price::parse(bytes), "price {decimal}");
+        let mut at_quantity = cursor(&text);
+        assert_eq!(at_quantity.quantity(), Quantity::parse(bytes), "quantity {decimal}");
+        let mut at_quantity_of_two = cursor(&text);
+        assert_eq!(
+            at_quantity_of_two.quantity_of_two(),
+            Quantity::parse(bytes),
+            "quantity {decimal}"
+        );
+        for (end, parsed) in [
+            (at_price.at(), Price::parse(bytes).is_some()),
+            (at_price_of_four.at(), Price::parse(bytes).is_some()),
+            (at_quantity.at(), Quantity::parse(bytes).is_some()),
+            (at_quantity_of_two.at(), Quantity::parse(bytes).is_some()),
+        ] {
+            assert!(!parsed || end == decimal.len() + 1, "{decimal}: stands at {end}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_those_of_the_exact_parser() {
+        for decimal in [
+            "0",
+            "1",
+            "0.5",
+            ".5",
+            "5.",
+            "0.123456",
+            "0.1234567",
+            "00.5",
+            "0.",
+            ".",
+            "0.0000001",
+            "1.0",
+            "100",
+            "503.32",
+            "2200.8",
+            "31045290",
+            "310452901",
+            "12345.67",
+            "123456.78",
+            "219.217767",
+            "1.234567",
+            "12.34567",
+            "-1",
+            "1e5",
+            "0.1a",
+            "1..2",
+            "0..1",
+            "0.5 ",
+            "12a.5",
+            "99999999",
+            "9.999999",
+            "18446744073709.551615",
+            "18446744073709.551616",
+        ] {
+            check(decimal);
+        }
+        for n in 0..30_000u64 {
+            check(&format!("{}", n * 7919));
+            check(&format!("{}.{:02}", n, n % 100));
+            check(&format!("0.{:06}", n * 31 % 1_000_000));
+            check(&format!("0.{}", n % 1000));
+        }
+    }
+
+    #[test]
+    fn numbers_and_times_are_those_of_the_full_parser() {
+        for text in ["0", "1", "7", "10", "279597", "1234567", "12345678", "9999999999999999999"] {
+            let frame = format!("{text},\"msg\"");
+            let mut at = cursor(&frame);
+            assert_eq!(at.number(), text.parse().ok(), "{text}");
+            assert_eq!(at.at(), text.len());
+        }
+        for text in ["", "01", "00", "-1", "99999999999999999999"] {
+            assert_eq!(cursor(&format!("{text},")).number(), None, "{text}");
+        }
+        let time = |text: &str| cursor(text).timestamp_ms(b'}');
+        assert_eq!(time("1778733492188}"), Some(1_778_733_492_188));
+        for bad in [
+            "1778733492188,",
+            "177873349218}}",
+            "0778733492188}",
+            "17787334921880}",
+            "17787334921:8}",
+        ] {
+            assert_eq!(time(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn texts_end_at_their_quote() {
+        let text = |text: &str| {
+            let mut at = cursor(text);
+            (at.text().map(str::to_owned), at.at())
+        };
+        for body in ["", "A", "KXBTC-T1", "KXBTC15M-26MAY140045-45", "a\"", "abcdefg\"\u{1}\\"] {
+            let plain = body.split('"').next().unwrap();
+            for rest in ["", "}", ",\"market_id\":\""] {
+                let frame = format!("{plain}\"{rest}");
+                assert_eq!(text(&frame), (Some(plain.to_owned()), plain.len() + 1), "{frame}");
+            }
+        }
+        for byte in 0..128u8 {
+            for place in 0..17 {
+                let mut bytes = *b"01234567890123456\"        ";
+                bytes[place] = byte;
+                let frame = std::str::from_utf8(&bytes).unwrap();
+                let plain = matches!(byte, 0x20..=0x7f) && byte != b'\\';
+                assert_eq!(text(frame).0.is_some(), plain, "{byte} at {place}");
+            }
+        }
+        assert_eq!(text("é\"").0, None, "left to the full parser");
+        assert_eq!(text("no end").0, None);
+    }
+
+    #[test]
+    fn uuids_have_their_form() {
+        let id = "7f83cad1-c053-41eb-94ca-41a60f08764e";
+        assert_eq!(cursor(&format!("{id}\"")).uuid(), Some(id));
+        for place in 0..37 {
+            for byte in 0..128u8 {
+                let mut bytes = format!("{id}\"").into_bytes();
+                bytes[place] = byte;
+                let frame = String::from_utf8(bytes).unwrap();
+                let read = cursor(&frame).uuid();
+                // What it takes is a text of that length without escapes.
+                assert!(read.is_none() || cursor(&frame).text() == read, "{frame}");
+            }
+        }
+    }
+
+    #[test]
+    fn byte_classes_are_exact() {
+        assert_eq!(index(same(u64::from_le_bytes(*b"abcd\"efg"), b'"')), 4);
+        assert_eq!(index(same(u64::from_le_bytes(*b"abcdefgh"), b'"')), 8);
+        for byte in 0..=255u8 {
+            for place in 0..8 {
+                let mut word = *b"01234567";
+                word[place] = byte;
+                let word = u64::from_le_bytes(word);
+                assert_eq!(
+                    no_digits(word ^ ZEROS) == 0,
+                    byte.is_ascii_digit(),
+                    "{byte} at {place}"
+                );
+                let mut plain = Plain::default();
+                plain.add(word);
+                let expected = matches!(byte, 0x30..=0x3f | 0x60..=0x7f);
+                assert_eq!(plain.is_all(), expected, "{byte} at {place}");
+            }
+        }
+        assert_eq!(number_of(u64::from_le_bytes(*b"12345678") ^ ZEROS), 12_345_678);
+    }
+}
