@@ -93,6 +93,13 @@ pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Columns of the terminal of standard error, if it says how many it has.
+#[must_use]
+pub fn stderr_columns() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
 /// Whether SIGHUP was ignored at startup (`nohup`): the program then survives its terminal.
 pub fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))

@@ -1,7 +1,7 @@
 //! The terminal's status line: progress of a command with the time that is left, or what it reports.
 //!
 //! Runs on:  any thread. Draws nothing unless standard error is a terminal; five times a second at most.
-use super::output::{clear_status, show_status};
+use super::output::{clear_status, show_status, stderr_columns};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -147,9 +147,7 @@ impl Drop for Progress {
 
 /// Columns that a line may have: one stays free, since a character in the last one begins a new line on some terminals.
 fn columns() -> u16 {
-    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
-    let columns = if columns == 0 { COLUMNS } else { columns };
-    columns.max(COLUMNS_MIN) - 1
+    stderr_columns().unwrap_or(COLUMNS).max(COLUMNS_MIN) - 1
 }
 
 /// The status line as a terminal of one line, so that log lines and the bar do not mix.

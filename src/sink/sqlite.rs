@@ -300,7 +300,7 @@ impl Reader for SqliteStore {
         each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
     ) -> Result<(), StoreError> {
         let is_indexed = self.has_token_index()?;
-        // A search in the primary key. Between two trades may be years: venue times are what the venue said.
+        // A search in the primary key. Between two trades may be years: venue times are the venue's.
         let first = "SELECT min(venue_ms) FROM trades WHERE venue_ms >= ?1 AND venue_ms < ?2";
         let mut first = self.connection.prepare_cached(first)?;
         let (mut begin, end) = milliseconds(request);
