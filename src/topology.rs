@@ -131,7 +131,7 @@ impl Topology {
             ));
         }
         let idle = match flags.idle.unwrap_or_default() {
-            Idle::Spin if !spins => Idle::Adaptive,
+            Idle::Spin if !spins => Idle::ADAPTIVE,
             idle => idle,
         };
         let thread = |name: String, role, core, idle| ThreadPlan { name, role, core, idle };

@@ -8,6 +8,8 @@ mod facade;
 mod fakes;
 #[path = "tidy/guide.rs"]
 mod guide;
+#[path = "tidy/locks.rs"]
+mod locks;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]
@@ -133,7 +135,7 @@ struct Reach {
 /// The I/O boundary: what touches the machine, and what knows one library or one venue.
 const IO_BOUNDARY: &[Reach] = &[
     Reach {
-        names: &["glommio", "rustix", "socket2", "core_affinity", "libc", "std::os"],
+        names: &["glommio", "rustix", "socket2", "core_affinity", "libc", "perf_event", "std::os"],
         only: &["src/io/"],
         why: "only io names the runtime and the kernel",
     },
@@ -435,6 +437,11 @@ fn the_runtime_is_not_tokio() {
 #[test]
 fn the_guided_fuzzer_has_the_packages_of_its_targets() {
     report(&rules::guided_packages(&tracked()));
+}
+
+#[test]
+fn the_lock_file_of_the_comparison_is_current() {
+    report(&locks::peers(&tracked()));
 }
 
 fn report(breaches: &[Breach]) {

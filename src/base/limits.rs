@@ -198,11 +198,17 @@ pub const UPDATE_BUFFERS_MAX: usize = 256;
 pub const UPDATE_BUFFERS_INITIAL: usize = 128;
 /// Queries from the serve core to the control core, and the responses.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
-/// Polling time of an adaptive shard before it sleeps: about the cost of a sleep and wake-up (30 to 50 µs in a virtual
-/// machine), so that it costs at most twice the better choice.
-pub const ADAPTIVE_SPIN_NS: u64 = 50 * MICROSECOND_NS;
-/// While polling does not pay, one of this many pauses is polled to test whether it does.
-pub const ADAPTIVE_PROBE_PAUSES: u32 = 16;
+/// What a sleep costs the message that ends it: 30 to 50 µs in a virtual machine. The serve core and the native driver
+/// poll for so long before they sleep.
+pub const WAKE_UP_COST_NS: u64 = 40 * MICROSECOND_NS;
+/// Longest poll of an adaptive shard without result.
+pub const ADAPTIVE_POLL_MAX_NS: u64 = 6 * WAKE_UP_COST_NS;
+/// Frames of an interval between two heartbeats of a shard whose times are all recorded; beyond, one of
+/// [`FRAMES_TIMED_OF`].
+pub const FRAMES_TIMED_EACH: u64 = 1024;
+/// Of so many further frames one is timed, and counts as so many. A counter read costs 11 ns and a record 5 ns beside the
+/// 300 ns of a whole message.
+pub const FRAMES_TIMED_OF: u64 = 16;
 /// Commands that a shard handles per step.
 pub const COMMANDS_PER_STEP: usize = 32;
 /// Book queries that a shard answers per step.

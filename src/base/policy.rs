@@ -42,20 +42,44 @@ pub enum Idle {
     /// Sleeps until a socket, a doorbell or a timer: cheap, with wake-up latency; may share a core.
     #[default]
     Park,
-    /// Polls for the cost of a wake-up while that pays, then sleeps; may share a core.
-    Adaptive,
+    /// Polls while the expected gap to the next wake-up costs less than a sleep, and sleeps otherwise; may share a
+    /// core.
+    Adaptive {
+        /// About the most CPU time of the thread that polling may use, percent, 1 to 100.
+        cpu_percent: u8,
+    },
     /// Polls without end: needs its own core, no wake-up latency.
     Spin,
 }
 
 impl Idle {
-    /// The value of `--idle`.
+    /// Adaptive without a bound of CPU time.
+    pub const ADAPTIVE: Self = Self::Adaptive { cpu_percent: 100 };
+
+    /// Parses a value of `--idle`: `park`, `adaptive`, `adaptive:PERCENT%` or `spin`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "park" => Some(Self::Park),
+            "adaptive" => Some(Self::ADAPTIVE),
+            "spin" => Some(Self::Spin),
+            _ => {
+                let percent = text.strip_prefix("adaptive:")?;
+                let cpu_percent = percent.strip_suffix('%').unwrap_or(percent).parse().ok()?;
+                (1..=100).contains(&cpu_percent).then_some(Self::Adaptive { cpu_percent })
+            }
+        }
+    }
+}
+
+/// The value of `--idle`.
+impl std::fmt::Display for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Park => "park",
-            Self::Adaptive => "adaptive",
-            Self::Spin => "spin",
+            Self::Park => f.pad("park"),
+            &Self::ADAPTIVE => f.pad("adaptive"),
+            Self::Adaptive { cpu_percent } => f.pad(&format!("adaptive:{cpu_percent}%")),
+            Self::Spin => f.pad("spin"),
         }
     }
 }
@@ -94,6 +118,20 @@ impl ConnectionTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_idle_policy_is_read_as_it_is_written() {
+        for text in ["park", "adaptive", "adaptive:50%", "adaptive:1%", "spin"] {
+            assert_eq!(Idle::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Idle::parse("adaptive:50"), Some(Idle::Adaptive { cpu_percent: 50 }));
+        assert_eq!(Idle::parse("adaptive:100%"), Some(Idle::ADAPTIVE));
+        for bad in
+            ["", "sleepy", "adaptive:", "adaptive:0%", "adaptive:101%", "adaptive:%", "spin:50%"]
+        {
+            assert_eq!(Idle::parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn tables_are_four_numbers_within_the_bound() {

@@ -40,8 +40,8 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     config.shm.clone_from(&flags.shm);
     config.gateway_flags(flags.gateway, &flags.gateway_access).map_err(UsageError::from)?;
     config.prepare_gateway().map_err(UsageError::from)?;
-    make_histograms(flags.histograms.as_deref())?;
-    config.histograms.clone_from(&flags.histograms);
+    make_histograms(flags.histograms.histograms.as_deref())?;
+    config.histograms.clone_from(&flags.histograms.histograms);
     let signals = listen()?;
     info!("venue {} with {} markets, {} events/s", venue.http_url(), flags.markets, flags.rate);
     let mut session = Session::start(&config)?;

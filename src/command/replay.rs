@@ -1,8 +1,8 @@
 //! `ringbook replay`: captures to books, with figures.
 //!
 //! Runs on:  main thread; reader and shards have their own threads.
-use super::Failure;
-use crate::config::{UsageError, replay::ReplayArgs};
+use super::{Failure, histograms::HistogramFiles};
+use crate::config::{UsageError, make_histograms, replay::ReplayArgs};
 use crate::io::file::NewFile;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,13 +11,21 @@ use std::sync::atomic::AtomicBool;
 /// Replays and prints. A signal ends the input; a second one ends the process.
 ///
 /// # Errors
-/// A flag is unusable.
+/// A flag is unusable, or the histograms cannot be written.
 pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let plans = args.plans().map_err(UsageError)?;
     let plot = args.plot.as_deref().map(NewFile::create).transpose();
     let plot = plot.map_err(|line| UsageError(format!("--plot: {line}")))?;
+    let folder = &args.histograms.histograms;
+    make_histograms(folder.as_deref())?;
+    let mut files = HistogramFiles::new(folder.clone());
     let stop = stop_on_signals();
-    Ok(ExitCode::from(crate::replay::execute(&plans, args.json, plot, &stop)))
+    let code = crate::replay::execute(&plans, args.json, plot, &stop, |measured| {
+        files.add(measured.start_wall_ns, measured.report.elapsed_ns, &measured.latencies);
+    });
+    let written = files.write();
+    written.map_err(|line| Failure { line: format!("--histograms {line}"), code: 1 })?;
+    Ok(ExitCode::from(code))
 }
 
 /// A flag set by the first signal; the second one ends the process.

@@ -133,7 +133,7 @@ impl Session {
             .map(|thread| {
                 let core =
                     thread.core.map_or_else(|| "any core".into(), |core| format!("core {core}"));
-                format!("{} on {core} ({})", thread.name, thread.idle.name())
+                format!("{} on {core} ({})", thread.name, thread.idle)
             })
             .collect();
         info!("{}; `ringbook topology` has the links", threads.join(", "));

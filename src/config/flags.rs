@@ -138,14 +138,10 @@ pub struct ConfigFlags {
     pub check: Option<PathBuf>,
 }
 
-impl ValueEnum for Idle {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Park, Self::Adaptive, Self::Spin]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name()))
-    }
+/// An idle policy.
+fn idle(text: &str) -> Result<Idle, String> {
+    Idle::parse(text)
+        .ok_or_else(|| "use park, adaptive, adaptive:CPU% such as adaptive:50%, or spin".to_owned())
 }
 
 impl ValueEnum for HashChecks {
@@ -202,28 +198,45 @@ pub struct LayoutFlags {
     #[arg(long, value_name = "CORE")]
     pub control_core: Option<u32>,
 
-    /// Cores of the shards, one shard a core, as in 1-3,5. Default: all but the control core.
-    #[arg(long, value_name = "CORES")]
-    pub shard_cores: Option<String>,
-
-    /// Number of shards, where --shard-cores does not say. More shards than cores share cores.
-    #[arg(long, value_name = "COUNT")]
-    pub shards: Option<u16>,
+    /// Shards and their cores.
+    #[command(flatten)]
+    pub shards: ShardFlags,
 
     /// Core of the serve thread (--serve). Default: that of the control thread.
     #[arg(long, value_name = "CORE")]
     pub serve_core: Option<u32>,
 
-    /// What a shard does without work: park (sleep until woken), adaptive (poll for as long as a
-    /// wake-up costs, while that pays, then sleep) or spin (poll; lowest delay, needs a core of its
-    /// own). Default: park.
-    #[arg(long, value_name = "POLICY")]
+    /// What a shard does without work: park (sleep until woken), adaptive (poll while messages come
+    /// often enough, otherwise sleep), adaptive:CPU% (the same within about so much CPU time) or
+    /// spin (poll; lowest delay, needs a core of its own). Default: park.
+    #[arg(long, value_name = "POLICY", value_parser = idle)]
     pub idle: Option<Idle>,
 
     /// Readiness driver of the shards: epoll (an epoll set of the shard) or native (the runtime's
     /// reactor, slower; for comparison).
     #[arg(long, value_name = "DRIVER", default_value = "epoll")]
     pub driver: Driver,
+}
+
+/// Shards and their cores. A replay without them has one shard, on no core of its own.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ShardFlags {
+    /// Cores of the shards, one shard a core, as in 1-3,5. Default: all but the control core; `replay` pins
+    /// nothing.
+    #[arg(long, value_name = "CORES")]
+    pub shard_cores: Option<String>,
+
+    /// Number of shards, where --shard-cores does not say. More shards than cores share cores.
+    #[arg(long, value_name = "COUNT")]
+    pub shards: Option<u16>,
+}
+
+/// Histograms at exit.
+#[derive(Args, Clone, Debug)]
+pub struct HistogramFlags {
+    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
+    #[arg(long, value_name = "DIR")]
+    pub histograms: Option<PathBuf>,
 }
 
 /// Flags of `ringbook doctor`.
@@ -374,9 +387,9 @@ pub struct RunFlags {
           value_parser = clap::value_parser!(u64).range(0..=600))]
     pub lag_warn: u64,
 
-    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
-    #[arg(long, value_name = "DIR")]
-    pub histograms: Option<PathBuf>,
+    /// Histograms at exit.
+    #[command(flatten)]
+    pub histograms: HistogramFlags,
 
     /// Keep histograms of each connection too (70 KB each) and write connections.txt beside the
     /// others.
@@ -578,9 +591,9 @@ pub struct DemoFlags {
     #[arg(long, value_name = "FILE")]
     pub shm: Option<PathBuf>,
 
-    /// Write latency histograms into this folder at exit (text and HdrHistogram logs).
-    #[arg(long, value_name = "DIR")]
-    pub histograms: Option<PathBuf>,
+    /// Histograms at exit.
+    #[command(flatten)]
+    pub histograms: HistogramFlags,
 }
 
 /// Flags of `ringbook top`.

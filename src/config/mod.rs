@@ -202,7 +202,7 @@ impl Config {
         config.set_followed(flags)?;
         config.set_served(flags)?;
         config.lag_warn(Duration::from_secs(flags.lag_warn))?;
-        config.histograms.clone_from(&flags.histograms);
+        config.histograms.clone_from(&flags.histograms.histograms);
         config.shm.clone_from(&flags.shm);
         config.connection_histograms = flags.connection_histograms;
         config.verify_hash(flags.verify_hash);
@@ -291,16 +291,21 @@ pub fn make_histograms(dir: Option<&Path>) -> Result<(), UsageError> {
 /// # Errors
 /// [`UsageError`]: one line.
 pub fn layout(flags: &flags::LayoutFlags) -> Result<RequestedLayout, UsageError> {
-    let cores = |text: &String| {
-        parse_cores(text).map_err(|error| UsageError(format!("--shard-cores {text}: {error}")))
-    };
     Ok(RequestedLayout {
         control_core: flags.control_core,
-        shard_cores: flags.shard_cores.as_ref().map(cores).transpose()?.unwrap_or_default(),
-        shards: flags.shards,
+        shard_cores: shard_cores(&flags.shards)?,
+        shards: flags.shards.shards,
         serve_core: flags.serve_core,
         idle: flags.idle,
     })
+}
+
+/// The cores of `--shard-cores`; none without it.
+fn shard_cores(flags: &flags::ShardFlags) -> Result<Vec<u32>, UsageError> {
+    let cores = |text: &String| {
+        parse_cores(text).map_err(|error| UsageError(format!("--shard-cores {text}: {error}")))
+    };
+    Ok(flags.shard_cores.as_ref().map(cores).transpose()?.unwrap_or_default())
 }
 
 fn trades(flags: &flags::TradeFlags) -> Option<Trades> {

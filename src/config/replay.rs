@@ -1,11 +1,14 @@
 //! The flags of `ringbook replay`.
 //!
 //! Runs on:  the starting thread.
-use crate::base::limits::REPLAY_SHARDS_MAX;
+use super::flags::{HistogramFlags, ShardFlags};
+use super::{UsageError, shard_cores};
+use crate::io::executor::usable_cores;
 use crate::io::file::{Source, look, same_file, segments};
 use crate::io::progress::Progress;
 use crate::replay::plan::{Plan, Speed, parse_time};
 use crate::replay::{Recording, venue_of};
+use crate::topology::{RequestedLayout, Topology};
 use crate::venue::{self, Feed};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -55,10 +58,9 @@ pub struct ReplayArgs {
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 
-    /// Shard threads; every market belongs to one
-    #[arg(long, value_name = "N", default_value_t = 1,
-          value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLAY_SHARDS_MAX)))]
-    pub shards: u16,
+    /// Shards and their cores.
+    #[command(flatten)]
+    pub shards: ShardFlags,
 
     /// Venue and range of time.
     #[command(flatten)]
@@ -86,6 +88,10 @@ pub struct ReplayArgs {
     /// venue behind those of the first
     #[arg(long, value_name = "FILE")]
     pub books_out: Option<PathBuf>,
+
+    /// Histograms at exit.
+    #[command(flatten)]
+    pub histograms: HistogramFlags,
 }
 
 impl ReplayArgs {
@@ -96,10 +102,12 @@ impl ReplayArgs {
     pub fn plans(&self) -> Result<Vec<Plan>, String> {
         let files = files(&self.files)?;
         let range = self.part.range()?;
+        let (shards, cores) = self.layout().map_err(|error| error.0)?;
         let plan = |files| -> Result<Plan, String> {
             let books_out = self.books_out.clone();
-            let plan = Plan::new(files, self.shards, self.repeat, self.speed, books_out)?;
-            Ok(plan.between(range.clone()).measuring_day(self.plot.is_some()))
+            let plan = Plan::new(files, shards, self.repeat, self.speed, books_out)?;
+            let plan = plan.on_cores(cores.clone()).between(range.clone());
+            Ok(plan.measuring_day(self.plot.is_some()))
         };
         if let Some(out) = &self.plot {
             check_output("--plot", out, &files)?;
@@ -116,6 +124,19 @@ impl ReplayArgs {
             Ok(plan(files)?.of(feed).appending_books(place > 0))
         };
         recordings.into_iter().enumerate().map(of).collect()
+    }
+}
+
+impl ReplayArgs {
+    /// The number of shards, and their cores where they are named.
+    fn layout(&self) -> Result<(u16, Vec<u32>), UsageError> {
+        let (shards, cores) = (self.shards.shards, shard_cores(&self.shards)?);
+        if cores.is_empty() {
+            return Ok((shards.unwrap_or(1), cores));
+        }
+        let asked = RequestedLayout { shards, shard_cores: cores, ..RequestedLayout::default() };
+        let count = Topology::plan(&asked, &usable_cores())?.shards.len();
+        Ok((u16::try_from(count).unwrap_or(u16::MAX), asked.shard_cores))
     }
 }
 

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 pub enum Stage {
     /// Venue timestamp (milliseconds) to the read of the frame: includes clock difference.
     VenueToRead,
-    /// Read of the socket to the frame's decoding done. One message of 16 is timed so.
+    /// Read of the socket to the frame's decoding done.
     ReadToDecoded,
-    /// Decoding done to the books changed. One message of 16 is timed so.
+    /// Decoding done to the books changed.
     DecodedToApplied,
     /// Read of the socket to the books changed.
     ReadToApplied,
@@ -68,7 +68,12 @@ impl Default for Latencies {
 impl Latencies {
     /// Records one value; never allocates.
     pub fn record(&mut self, stage: Stage, ns: u64) {
-        self.stages[stage as usize].saturating_record(ns.max(1));
+        self.record_n(stage, ns, 1);
+    }
+
+    /// Records a value that stands for `count` values; never allocates.
+    pub fn record_n(&mut self, stage: Stage, ns: u64, count: u64) {
+        self.stages[stage as usize].saturating_record_n(ns.max(1), count);
     }
 
     /// The histogram of one stage.

@@ -201,11 +201,11 @@ fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
     if config.gateway.is_none() {
         return 0;
     }
-    let shards = |idle| topology.shards.iter().any(|thread| thread.idle == idle);
-    match (config.gateway_spin || shards(Idle::Spin), shards(Idle::Adaptive)) {
-        (true, _) => u64::MAX,
-        (false, true) => limits::ADAPTIVE_SPIN_NS,
-        (false, false) => 0,
+    match topology.shards.first().map(|shard| shard.idle) {
+        _ if config.gateway_spin => u64::MAX,
+        Some(Idle::Spin) => u64::MAX,
+        Some(Idle::Adaptive { .. }) => limits::WAKE_UP_COST_NS,
+        Some(Idle::Park) | None => 0,
     }
 }
 
@@ -592,7 +592,7 @@ fn start_shard<H: Handler + Send>(
     // Only the native driver leaves the waiting to the runtime.
     let spin_ns = match (driver, idle) {
         (Driver::Epoll, _) | (Driver::Native, Idle::Park) => 0,
-        (Driver::Native, Idle::Adaptive) => limits::ADAPTIVE_SPIN_NS,
+        (Driver::Native, Idle::Adaptive { .. }) => limits::WAKE_UP_COST_NS,
         (Driver::Native, Idle::Spin) => SECOND_NS,
     };
     let executor = Executor::start_spinning(&plan.name, plan.core, spin_ns, move || async move {

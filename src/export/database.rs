@@ -48,8 +48,8 @@ fn push(table: &mut Table, trade: &StoredTrade) -> Result<(), String> {
         columns[4].int(trade.price_e6);
         columns[5].long(trade.size_e6);
         columns[6].text(text(&trade.side));
-        columns[7].venue_time(trade.venue_ms);
-        columns[8].long(trade.receive_ns);
+        columns[7].time(trade.venue_ms);
+        columns[8].time(trade.receive_ns);
         columns[9].maybe_text(some(&trade.id));
         columns[10].maybe_long(trade.fee_bps_e6);
     })

@@ -20,7 +20,7 @@ const LEVELS: &str = "message levels {
     REQUIRED INT32 price (DECIMAL(7,6));
     REQUIRED INT64 size (DECIMAL(18,6));
     OPTIONAL INT64 venue_time (TIMESTAMP(MILLIS,true));
-    REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
+    OPTIONAL INT64 receive_time (TIMESTAMP(NANOS,true));
 }";
 
 const TOPS: &str = "message tops {
@@ -32,7 +32,7 @@ const TOPS: &str = "message tops {
     OPTIONAL INT64 ask_size (DECIMAL(18,6));
     REQUIRED BYTE_ARRAY state (UTF8);
     OPTIONAL INT64 venue_time (TIMESTAMP(MILLIS,true));
-    REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
+    OPTIONAL INT64 receive_time (TIMESTAMP(NANOS,true));
 }";
 
 /// Best bid, best ask, state: a row of `tops`.
@@ -160,8 +160,8 @@ impl TableRows {
             }
             columns[4].int(level.price.0);
             columns[5].long(level.quantity.0);
-            columns[6].venue_time(view.facts.timestamp_ms);
-            columns[7].long(view.read_wall_ns);
+            columns[6].time(view.facts.timestamp_ms);
+            columns[7].time(view.read_wall_ns);
         })
     }
 
@@ -190,8 +190,8 @@ impl TableRows {
             columns[4].maybe_int(ask.map(|level| level.price.0));
             columns[5].maybe_long(ask.map(|level| level.quantity.0));
             columns[6].text(state);
-            columns[7].venue_time(view.facts.timestamp_ms);
-            columns[8].long(view.read_wall_ns);
+            columns[7].time(view.facts.timestamp_ms);
+            columns[8].time(view.read_wall_ns);
         })
     }
 }
@@ -233,8 +233,8 @@ impl Rows for TableRows {
             columns[4].int(trade.price.0);
             columns[5].long(trade.quantity.0);
             columns[6].text(side);
-            columns[7].venue_time(trade.timestamp_ms);
-            columns[8].long(view.read_wall_ns);
+            columns[7].time(trade.timestamp_ms);
+            columns[8].time(view.read_wall_ns);
             columns[9].maybe_text(id);
             columns[10].maybe_long(trade.fee_rate_bps.map(|fee| fee.0));
         })

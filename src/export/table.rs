@@ -74,9 +74,9 @@ impl Column {
         }
     }
 
-    /// A venue time, milliseconds; 0 is none.
-    pub(super) fn venue_time(&mut self, ms: u64) {
-        self.maybe_long((ms > 0).then_some(ms));
+    /// A time since the Unix epoch; 0 is none.
+    pub(super) fn time(&mut self, time: u64) {
+        self.maybe_long((time > 0).then_some(time));
     }
 
     pub(super) fn text(&mut self, value: ByteArray) {
@@ -352,7 +352,7 @@ pub(super) const TRADES: &str = "message trades {
     REQUIRED INT64 size (DECIMAL(18,6));
     REQUIRED BYTE_ARRAY side (UTF8);
     OPTIONAL INT64 venue_time (TIMESTAMP(MILLIS,true));
-    REQUIRED INT64 receive_time (TIMESTAMP(NANOS,true));
+    OPTIONAL INT64 receive_time (TIMESTAMP(NANOS,true));
     OPTIONAL BYTE_ARRAY id (UTF8);
     OPTIONAL INT64 fee_bps (DECIMAL(18,6));
 }";

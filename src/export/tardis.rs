@@ -4,7 +4,7 @@
 //! Bounds:   `EXPORT_TEXT_BYTES` of text in memory; a copy of each book.
 //!
 //! Columns: <https://docs.tardis.dev/downloadable-csv-files>. Times are microseconds; without a venue time `timestamp`
-//! is `local_timestamp`. The first rows of a day are a snapshot of the book, everything after them is changes: what
+//! is `local_timestamp`, and the other way round in a recording without times of receipt. The first rows of a day are a snapshot of the book, everything after them is changes: what
 //! a later snapshot says otherwise is written as the levels that differ. Only live books have rows, and a book that
 //! is live again has those in which it differs from its last row.
 use super::gather::Rows;
@@ -13,6 +13,7 @@ use super::table::Written;
 use crate::base::id::TokenId;
 use crate::base::limits::EXPORT_TEXT_BYTES;
 use crate::base::price::{Price, Quantity};
+use crate::base::time::MILLISECOND_NS;
 use crate::market::book::{Book, BookState, Level, Side};
 use crate::market::event::Trade;
 use crate::shard::publish::{BookView, Change};
@@ -96,9 +97,22 @@ pub(super) struct TardisRows {
     waiting: usize,
 }
 
+/// The time of receipt; where a recording has none, the venue's.
+const fn local_ns(view: &BookView<'_>, venue_ms: u64) -> u64 {
+    match view.read_wall_ns {
+        0 => venue_ms * MILLISECOND_NS,
+        ns => ns,
+    }
+}
+
+/// Without any time a book has no day: its levels are in the snapshot of its first one.
+const fn has_time(view: &BookView<'_>) -> bool {
+    local_ns(view, view.facts.timestamp_ms) > 0
+}
+
 /// First four columns of a row.
 fn source(text: &mut String, view: &BookView<'_>, venue_ms: u64) {
-    let local_us = view.read_wall_ns / 1_000;
+    let local_us = local_ns(view, venue_ms) / 1_000;
     let venue_us = if venue_ms == 0 { local_us } else { venue_ms * 1_000 };
     let _ = write!(text, "{},{},{venue_us},{local_us},", view.venue.name(), view.token);
 }
@@ -128,9 +142,10 @@ impl TardisRows {
         &mut self,
         (kind, header): (&'static str, &str),
         view: &BookView<'_>,
+        venue_ms: u64,
         fill: impl FnOnce(&mut String),
     ) -> Result<(), String> {
-        let day = view.read_wall_ns / DAY_NS;
+        let day = local_ns(view, venue_ms) / DAY_NS;
         let file = self.files.entry((kind, *view.token, day)).or_insert_with(|| {
             let date =
                 jiff::Timestamp::from_second((day * 86_400).cast_signed()).unwrap_or_default();
@@ -142,6 +157,7 @@ impl TardisRows {
             DayFile::new(self.folder.join(name), header)
         });
         let before = file.text.len();
+        source(&mut file.text, view, venue_ms);
         fill(&mut file.text);
         file.rows += 1;
         self.waiting += file.text.len() - before;
@@ -160,15 +176,14 @@ impl TardisRows {
         level: Level,
     ) -> Result<(), String> {
         let name = if side == Side::Bid { "bid" } else { "ask" };
-        self.add(("incremental_book_L2", LEVELS), view, |text| {
-            source(text, view, view.facts.timestamp_ms);
+        self.add(("incremental_book_L2", LEVELS), view, view.facts.timestamp_ms, |text| {
             let _ = writeln!(text, "{is_snapshot},{name},{},{}", level.price, level.quantity);
         })
     }
 
     /// The book as a snapshot, the best levels first, if its file of this day has no rows yet. True where it was so.
     fn begin_day(&mut self, view: &BookView<'_>) -> Result<bool, String> {
-        let day = view.read_wall_ns / DAY_NS;
+        let day = local_ns(view, view.facts.timestamp_ms) / DAY_NS;
         let shadow = self.shadows.entry(*view.token).or_default();
         if shadow.day.replace(day) == Some(day) {
             return Ok(false);
@@ -184,7 +199,7 @@ impl TardisRows {
 
     /// The levels in which the book differs from its last row.
     fn difference(&mut self, view: &BookView<'_>) -> Result<(), String> {
-        if !self.tables.levels || self.begin_day(view)? {
+        if !self.tables.levels || !has_time(view) || self.begin_day(view)? {
             return Ok(());
         }
         let Some(shadow) = self.shadows.get_mut(view.token) else { return Ok(()) };
@@ -206,7 +221,7 @@ impl TardisRows {
 
     /// Best prices, if they are others; none where the book is not live.
     fn quote(&mut self, view: &BookView<'_>) -> Result<(), String> {
-        if !self.tables.tops {
+        if !self.tables.tops || !has_time(view) {
             return Ok(());
         }
         let quote = match view.state {
@@ -218,8 +233,7 @@ impl TardisRows {
         if before == Some(quote) || before.is_none() && view.state != BookState::Live {
             return Ok(());
         }
-        self.add(("quotes", QUOTES), view, |text| {
-            source(text, view, view.facts.timestamp_ms);
+        self.add(("quotes", QUOTES), view, view.facts.timestamp_ms, |text| {
             let [bid, ask] = quote;
             if let Some(Level { price, quantity }) = ask {
                 let _ = write!(text, "{quantity},{price}");
@@ -244,7 +258,8 @@ impl Rows for TardisRows {
     }
 
     fn change(&mut self, view: &BookView<'_>, change: &Change) -> Result<(), String> {
-        if self.tables.levels && view.state == BookState::Live && !self.begin_day(view)? {
+        let is_wanted = self.tables.levels && view.state == BookState::Live && has_time(view);
+        if is_wanted && !self.begin_day(view)? {
             let Level { price, quantity } = change.level;
             let shadow = self.shadows.entry(*view.token).or_default();
             let levels = &mut shadow.sides[place(change.side)];
@@ -269,8 +284,7 @@ impl Rows for TardisRows {
             return Ok(());
         }
         let side = if trade.side == Side::Bid { "buy" } else { "sell" };
-        self.add(("trades", TRADES), view, |text| {
-            source(text, view, trade.timestamp_ms);
+        self.add(("trades", TRADES), view, trade.timestamp_ms, |text| {
             let Trade { transaction_hash: id, price, quantity, .. } = trade;
             let _ = writeln!(text, "{id},{side},{price},{quantity}");
         })

@@ -14,6 +14,7 @@ pub mod file;
 mod gzip_members;
 pub mod handoff;
 pub mod host;
+pub mod instructions;
 pub mod line;
 pub mod listen;
 pub mod lock;

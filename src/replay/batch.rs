@@ -202,16 +202,18 @@ impl BatchReceiver {
     pub(super) fn wait_with(&mut self, mut idle: impl FnMut()) -> WorkerCommand {
         let mut backoff = Backoff::default();
         loop {
-            let closed = self.closed.load(Ordering::Acquire);
-            match self.commands.try_receive() {
-                Some(command) => return command,
-                None if closed => return WorkerCommand::Finish,
-                None => {
-                    idle();
-                    backoff.wait();
-                }
+            if let Some(command) = self.poll() {
+                return command;
             }
+            idle();
+            backoff.wait();
         }
+    }
+
+    /// The next command, if there is one; `Finish` if the reader is gone.
+    pub(super) fn poll(&mut self) -> Option<WorkerCommand> {
+        let closed = self.closed.load(Ordering::Acquire);
+        self.commands.try_receive().or(closed.then_some(WorkerCommand::Finish))
     }
 
     /// Returns an empty batch for reuse.
@@ -243,11 +245,19 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn wait(&mut self) {
+        match self.next_ns() {
+            0 => std::thread::yield_now(),
+            ns => std::thread::sleep(Duration::from_nanos(ns)),
+        }
+    }
+
+    /// Length of the next wait, nanoseconds; 0 only yields.
+    pub(super) fn next_ns(&mut self) -> u64 {
         self.turns = self.turns.saturating_add(1);
         match self.turns {
-            0..8 => std::thread::yield_now(),
-            8..400 => std::thread::sleep(Duration::from_micros(50)),
-            _ => std::thread::sleep(Duration::from_micros(500)),
+            0..8 => 0,
+            8..400 => 50_000,
+            _ => 500_000,
         }
     }
 }

@@ -34,14 +34,14 @@ impl DayMeter {
     }
 
     /// An item after it was processed: messages in it, and what was found in it.
-    pub(super) fn on_item(&mut self, item: &Item, messages: u64, found: &Findings, is_timed: bool) {
+    pub(super) fn on_item(&mut self, item: &Item, messages: u64, found: &Findings) {
         let receive_ns = item.origin.receive_ns;
         match item.task {
             Task::Frame => self.day.on_frame(&Measured {
                 receive_ns,
                 messages,
                 lag_ns: found.venue_to_read_ns,
-                latency_ns: (found.data && is_timed).then_some(found.read_to_applied_ns),
+                latency_ns: found.read_to_applied_ns,
             }),
             Task::Begin => {
                 (self.is_stopping, self.is_engine) = (false, true);

@@ -1,6 +1,6 @@
 //! Captures and other recordings to books, through the decoder and book code of a live shard.
 //!
-//! Runs on:  plain threads: one reader, one per shard.
+//! Runs on:  plain threads: one reader, one per shard; with cores, each shard on the pinned executor of a live shard.
 //!
 //! ```text
 //! io/file -> lines -> capture -> outline (route) -> batch ==ring==> worker -> shard/intake
@@ -13,6 +13,7 @@
 mod annotations;
 mod batch;
 mod connections;
+mod cost;
 mod day;
 mod detect;
 mod dispatch;
@@ -30,13 +31,14 @@ mod records;
 pub mod report;
 mod run;
 mod sequence;
+mod threads;
 mod worker;
 
 pub use detect::{foreign_file, venue_of};
 pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
 pub use records::{Content, RawRecord, Recording, Records};
-pub use run::{run, run_with};
+pub use run::{Measured, run, run_with};
 
 use crate::base::id::ShardId;
 use crate::base::time::{Now, StillClock};
@@ -65,17 +67,32 @@ pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str
 }
 
 /// Runs the replays of one venue each for the command line: results to standard output, everything else to standard
-/// error, the plot of the recorded time to `plot`. Setting `stop` ends them early. Returns the exit code: 0; 1 when an
+/// error, the plot of the recorded time to `plot`, the measurements of each replay to `measured`. Setting `stop` ends them early. Returns the exit code: 0; 1 when an
 /// input was incomplete, not understood or had gaps, or has no times to draw; 2 when the flags do not fit the input; 130
 /// when stopped; the highest one of several.
-pub fn execute(plans: &[Plan], json: bool, plot: Option<NewFile>, stop: &Arc<AtomicBool>) -> u8 {
+pub fn execute(
+    plans: &[Plan],
+    json: bool,
+    plot: Option<NewFile>,
+    stop: &Arc<AtomicBool>,
+    mut measured: impl FnMut(&Measured),
+) -> u8 {
     let mut code = 0;
     let mut days = Vec::new();
     for (place, plan) in plans.iter().enumerate() {
         if place > 0 && !json {
             output::print("\n");
         }
-        code = code.max(execute_one(plan, json, &mut days, stop));
+        code = code.max(match run::run_measured(plan, stop, &()) {
+            Ok(mut replay) => {
+                measured(&replay);
+                let name = || plan.feed().venue().name().to_owned();
+                days.extend(replay.day.take().map(|day| (name(), day)));
+                print(&replay.report, json)
+            }
+            Err(ReplayError::Input(why)) => complain(&why, 1),
+            Err(ReplayError::Usage(why)) => complain(&why, 2),
+        });
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -94,20 +111,8 @@ fn draw(file: NewFile, days: &[(String, Day)]) -> Result<(), String> {
     file.finish(svg.as_bytes())
 }
 
-fn execute_one(
-    plan: &Plan,
-    json: bool,
-    days: &mut Vec<(String, Day)>,
-    stop: &Arc<AtomicBool>,
-) -> u8 {
-    let report = match run::run_measured(plan, stop, &()) {
-        Ok((report, day)) => {
-            days.extend(day.map(|day| (plan.feed().venue().name().to_owned(), day)));
-            report
-        }
-        Err(ReplayError::Input(why)) => return complain(&why, 1),
-        Err(ReplayError::Usage(why)) => return complain(&why, 2),
-    };
+/// Prints the results of one replay; returns the exit code.
+fn print(report: &report::ReplayReport, json: bool) -> u8 {
     for error in &report.first_errors {
         complain(&error.to_string(), 1);
     }

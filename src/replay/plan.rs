@@ -67,6 +67,7 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
 pub struct Plan {
     files: Vec<Source>,
     shards: u16,
+    cores: Vec<u32>,
     repeat: u32,
     speed: Speed,
     books_out: Option<PathBuf>,
@@ -111,6 +112,7 @@ impl Plan {
         Ok(Self {
             files,
             shards,
+            cores: Vec::new(),
             repeat,
             speed,
             books_out,
@@ -120,6 +122,19 @@ impl Plan {
             measures_day: false,
             feed: venue::ALL[0],
         })
+    }
+
+    /// Runs each shard on the executor of a live shard, pinned to the core of its place; none: on threads that are not
+    /// pinned and need no io_uring.
+    #[must_use]
+    pub fn on_cores(self, cores: Vec<u32>) -> Self {
+        Self { cores, ..self }
+    }
+
+    /// The core of a shard, if it is pinned.
+    #[must_use]
+    pub fn core(&self, shard: u16) -> Option<u32> {
+        self.cores.get(usize::from(shard)).copied()
     }
 
     /// Restricts the replay to records received from `range.start` to before `range.end`, nanoseconds since

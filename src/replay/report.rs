@@ -1,6 +1,7 @@
 //! Results of a replay as text and as JSON.
 //!
 //! Runs on:  the starting thread (pure).
+use super::cost::Cost;
 use crate::counter::latency::LatencySummary;
 use crate::counter::shard::CheckCounts;
 use serde::Serialize;
@@ -65,9 +66,12 @@ pub struct ReplayReport {
     pub sequence_restarts: u64,
     /// From the start of reading to the end of the last shard, nanoseconds.
     pub elapsed_ns: u64,
-    /// CPU time of the shards on frames, sum, nanoseconds. Excludes waits for the reader and time in which
-    /// other threads used the core.
-    pub busy_ns: u64,
+    /// What the frames cost the shards, sum. Excludes waits for the reader and time in which other threads used the
+    /// core.
+    #[serde(flatten)]
+    pub cost: Cost,
+    /// Instructions of the shards a frame, if they are counted here.
+    pub instructions_per_frame: Option<f64>,
     /// `messages / busy_ns`: throughput of one core.
     pub messages_per_second_per_core: f64,
     /// `frames / busy_ns`.
@@ -172,8 +176,10 @@ impl ReplayReport {
         let rate = |count: u64, ns: u64| {
             if ns == 0 { 0.0 } else { (count as f64 * 1e9 / ns as f64).round() }
         };
-        self.messages_per_second_per_core = rate(self.messages, self.busy_ns);
-        self.frames_per_second_per_core = rate(self.frames, self.busy_ns);
+        self.messages_per_second_per_core = rate(self.messages, self.cost.busy_ns);
+        self.frames_per_second_per_core = rate(self.frames, self.cost.busy_ns);
+        let per_frame = |instructions| (instructions as f64 / self.frames.max(1) as f64).round();
+        self.instructions_per_frame = self.cost.instructions.map(per_frame);
         self.messages_per_second = rate(self.messages, self.elapsed_ns);
     }
 
@@ -209,7 +215,9 @@ impl ReplayReport {
             ),
         );
         row("elapsed", format!("{:.3} s", seconds(self.elapsed_ns)));
-        row("busy", format!("{:.3} s of CPU on {} shard(s)", seconds(self.busy_ns), self.shards));
+        let busy_s = seconds(self.cost.busy_ns);
+        row("busy", format!("{busy_s:.3} s of CPU on {} shard(s)", self.shards));
+        row("instructions/frame", self.instructions());
         row("messages/s per core", grouped(self.messages_per_second_per_core as u64));
         row("frames/s per core", grouped(self.frames_per_second_per_core as u64));
         row("messages/s total", grouped(self.messages_per_second as u64));
@@ -239,6 +247,14 @@ impl ReplayReport {
         }
         row("digest", self.digest.clone());
         out
+    }
+
+    fn instructions(&self) -> String {
+        match (self.instructions_per_frame, &self.cost.instructions_uncounted) {
+            (Some(count), _) => grouped(count as u64),
+            (None, Some(why)) => format!("not counted here: {why}"),
+            (None, None) => "0".to_owned(),
+        }
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -315,7 +331,7 @@ mod tests {
         let mut report = ReplayReport {
             messages: 3_000_000,
             frames: 1_000_000,
-            busy_ns: 2_000_000_000,
+            cost: Cost::of(2_000_000_000, Ok(3_000_000_000)),
             elapsed_ns: 4_000_000_000,
             shards: 2,
             per_shard: vec![ShardLine::default(); 2],
@@ -325,10 +341,19 @@ mod tests {
         report.set_rates();
         let text = report.to_text();
         assert!(text.contains("messages/s per core   1,500,000"), "{text}");
+        assert!(text.contains("instructions/frame    3,000"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!(json["messages_per_second_per_core"], 1_500_000.0);
         assert_eq!(json["messages_per_second"], 750_000.0);
+        assert_eq!(
+            (&json["busy_ns"], &json["instructions_per_frame"]),
+            (&2_000_000_000_u64.into(), &3_000.0.into())
+        );
         assert_eq!(json["books"]["live"], 0);
         assert_eq!(json["digest"], "abc");
+        report.cost.add(&Cost::of(1, Err("no counter".into())));
+        report.set_rates();
+        let text = report.to_text();
+        assert!(text.contains("instructions/frame    not counted here: no counter"), "{text}");
     }
 }

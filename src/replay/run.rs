@@ -8,12 +8,13 @@ use super::expected;
 use super::plan::Plan;
 use super::reader::{Reader, ReplayError};
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
+use super::threads::ShardThread;
 use super::worker::{InputError, Worker, WorkerResult};
 use crate::base::id::ShardId;
-use crate::base::limits::{DECODE_STACK_BYTES, REPLAY_ERRORS_SHOWN};
+use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::time::Clock;
 use crate::counter::latency::{Latencies, LatencySummary, Stage};
-use crate::io::{clock::HostClock, executor::no_thread, file, host, progress::Progress};
+use crate::io::{clock::HostClock, file, host, progress::Progress};
 use crate::market::book::image::BookImage;
 use crate::plot::day::Day;
 use crate::shard::books::{Books, OpenBook};
@@ -41,20 +42,33 @@ pub fn run_with<H: Handler + Clone + Send>(
     stop: &Arc<AtomicBool>,
     handler: &H,
 ) -> Result<ReplayReport, ReplayError> {
-    run_measured(plan, stop, handler).map(|(report, _)| report)
+    run_measured(plan, stop, handler).map(|measured| measured.report)
 }
 
-/// As [`run_with`], with the recorded time of the first pass if the plan [measures](Plan::measures_day) it.
+/// What a replay has measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// The results.
+    pub report: ReplayReport,
+    /// When it began, nanoseconds since the Unix epoch.
+    pub start_wall_ns: u64,
+    /// Of all shards.
+    pub latencies: Latencies,
+    /// The recorded time of the first pass, if the plan [measures](Plan::measures_day) it.
+    pub day: Option<Day>,
+}
+
+/// As [`run_with`], with histograms and the recorded time.
 pub(super) fn run_measured<H: Handler + Clone + Send>(
     plan: &Plan,
     stop: &Arc<AtomicBool>,
     handler: &H,
-) -> Result<(ReplayReport, Option<Day>), ReplayError> {
+) -> Result<Measured, ReplayError> {
     check_files(plan)?;
     let open = if plan.appends_books() { file::append } else { file::create };
     let books_out = plan.books_out().map(open).transpose().map_err(ReplayError::Input)?;
     let clock = HostClock::new();
-    let start_ns = clock.mono_ns();
+    let start = clock.now();
     let mut senders = Vec::new();
     let mut threads = Vec::new();
     for shard in 0..plan.shards() {
@@ -63,25 +77,18 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
         let worker =
             Worker::new((id, plan.feed()), plan.shards(), receiver, clock, handler.clone())
                 .measuring(plan.measures_day());
-        let thread = std::thread::Builder::new()
-            .name(format!("replay-{shard}"))
-            .stack_size(DECODE_STACK_BYTES)
-            .spawn(move || worker.run())
-            .map_err(|error| {
-                ReplayError::Input(no_thread(&format!("replay-{shard}"), &error).to_string())
-            })?;
+        let name = format!("replay-{shard}");
+        threads.push(ShardThread::start(&name, plan.core(shard), worker)?);
         senders.push(sender);
-        threads.push(thread);
     }
     let total = expected::stored_bytes(plan).map(|bytes| bytes * u64::from(plan.repeat()));
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::of_bytes(total));
     let result = reader.run();
     let (DispatchOutput { counts, errors_shown, firsts }, failures) = reader.into_output();
-    let mut results: Vec<WorkerResult<H>> = threads
-        .into_iter()
-        .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        .collect();
+    let results: Result<Vec<WorkerResult<H>>, _> =
+        threads.into_iter().map(ShardThread::join).collect();
     result?;
+    let mut results = results?;
     let mut report = ReplayReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: host::summary(),
@@ -91,18 +98,19 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
         repeat: plan.repeat(),
         speed: plan.speed().to_string(),
         interrupted: stop.load(Ordering::Relaxed),
-        elapsed_ns: clock.mono_ns().saturating_sub(start_ns),
+        elapsed_ns: clock.mono_ns().saturating_sub(start.mono_ns),
         failures,
         ..ReplayReport::default()
     };
-    add_counts(&mut report, &counts, &results);
+    let latencies = add_counts(&mut report, &counts, &results);
     report.failures.extend(not_understood(plan, &firsts, &results));
     report.failures.extend(different_checkpoint(plan, &report, &results));
     report.first_errors = first_errors(plan, errors_shown, &results);
     report.set_rates();
     report.digest = write_books(&results, books_out, plan.books_out())?;
     let days = results.iter_mut().filter_map(|result| result.day.take()).map(|day| *day);
-    Ok((report, days.reduce(Day::join)))
+    let (start_wall_ns, day) = (start.wall_ns, days.reduce(Day::join));
+    Ok(Measured { report, start_wall_ns, latencies, day })
 }
 
 /// Checks every file before reading.
@@ -129,7 +137,12 @@ fn check_files(plan: &Plan) -> Result<(), ReplayError> {
     Ok(())
 }
 
-fn add_counts<H>(report: &mut ReplayReport, read: &DispatchCounts, results: &[WorkerResult<H>]) {
+/// Adds what the shards have counted; returns their latencies.
+fn add_counts<H>(
+    report: &mut ReplayReport,
+    read: &DispatchCounts,
+    results: &[WorkerResult<H>],
+) -> Latencies {
     report.frames = read.frames;
     report.bytes = read.bytes;
     report.errors = read.errors;
@@ -170,7 +183,7 @@ fn add_counts<H>(report: &mut ReplayReport, read: &DispatchCounts, results: &[Wo
         report.unknown_instruments += on_books.unknown_instruments;
         report.trades_repeated += on_books.trades_repeated;
         report.checks = report.checks.plus(&result.checks);
-        report.busy_ns += result.busy_ns;
+        report.cost.add(&result.cost);
         books.total += on_books.books;
         books.live += on_books.live;
         books.awaiting_snapshot += on_books.awaiting;
@@ -180,7 +193,7 @@ fn add_counts<H>(report: &mut ReplayReport, read: &DispatchCounts, results: &[Wo
             shard: result.shard.0,
             frames: counts.frames,
             messages: counts.messages,
-            busy_ns: result.busy_ns,
+            busy_ns: result.cost.busy_ns,
             books: on_books.books,
         });
     }
@@ -188,6 +201,7 @@ fn add_counts<H>(report: &mut ReplayReport, read: &DispatchCounts, results: &[Wo
     let stages = [Stage::ReadToDecoded, Stage::DecodedToApplied, Stage::ReadToApplied];
     report.latencies =
         stages.iter().map(|&s| LatencySummary::of(s.name(), latencies.stage(s))).collect();
+    latencies
 }
 
 /// For a file that begins with a list.

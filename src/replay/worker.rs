@@ -1,8 +1,9 @@
 //! One shard of a replay: applies batches with the live shard's code and measures.
 //!
-//! Runs on:  a plain thread. Owns: the shard's books, counters and histograms.
+//! Runs on:  a plain thread, or the pinned executor of a live shard. Owns: the shard's books, counters and histograms.
 use super::annotations::{self, Annotations, Checkpoints, Followup};
-use super::batch::{Batch, BatchReceiver, Item, Origin, Position, Task, WorkerCommand};
+use super::batch::{Backoff, Batch, BatchReceiver, Item, Origin, Position, Task, WorkerCommand};
+use super::cost::{Cost, CostMeter};
 use super::day::DayMeter;
 use super::feed::UpdateFeed;
 use crate::base::id::ShardId;
@@ -12,7 +13,8 @@ use crate::base::time::{Clock, Now};
 use crate::capture::line::AnnotationRecord;
 use crate::counter::latency::Latencies;
 use crate::counter::shard::{BookCounts, CheckCounts, IntakeCounts};
-use crate::io::clock::{HostClock, thread_cpu_ns};
+use crate::io::clock::HostClock;
+use crate::io::executor;
 use crate::market::book::StaleReason;
 use crate::market::info::{MarketEvent, MarketStage, MarketUpdate};
 use crate::plot::day::Day;
@@ -45,8 +47,8 @@ pub(super) struct WorkerResult<H> {
     pub(super) pongs: u64,
     /// Bytes of the frames counted here.
     pub(super) bytes: u64,
-    /// CPU time spent on batches, nanoseconds.
-    pub(super) busy_ns: u64,
+    /// What the batches cost.
+    pub(super) cost: Cost,
     /// Percentiles of the frames counted here.
     pub(super) latencies: Box<Latencies>,
     /// The first undecodable inputs of the first pass.
@@ -59,6 +61,13 @@ pub(super) struct WorkerResult<H> {
     pub(super) seen: Vec<(bool, bool)>,
     /// The recorded time of the first pass, if it is measured.
     pub(super) day: Option<Box<Day>>,
+}
+
+/// Whether there is more input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reading,
+    Over,
 }
 
 /// A running shard.
@@ -76,7 +85,6 @@ pub(super) struct Worker<H> {
     previous_checks: CheckCounts,
     pongs: u64,
     bytes: u64,
-    busy_ns: u64,
     passes: u32,
     errors_shown: Vec<InputError>,
     annotations: Annotations,
@@ -118,7 +126,6 @@ impl<H: Handler + Clone> Worker<H> {
             previous_checks: CheckCounts::default(),
             pongs: 0,
             bytes: 0,
-            busy_ns: 0,
             passes: 0,
             errors_shown: Vec::new(),
             annotations: Annotations::default(),
@@ -130,7 +137,10 @@ impl<H: Handler + Clone> Worker<H> {
     }
 
     /// The same with a day that is measured.
-    pub(super) fn measuring(self, measures_day: bool) -> Self {
+    pub(super) fn measuring(mut self, measures_day: bool) -> Self {
+        if measures_day {
+            self.intake.time_every_frame();
+        }
         Self { day: measures_day.then(|| Box::new(DayMeter::new(self.shard))), ..self }
     }
 
@@ -149,34 +159,62 @@ impl<H: Handler + Clone> Worker<H> {
         }
     }
 
-    /// Runs until the end of the input.
+    /// Runs until the end of the input, on a thread that may block.
     pub(super) fn run(mut self) -> WorkerResult<H> {
+        let mut cost = CostMeter::start();
         loop {
-            match self.next_command() {
-                WorkerCommand::Batch(batch) => {
-                    let start_ns = thread_cpu_ns();
-                    self.on_batch(&batch);
-                    self.busy_ns += thread_cpu_ns().saturating_sub(start_ns);
-                    self.receiver.give_back(batch);
-                }
-                WorkerCommand::Reset => {
-                    self.begin(self.books(Admission::Implied { shards: self.shards }));
-                    self.passes += 1;
-                }
-                WorkerCommand::Ready => {
-                    if let Some(feed) = &mut self.feed_out {
-                        feed.hold(&mut self.intake.books);
-                    }
-                }
-                WorkerCommand::Finish => {
-                    self.settle();
-                    if let Some(feed) = &mut self.feed_out {
-                        feed.send_all(&mut self.intake.books);
-                    }
-                    return self.into_result();
-                }
+            let command = self.next_command();
+            if self.on_command(command, &mut cost) == State::Over {
+                return self.into_result(cost.cost());
             }
         }
+    }
+
+    /// The same on an executor.
+    pub(super) async fn run_on_executor(mut self) -> WorkerResult<H> {
+        let mut cost = CostMeter::start();
+        let mut backoff = Backoff::default();
+        loop {
+            let Some(command) = self.receiver.poll() else {
+                match backoff.next_ns() {
+                    0 => executor::yield_now().await,
+                    ns => executor::sleep(ns).await,
+                }
+                continue;
+            };
+            backoff = Backoff::default();
+            if self.on_command(command, &mut cost) == State::Over {
+                return self.into_result(cost.cost());
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: WorkerCommand, cost: &mut CostMeter) -> State {
+        match command {
+            WorkerCommand::Batch(batch) => {
+                cost.begin();
+                self.on_batch(&batch);
+                cost.end();
+                self.receiver.give_back(batch);
+            }
+            WorkerCommand::Reset => {
+                self.begin(self.books(Admission::Implied { shards: self.shards }));
+                self.passes += 1;
+            }
+            WorkerCommand::Ready => {
+                if let Some(feed) = &mut self.feed_out {
+                    feed.hold(&mut self.intake.books);
+                }
+            }
+            WorkerCommand::Finish => {
+                self.settle();
+                if let Some(feed) = &mut self.feed_out {
+                    feed.send_all(&mut self.intake.books);
+                }
+                return State::Over;
+            }
+        }
+        State::Reading
     }
 
     /// No books yet.
@@ -226,7 +264,7 @@ impl<H: Handler + Clone> Worker<H> {
         self.on_item(item, frame);
         if self.passes == 0 {
             let messages = self.intake.counts.messages - messages;
-            day.on_item(item, messages, &self.findings, self.intake.timed);
+            day.on_item(item, messages, &self.findings);
         }
     }
 
@@ -374,7 +412,7 @@ impl<H: Handler + Clone> Worker<H> {
         std::mem::swap(&mut self.intake.latencies, &mut self.uncounted.1);
     }
 
-    fn into_result(self) -> WorkerResult<H> {
+    fn into_result(self, cost: Cost) -> WorkerResult<H> {
         let book_counts = sum(&self.previous_passes, self.intake.books.counts());
         WorkerResult {
             shard: self.shard,
@@ -385,7 +423,7 @@ impl<H: Handler + Clone> Worker<H> {
             checks: self.previous_checks,
             pongs: self.pongs,
             bytes: self.bytes,
-            busy_ns: self.busy_ns,
+            cost,
             errors_shown: self.errors_shown,
             checkpoints: self.annotations.checkpoints,
             different: self.different,

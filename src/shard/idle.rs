@@ -1,34 +1,116 @@
 //! When a shard polls and when it sleeps.
 //!
 //! Runs on:  shard cores (pure; time is an argument). Owns: what the last pauses were like.
-//! Bounds:   a poll without result lasts [`ADAPTIVE_SPIN_NS`] at most under [`Idle::Adaptive`].
-use crate::base::limits::{ADAPTIVE_PROBE_PAUSES, ADAPTIVE_SPIN_NS, HOUSEKEEPING_INTERVAL_NS};
+//! Bounds:   a poll without result lasts [`ADAPTIVE_POLL_MAX_NS`] at most under [`Idle::Adaptive`].
+use crate::base::limits::{ADAPTIVE_POLL_MAX_NS, HOUSEKEEPING_INTERVAL_NS, WAKE_UP_COST_NS};
 use crate::base::policy::Idle;
+use crate::base::time::MILLISECOND_NS;
 
-/// Full marks of [`Pacer::worth`].
-const WORTH_MAX: u32 = 256;
-/// Polling goes on while at least this share of the last polls found work. Below it a pause is
-/// mostly longer than [`ADAPTIVE_SPIN_NS`] and the poll is lost on top of the sleep.
-const WORTH_MIN: u32 = WORTH_MAX / 4;
-/// One poll changes the mark by this part of its distance to the result.
-const WORTH_PART: u32 = 8;
+/// A pause is polled while the expected gap is below this many times the cost of a wake-up.
+const SPIN_FACTOR: u64 = 4;
+/// A new gap has this part of the weight of all.
+const GAP_PART: u64 = 16;
+/// A sleep that ends before the message is expected is at least so long.
+const PRE_SLEEP_MIN_NS: u64 = WAKE_UP_COST_NS / 4;
+/// The whole of a share.
+const WHOLE: u64 = 1 << 16;
+
+/// The gap between the end of a step with work and the next one with work, learned from the last gaps.
+#[derive(Debug)]
+struct Gaps {
+    /// Mean of the gaps, each counted as [`ADAPTIVE_POLL_MAX_NS`] at most: what polling for the next one takes, nanoseconds.
+    poll_ns: u64,
+    /// Share of the gaps that end within [`ADAPTIVE_POLL_MAX_NS`], 0 to [`WHOLE`].
+    short: u64,
+    /// Mean of those.
+    short_ns: u64,
+}
+
+impl Gaps {
+    const fn new() -> Self {
+        Self { poll_ns: ADAPTIVE_POLL_MAX_NS, short: 0, short_ns: ADAPTIVE_POLL_MAX_NS }
+    }
+
+    fn add(&mut self, gap_ns: u64) {
+        let approach = |mean: &mut u64, value: u64| {
+            *mean = *mean - *mean / GAP_PART + value / GAP_PART;
+        };
+        let is_short = gap_ns <= ADAPTIVE_POLL_MAX_NS;
+        approach(&mut self.poll_ns, gap_ns.min(ADAPTIVE_POLL_MAX_NS));
+        approach(&mut self.short, u64::from(is_short) * WHOLE);
+        if is_short {
+            approach(&mut self.short_ns, gap_ns);
+        }
+    }
+
+    /// Whether the polling that catches one wake-up takes less than the wake-up costs, times the factor. For gaps
+    /// without memory, or all alike, that polling is as long as the mean gap.
+    const fn are_worth_polling(&self) -> bool {
+        self.poll_ns * WHOLE <= SPIN_FACTOR * WAKE_UP_COST_NS * self.short
+    }
+}
+
+/// CPU time of a sleep and wake-up, about.
+const SLEEP_CPU_NS: u64 = WAKE_UP_COST_NS / 4;
+/// CPU time that a quiet shard saves up at most.
+const SAVED_MAX_NS: u64 = 2 * MILLISECOND_NS;
+/// A pause uses this part of what is saved, so that the next ones have some too.
+const ALLOWANCE_PART: u64 = 4;
+
+/// CPU time within a percentage: a bucket of time awake.
+#[derive(Debug)]
+struct Budget {
+    percent: u64,
+    saved_ns: u64,
+}
+
+impl Budget {
+    /// Of `elapsed_ns`, so much was spent awake.
+    fn spend(&mut self, elapsed_ns: u64, awake_ns: u64) {
+        let saved_ns = (self.saved_ns + elapsed_ns * self.percent / 100).min(SAVED_MAX_NS);
+        self.saved_ns = saved_ns.saturating_sub(awake_ns);
+    }
+
+    /// How long the shard may poll now.
+    const fn allowance_ns(&self) -> u64 {
+        if self.percent >= 100 { u64::MAX } else { self.saved_ns / ALLOWANCE_PART }
+    }
+}
+
+/// What a pause is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// There was work in the last step.
+    None,
+    /// Polled.
+    Polled,
+    /// Slept until there is work.
+    Slept,
+}
 
 /// Decides how long a shard may sleep.
 #[derive(Debug)]
 pub(super) struct Pacer {
     policy: Idle,
-    /// Until when this pause is polled; `None` before a pause and where it is not polled at all.
-    polls_until_ns: Option<u64>,
-    /// How often polling found work lately, 0 to [`WORTH_MAX`].
-    worth: u32,
-    /// Pauses since the last one that was polled.
-    unpolled: u32,
-    pausing: bool,
+    gaps: Gaps,
+    budget: Budget,
+    pause: Pause,
+    /// End of the last step, and of the last one with work; monotonic.
+    step_ns: u64,
+    work_ns: u64,
+    /// The last wait was a sleep.
+    slept: bool,
 }
 
 impl Pacer {
     pub(super) fn new(policy: Idle) -> Self {
-        Self { policy, polls_until_ns: None, worth: WORTH_MAX, unpolled: 0, pausing: false }
+        let percent = match policy {
+            Idle::Adaptive { cpu_percent } => cpu_percent.into(),
+            Idle::Park | Idle::Spin => 100,
+        };
+        let budget = Budget { percent, saved_ns: SAVED_MAX_NS };
+        let (gaps, pause) = (Gaps::new(), Pause::None);
+        Self { policy, gaps, budget, pause, step_ns: 0, work_ns: 0, slept: false }
     }
 
     /// How long the next wait for work may last, nanoseconds; `worked` says whether the last step
@@ -37,34 +119,44 @@ impl Pacer {
         match self.policy {
             Idle::Spin => 0,
             Idle::Park => u64::from(!worked) * HOUSEKEEPING_INTERVAL_NS,
-            Idle::Adaptive => self.adapted(worked, now_ns),
+            Idle::Adaptive { .. } => {
+                let elapsed_ns = now_ns.saturating_sub(self.step_ns);
+                let awake_ns = if self.slept { SLEEP_CPU_NS } else { elapsed_ns };
+                self.budget.spend(elapsed_ns, awake_ns);
+                let timeout_ns = if worked { self.work(now_ns) } else { self.pause(now_ns) };
+                self.step_ns = now_ns;
+                self.slept = timeout_ns > 0;
+                timeout_ns
+            }
         }
     }
 
-    fn adapted(&mut self, worked: bool, now_ns: u64) -> u64 {
-        if worked {
-            if self.pausing && self.polls_until_ns.take().is_some() {
-                self.worth += (WORTH_MAX - self.worth).div_ceil(WORTH_PART);
+    /// After work there may be more.
+    fn work(&mut self, now_ns: u64) -> u64 {
+        if self.pause != Pause::None {
+            self.gaps.add(now_ns.saturating_sub(self.work_ns));
+            self.pause = Pause::None;
+        }
+        self.work_ns = now_ns;
+        0
+    }
+
+    fn pause(&mut self, now_ns: u64) -> u64 {
+        let paused_ns = now_ns.saturating_sub(self.work_ns);
+        let allowance_ns = self.budget.allowance_ns();
+        match self.pause {
+            Pause::None if self.gaps.are_worth_polling() => {
+                self.pause = Pause::Polled;
+                // With less than the whole pause to poll, its end is polled: that is when work comes.
+                let polled_ns = allowance_ns.saturating_add(paused_ns);
+                let ahead_ns = self.gaps.short_ns.saturating_sub(polled_ns);
+                if ahead_ns >= PRE_SLEEP_MIN_NS { ahead_ns } else { 0 }
             }
-            self.pausing = false;
-            return 0;
-        }
-        if !self.pausing {
-            self.pausing = true;
-            self.unpolled += 1;
-            // Now and then one is polled all the same: the venue may have become busy.
-            let polled = self.worth >= WORTH_MIN || self.unpolled >= ADAPTIVE_PROBE_PAUSES;
-            self.polls_until_ns = polled.then(|| now_ns.saturating_add(ADAPTIVE_SPIN_NS));
-        }
-        match self.polls_until_ns {
-            Some(until_ns) if now_ns < until_ns => 0,
-            Some(_) => {
-                self.polls_until_ns = None;
-                self.unpolled = 0;
-                self.worth -= self.worth.div_ceil(WORTH_PART);
+            Pause::Polled if paused_ns < ADAPTIVE_POLL_MAX_NS && allowance_ns > 0 => 0,
+            _ => {
+                self.pause = Pause::Slept;
                 HOUSEKEEPING_INTERVAL_NS
             }
-            None => HOUSEKEEPING_INTERVAL_NS,
         }
     }
 }
@@ -72,49 +164,144 @@ impl Pacer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::random::Random;
 
-    /// Runs `count` pauses of `gap_ns`; a look costs 1 µs. Gives the time that was polled away and
-    /// the number of sleeps.
-    fn pauses(pacer: &mut Pacer, gap_ns: u64, count: u64) -> (u64, u64) {
-        let (mut polled_ns, mut sleeps, mut now_ns) = (0, 0, 1);
-        for _ in 0..count {
-            assert_eq!(pacer.timeout_ns(true, now_ns), 0, "after work there may be more");
-            let end_ns = now_ns + gap_ns;
-            while now_ns < end_ns {
-                let timeout_ns = pacer.timeout_ns(false, now_ns);
-                if timeout_ns > 0 {
-                    sleeps += 1;
-                    break;
-                }
-                polled_ns += 1_000;
-                now_ns += 1_000;
-            }
-            now_ns = end_ns;
+    /// What a shard took in virtual time.
+    #[derive(Debug, Default)]
+    struct Taken {
+        cpu_ns: u64,
+        elapsed_ns: u64,
+        /// From arrival to the look that finds it, ascending.
+        delays_ns: Vec<u64>,
+    }
+
+    impl Taken {
+        fn cpu_percent(&self) -> f64 {
+            100.0 * self.cpu_ns as f64 / self.elapsed_ns as f64
         }
-        (polled_ns, sleeps)
+
+        fn delay_ns(&self, percent: usize) -> u64 {
+            self.delays_ns[(self.delays_ns.len() - 1) * percent / 100]
+        }
+    }
+
+    impl std::fmt::Display for Taken {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            let delays = [40, 50, 80, 99].map(|percent| self.delay_ns(percent));
+            write!(f, "{:.1} % of CPU, p40, p50, p80, p99 {delays:?} ns", self.cpu_percent())
+        }
+    }
+
+    /// Of CPU time; so does a sleep, and its end comes late by what a wake-up costs.
+    const LOOK_NS: u64 = 1_000;
+    const MESSAGE_NS: u64 = 4_000;
+
+    /// Runs a shard with messages that come after these gaps. The first 200 are not measured.
+    fn run(policy: Idle, gaps_ns: impl IntoIterator<Item = u64>) -> Taken {
+        let mut pacer = Pacer::new(policy);
+        let (mut taken, mut now_ns, mut arrival_ns, mut worked) = (Taken::default(), 0, 0, true);
+        let mut begun_ns = 0;
+        for (place, gap_ns) in gaps_ns.into_iter().enumerate() {
+            if place == 200 {
+                (taken, begun_ns) = (Taken::default(), now_ns);
+            }
+            arrival_ns += gap_ns;
+            while now_ns < arrival_ns {
+                let timeout_ns = pacer.timeout_ns(worked, now_ns);
+                worked = false;
+                if timeout_ns == 0 {
+                    now_ns += LOOK_NS;
+                    taken.cpu_ns += LOOK_NS;
+                } else {
+                    now_ns = arrival_ns.min(now_ns + timeout_ns) + WAKE_UP_COST_NS;
+                    taken.cpu_ns += SLEEP_CPU_NS;
+                }
+                if now_ns < arrival_ns {
+                    continue;
+                }
+            }
+            taken.delays_ns.push(now_ns - arrival_ns);
+            now_ns += MESSAGE_NS;
+            taken.cpu_ns += MESSAGE_NS;
+            worked = true;
+        }
+        taken.elapsed_ns = now_ns - begun_ns;
+        taken.delays_ns.sort_unstable();
+        taken
+    }
+
+    fn even(gap_ns: u64) -> Vec<u64> {
+        vec![gap_ns; 20_000]
+    }
+
+    fn poisson(mean_ns: u64) -> Vec<u64> {
+        let mut random = Random::new(7);
+        let gap = |_| (-(1.0 - random.unit()).ln() * mean_ns as f64) as u64;
+        (0..20_000).map(gap).collect()
+    }
+
+    fn bursts(len: usize, gap_ns: u64, silence_ns: u64) -> Vec<u64> {
+        let gap = |place: usize| if place.is_multiple_of(len) { silence_ns } else { gap_ns };
+        (0..20_000).map(gap).collect()
+    }
+
+    const HALF: Idle = Idle::Adaptive { cpu_percent: 50 };
+
+    #[test]
+    fn even_messages_are_awaited_within_the_cap() {
+        let free = run(Idle::ADAPTIVE, even(100_000));
+        assert!(free.delay_ns(99) <= LOOK_NS, "{free}");
+        let half = run(HALF, even(100_000));
+        assert!(half.cpu_percent() <= 51.0 && half.delay_ns(99) <= LOOK_NS, "{half}");
+        let quarter = run(Idle::Adaptive { cpu_percent: 25 }, even(100_000));
+        assert!(quarter.cpu_percent() <= 26.0 && quarter.delay_ns(90) <= LOOK_NS, "{quarter}");
+        assert!(run(Idle::Park, even(100_000)).delay_ns(1) >= WAKE_UP_COST_NS);
     }
 
     #[test]
-    fn short_pauses_are_polled_and_long_ones_slept_through() {
-        let mut pacer = Pacer::new(Idle::Adaptive);
-        let (_, sleeps) = pauses(&mut pacer, ADAPTIVE_SPIN_NS / 2, 1000);
-        assert_eq!(sleeps, 0, "polling always paid");
-        let (_, sleeps) = pauses(&mut pacer, 1_000_000, 100);
-        assert_eq!(sleeps, 100, "every long pause is slept in the end");
-        let (polled_ns, _) = pauses(&mut pacer, 1_000_000, 1000);
-        let most = 1000 / u64::from(ADAPTIVE_PROBE_PAUSES) + 2;
-        assert!(polled_ns <= most * ADAPTIVE_SPIN_NS, "{polled_ns} ns polled in a quiet second");
-        assert!(polled_ns >= ADAPTIVE_SPIN_NS, "never looks whether it became busy");
-        // Busy again: a hundred probes' worth of messages later, all of them are polled for.
-        pauses(&mut pacer, ADAPTIVE_SPIN_NS / 2, 100 * u64::from(ADAPTIVE_PROBE_PAUSES));
-        assert_eq!(pauses(&mut pacer, ADAPTIVE_SPIN_NS / 2, 1000).1, 0);
+    fn poisson_messages_are_caught_in_the_share_that_the_cap_allows() {
+        let free = run(Idle::ADAPTIVE, poisson(100_000));
+        assert!(free.delay_ns(80) <= LOOK_NS, "{free}");
+        // Gaps without memory: of all messages no greater share can be caught than of the time is polled.
+        let half = run(HALF, poisson(100_000));
+        assert!(half.cpu_percent() <= 53.0, "{half}");
+        assert!(half.delay_ns(40) <= 4 * LOOK_NS, "{half}");
     }
 
     #[test]
-    fn spin_never_sleeps_and_park_sleeps_at_once() {
-        let mut spin = Pacer::new(Idle::Spin);
-        assert_eq!(pauses(&mut spin, 1_000_000, 10).1, 0);
-        let mut park = Pacer::new(Idle::Park);
-        assert_eq!(pauses(&mut park, 1_000_000, 10), (0, 10));
+    fn rare_messages_cost_what_they_cost_a_parked_shard() {
+        for gaps in [even(1_000_000), poisson(1_000_000), even(300_000), even(10_000_000)] {
+            let parked = run(Idle::Park, gaps.clone());
+            for policy in [Idle::ADAPTIVE, HALF] {
+                let adaptive = run(policy, gaps.clone());
+                let bound = parked.cpu_ns * 11 / 10;
+                assert!(adaptive.cpu_ns <= bound, "{policy}: {adaptive}; {parked}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_burst_is_polled_and_the_silence_behind_it_is_not() {
+        let parked = run(Idle::Park, bursts(20, 20_000, 10_000_000));
+        let adaptive = run(Idle::ADAPTIVE, bursts(20, 20_000, 10_000_000));
+        assert!(parked.delay_ns(50) >= WAKE_UP_COST_NS / 2, "{parked}");
+        assert!(adaptive.delay_ns(80) <= LOOK_NS, "{adaptive}");
+        // One poll of the longest kind for each burst, and the burst itself.
+        assert!(adaptive.cpu_percent() <= 7.0, "{adaptive}");
+    }
+
+    #[test]
+    fn a_change_of_the_rate_is_noticed_within_some_dozens_of_messages() {
+        let busy = || std::iter::repeat_n(100_000, 1_000);
+        let quiet = || std::iter::repeat_n(1_000_000, 1_000);
+        let taken = run(HALF, quiet().chain(busy()).chain(quiet()).chain(busy()));
+        let late = taken.delays_ns.iter().filter(|&&delay_ns| delay_ns > LOOK_NS).count();
+        assert!((1_800..1_900).contains(&late), "{late} of 3800 were not polled for");
+    }
+
+    #[test]
+    fn spin_never_sleeps_and_park_always() {
+        assert_eq!(run(Idle::Spin, even(1_000_000)).delay_ns(100), 0);
+        assert_eq!(run(Idle::Park, even(1_000_000)).delay_ns(0), WAKE_UP_COST_NS);
     }
 }

@@ -1,11 +1,14 @@
 //! One frame's way into the books: decode, apply, count, time. Live and replay alike.
 //!
 //! Runs on:  shard cores, replay (pure; the clock is an argument). Owns: decoder, books, counters.
-//! Bounds:   one clock read a message, a second one for each `STAGES_SAMPLED`-th; market data is not
-//!           formatted, logged or locked.
+//! Bounds:   two clock reads a message of a timed frame, see [`FrameSampler`]; market data is not formatted, logged or
+//!           locked.
 use super::books::{Books, ConnectionSlot};
 use super::publish::Handler;
-use crate::base::limits::{UNRECOGNIZED_BYTES_MAX, UNRECOGNIZED_KINDS_MAX};
+use crate::base::limits::{
+    FRAMES_TIMED_EACH, FRAMES_TIMED_OF, UNRECOGNIZED_BYTES_MAX, UNRECOGNIZED_KINDS_MAX,
+};
+use crate::base::random::mix;
 use crate::base::text::one_line;
 use crate::base::time::{Clock, MILLISECOND_NS, Now};
 use crate::counter::latency::{Latencies, Stage};
@@ -19,9 +22,33 @@ use crate::venue::{
 };
 use std::mem::discriminant;
 
-/// Of so many messages, one is timed stage by stage; of every one, how long it took in all is.
-/// A counter read costs 11 ns and a record 5 ns beside the 300 ns of a whole message.
-const STAGES_SAMPLED: u64 = 16;
+/// Selects the frames whose messages are timed: each one of an interval's first [`FRAMES_TIMED_EACH`], then one of
+/// [`FRAMES_TIMED_OF`], which counts as so many. Percentiles are those of all frames.
+#[derive(Debug)]
+struct FrameSampler {
+    /// Frames from here on that are all timed.
+    each: u64,
+    /// Frames after them until the next one that is timed.
+    skipped: u64,
+}
+
+impl FrameSampler {
+    /// How many frames the next one stands for; 0 if it is not timed. `frames` is its number.
+    #[inline]
+    fn next_weight(&mut self, frames: u64) -> u64 {
+        if self.each > 0 {
+            self.each -= 1;
+            return 1;
+        }
+        if self.skipped > 0 {
+            self.skipped -= 1;
+            return 0;
+        }
+        // A fixed distance would meet the period of a stream that repeats itself.
+        self.skipped = mix(frames) % (2 * FRAMES_TIMED_OF - 1);
+        FRAMES_TIMED_OF
+    }
+}
 
 /// What a frame held besides events.
 #[derive(Debug, Default)]
@@ -38,8 +65,8 @@ pub struct Findings {
     pub updates: Vec<MarketUpdate>,
     /// The first of each unrecognized kind, and of each error.
     pub unrecognized: Vec<Unrecognized>,
-    /// Of the last message: read to books changed, nanoseconds.
-    pub read_to_applied_ns: u64,
+    /// Of the last message, if it was timed: read to books changed, nanoseconds.
+    pub read_to_applied_ns: Option<u64>,
     /// Of the last message but snapshots: venue timestamp to read, nanoseconds.
     pub venue_to_read_ns: Option<u64>,
 }
@@ -57,6 +84,7 @@ pub struct Intake<H, C> {
     pub clock: C,
     /// Whether messages are timed. False only in a benchmark of the timing itself.
     pub timed: bool,
+    sampler: FrameSampler,
     decoder: Decoder,
     /// Kinds of unrecognized messages that were shown.
     shown: Vec<Unrecognized>,
@@ -72,9 +100,20 @@ impl<H: Handler, C: Clock> Intake<H, C> {
             latencies: Box::default(),
             clock,
             timed: true,
+            sampler: FrameSampler { each: FRAMES_TIMED_EACH, skipped: 0 },
             decoder: feed.decoder(),
             shown: Vec::new(),
         }
+    }
+
+    /// Times every frame from now on: for latencies of single connections or times.
+    pub fn time_every_frame(&mut self) {
+        self.sampler.each = u64::MAX;
+    }
+
+    /// An interval begins: its first frames are all timed.
+    pub(crate) fn begin_interval(&mut self) {
+        self.sampler.each = self.sampler.each.max(FRAMES_TIMED_EACH);
     }
 
     /// Applies one text frame that was read at `read` from `connection`.
@@ -103,11 +142,11 @@ impl<H: Handler, C: Clock> Intake<H, C> {
     ) {
         let (decoder, mut delivery) = self.deliver((connection, protocol), read, findings);
         let messages = decoder.decode_part(frame, progress, budget_bytes, &mut delivery);
-        let done_ns = delivery.done_ns;
+        let frame_ns = delivery.weight * delivery.done_ns.saturating_sub(read.mono_ns);
         self.counts.messages += u64::from(messages);
         if progress.is_done() {
             self.counts.frames += 1;
-            self.counts.frame_ns += done_ns.saturating_sub(read.mono_ns);
+            self.counts.frame_ns += frame_ns;
         }
     }
 
@@ -141,13 +180,16 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         findings.bad_count = 0;
         findings.bad = None;
         findings.venue_to_read_ns = None;
-        let Self { books, counts, latencies, clock, timed, decoder, shown } = self;
+        findings.read_to_applied_ns = None;
+        let Self { books, counts, latencies, clock, timed, sampler, decoder, shown } = self;
+        let weight = if *timed { sampler.next_weight(counts.frames) } else { 0 };
         let delivery = Delivery {
             books,
             counts,
             latencies,
             clock,
             timed: *timed,
+            weight,
             connection,
             protocol,
             read,
@@ -209,6 +251,8 @@ struct Delivery<'a, H, C> {
     latencies: &'a mut Latencies,
     clock: &'a C,
     timed: bool,
+    /// How many frames the times of this one stand for; 0: it is not timed.
+    weight: u64,
     connection: ConnectionSlot,
     protocol: Option<&'a mut Box<dyn SubscriptionProtocol>>,
     read: Now,
@@ -255,30 +299,18 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
     fn on_event(&mut self, event: &Event<'_>) {
         self.findings.data = true;
         self.counts.events += 1;
-        if !self.timed {
+        // A snapshot's timestamp is its book's last change, possibly days ago: not a delay.
+        if self.timed && !matches!(event, Event::Snapshot(_)) {
+            let venue_ns = event.timestamp_ms().saturating_mul(MILLISECOND_NS);
+            self.findings.venue_to_read_ns = Some(self.read.wall_ns.saturating_sub(venue_ns));
+        }
+        if self.weight == 0 {
             return self.books.on_event(event, self.connection, self.read);
         }
-        let sampled = self.counts.events % STAGES_SAMPLED == 1;
-        let decoded_ns = if sampled { self.clock.mono_ns() } else { 0 };
+        let decoded_ns = self.clock.mono_ns();
         self.books.on_event(event, self.connection, self.read);
-        let applied_ns = self.clock.mono_ns();
-        self.done_ns = applied_ns;
-        let read_ns = self.read.mono_ns;
-        let record = &mut *self.latencies;
-        // A snapshot's timestamp is its book's last change, possibly days ago: not a delay.
-        if !matches!(event, Event::Snapshot(_)) {
-            let venue_ns = event.timestamp_ms().saturating_mul(MILLISECOND_NS);
-            let venue_to_read_ns = self.read.wall_ns.saturating_sub(venue_ns);
-            record.record(Stage::VenueToRead, venue_to_read_ns);
-            self.findings.venue_to_read_ns = Some(venue_to_read_ns);
-        }
-        let read_to_applied_ns = applied_ns.saturating_sub(read_ns);
-        record.record(Stage::ReadToApplied, read_to_applied_ns);
-        self.findings.read_to_applied_ns = read_to_applied_ns;
-        if sampled {
-            record.record(Stage::ReadToDecoded, decoded_ns.saturating_sub(read_ns));
-            record.record(Stage::DecodedToApplied, applied_ns.saturating_sub(decoded_ns));
-        }
+        self.done_ns = self.clock.mono_ns();
+        self.record(event, decoded_ns);
     }
 
     fn on_market_update(&mut self, update: MarketUpdate) {
@@ -317,6 +349,21 @@ impl<H: Handler, C: Clock> Sink for Delivery<'_, H, C> {
 }
 
 impl<H, C> Delivery<'_, H, C> {
+    /// Records the times of a message.
+    fn record(&mut self, event: &Event<'_>, decoded_ns: u64) {
+        let (read_ns, applied_ns, weight) = (self.read.mono_ns, self.done_ns, self.weight);
+        let mut record = |stage, ns| self.latencies.record_n(stage, ns, weight);
+        let is_snapshot = matches!(event, Event::Snapshot(_));
+        if let (Some(ns), false) = (self.findings.venue_to_read_ns, is_snapshot) {
+            record(Stage::VenueToRead, ns);
+        }
+        let read_to_applied_ns = applied_ns.saturating_sub(read_ns);
+        record(Stage::ReadToApplied, read_to_applied_ns);
+        record(Stage::ReadToDecoded, decoded_ns.saturating_sub(read_ns));
+        record(Stage::DecodedToApplied, applied_ns.saturating_sub(decoded_ns));
+        self.findings.read_to_applied_ns = Some(read_to_applied_ns);
+    }
+
     /// Shows the first of each kind; of kinds without number, some.
     fn show(&mut self, what: fn(String) -> Unrecognized, kind: &str) {
         if self.shown.len() >= UNRECOGNIZED_KINDS_MAX {

@@ -169,11 +169,15 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             books.store.set_update_sender(updates);
             Subscribers { requests, waker }
         });
+        let mut intake = Intake::new(feed, books, clock);
+        if config.times_connections {
+            intake.time_every_frame();
+        }
         Ok(Self {
             id,
             feed,
             capabilities: feed.capabilities(),
-            intake: Intake::new(feed, books, clock),
+            intake,
             subscribers: updates,
             connections: Connections::default(),
             readiness: Readiness::new()?,

@@ -95,11 +95,11 @@ impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
         self.intake.on_part(text, progress, budget_bytes, from, read, self.findings);
         self.report();
         if let Some(latencies) = self.latencies
-            && self.findings.data
+            && let Findings { venue_to_read_ns, read_to_applied_ns: Some(applied_ns), .. } =
+                *self.findings
             && progress.is_done()
         {
-            let Findings { venue_to_read_ns, read_to_applied_ns, .. } = *self.findings;
-            latencies.record(venue_to_read_ns, read_to_applied_ns);
+            latencies.record(venue_to_read_ns, applied_ns);
         }
     }
 

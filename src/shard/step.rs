@@ -28,6 +28,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if driver == Driver::Native {
             return self.run_native().await;
         }
+        if matches!(idle, Idle::Adaptive { .. }) {
+            crate::io::threads::precise_timers();
+        }
         let mut pacer = Pacer::new(idle);
         let mut worked = false;
         while !self.schedule.stopped {
@@ -212,6 +215,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if now.mono_ns >= self.schedule.heartbeat_ns {
             self.schedule.heartbeat_ns = now.mono_ns + HEARTBEAT_INTERVAL_NS;
             self.intake.clock.align();
+            self.intake.begin_interval();
             self.report(now);
         }
         if let Some(deadline_ns) = self.schedule.stop_deadline_ns

@@ -62,7 +62,7 @@ fn every_machine_has_a_default() {
 fn two_shards_on_two_cores_are_allowed() {
     let two = plan(&RequestedLayout { shards: Some(2), ..spin() }, 2);
     assert_eq!(places(&two), (None, vec![0, 1], None));
-    assert!(two.shards.iter().all(|shard| shard.idle == Idle::Adaptive));
+    assert!(two.shards.iter().all(|shard| shard.idle == Idle::ADAPTIVE));
     assert_eq!((two.control.idle, two.serve.idle), (Idle::Park, Idle::Park));
     assert!(two.notes.iter().any(|note| note.contains("spin is not possible")), "{:?}", two.notes);
     let crowded = plan(&RequestedLayout { shards: Some(5), ..RequestedLayout::default() }, 2);
@@ -74,12 +74,12 @@ fn two_shards_on_two_cores_are_allowed() {
 fn shards_spin_where_each_has_a_core_and_one_is_left() {
     for (count, spins) in [(1, false), (2, true), (4, true), (64, true)] {
         let topology = plan(&spin(), count);
-        let idle = if spins { Idle::Spin } else { Idle::Adaptive };
+        let idle = if spins { Idle::Spin } else { Idle::ADAPTIVE };
         assert!(topology.shards.iter().all(|shard| shard.idle == idle), "{count} cores");
         assert_eq!((topology.control.idle, topology.serve.idle), (Idle::Park, Idle::Park));
     }
     let all = plan(&RequestedLayout { shards: Some(4), ..spin() }, 4);
-    assert!(all.shards.iter().all(|shard| shard.idle == Idle::Adaptive));
+    assert!(all.shards.iter().all(|shard| shard.idle == Idle::ADAPTIVE));
     let named = RequestedLayout {
         control_core: Some(0),
         serve_core: Some(0),
@@ -139,8 +139,8 @@ fn requested_cores_are_assigned_and_the_rest_is_spread() {
 #[test]
 fn the_table_names_threads_links_and_depths() {
     let text = plan(&spin(), 4).to_string();
-    assert!(text.contains("shard-1          2  spin     sockets, decode, books\n"), "{text}");
-    assert!(text.contains("control          0  park     registry"), "{text}");
+    assert!(text.contains("shard-1          2  spin          sockets, decode, books\n"), "{text}");
+    assert!(text.contains("control          0  park          registry"), "{text}");
     assert!(text.contains("control_shard-1        1024\n"), "{text}");
     assert!(text.contains("control_serve            16\n"), "{text}");
     assert!(plan(&RequestedLayout::default(), 1).to_string().contains("note: serve is not pinned"));

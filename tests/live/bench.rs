@@ -44,7 +44,8 @@ fn check(flags: &[&str], connections: u64) {
         assert!(number(step, "/latency/min_ns") > 1_000, "{step:#}");
         assert!(number(step, "/latency/p50_ns") >= number(step, "/latency/min_ns"));
         assert!(number(step, "/venue_late/count") > 0);
-        assert!(number(step, "/read_to_applied/count") >= received, "{step:#}");
+        // Exact up to 1,024 frames between two heartbeats, sampled beyond: after a pause of the host.
+        assert!(10 * number(step, "/read_to_applied/count") >= 9 * received, "{step:#}");
         let cpu = |pointer: &str| step.pointer(pointer).and_then(Value::as_f64).unwrap();
         assert!(cpu("/shard_cpu/0") > 0.0 && cpu("/venue_cpu") > 0.0, "{step:#}");
     }

@@ -119,9 +119,7 @@ fn sigterm_under_load_writes_histograms_and_leaves_nothing() {
     assert!(log.is_empty(), "{log:?}");
     assert!(texts["read_to_applied"] > 4_000 / 8, "{texts:?}");
     for stage in ["read_to_decoded", "decoded_to_applied"] {
-        // Each shard times its first message stage by stage, and every 16th after it.
-        let (sampled, all) = (16 * texts[stage], texts["read_to_applied"]);
-        assert!(sampled >= all && sampled < all + 2 * 16, "{texts:?}");
+        assert_eq!(texts[stage], texts["read_to_applied"], "{texts:?}");
     }
     let frames = frames_of_connections(&histograms);
     assert_eq!(frames.len(), engine_connections, "{frames:?}");

@@ -206,6 +206,14 @@ fn the_venue_of_a_recording_is_reported_by_its_messages() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(rows(&out.join("levels.parquet")).len(), 2);
     }
+    // The recording has no times of receipt: those of the venue stand for them.
+    assert_eq!(column(&rows(&out.join("levels.parquet"))[1], "receive_time"), "null");
+    let output = export(&source, &out, &["--to", "tardis-csv"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("kalshi_incremental_book_L2_2026-08-07_A.csv.gz: 2 rows"),
+        "{printed}"
+    );
     let output = export(&source, &out, &["--venue", "polymarket"]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no line is understood"));

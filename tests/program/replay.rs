@@ -133,16 +133,11 @@ fn counts_books_and_digest_do_not_depend_on_shards_or_passes() {
         for key in COUNTS.into_iter().chain(["books", "digest", "first_errors"]) {
             assert_eq!(many[key], one[key], "{key} with {shards} shards");
         }
-        // The total of every message; its two parts of one in sixteen, which each shard counts.
         let count = |report: &Value, stage: usize| {
             report["latencies"][stage]["count"].as_u64().expect("a count")
         };
-        let total = count(&one, 2);
-        assert_eq!(count(&many, 2), total);
-        for part in 0..2 {
-            let most = total.div_ceil(16) + shards.parse::<u64>().unwrap() - 1;
-            assert!((total / 16..=most).contains(&count(&many, part)), "part {part}: {many}");
-        }
+        let counts = [0, 1, 2].map(|stage| count(&many, stage));
+        assert_eq!(counts, [count(&one, 2); 3], "every message of so few is timed: {many}");
         assert!(same == books, "books differ with {shards} shards");
     }
     let (thrice, same) = go("2", "3");
@@ -475,6 +470,7 @@ fn the_text_report_has_every_figure() {
         "unknown texts",
         "elapsed",
         "busy",
+        "instructions/frame",
         "messages/s per core",
         "shard 1",
         "p99.9",
@@ -484,6 +480,41 @@ fn the_text_report_has_every_figure() {
         "digest",
     ] {
         assert!(run.stdout.contains(label), "{label} in {run}");
+    }
+}
+
+#[test]
+fn pinned_shards_give_the_same_books_and_histograms_are_written() {
+    let folder = Folder::new();
+    let file = folder.file("in", frames::mixed().join("\n"));
+    let core = core_affinity::get_core_ids().unwrap()[0].id;
+    let (cores, histograms) = (format!("{core},{core}"), folder.path("new/histograms"));
+    let pinned = ["--shard-cores", &cores, "--histograms", histograms.to_str().unwrap()];
+    let run = replay(&[&[&file, "--json", "--repeat", "2"], &pinned[..]].concat());
+    let plain = replay(&[&file, "--json", "--shards", "2", "--repeat", "2"]);
+    let (pinned, plain) = (run.json(), plain.json());
+    for key in COUNTS.iter().chain(&["shards", "digest", "books"]) {
+        assert_eq!(pinned[key], plain[key], "{key}: {run}");
+    }
+    let reasons = [&pinned["instructions_per_frame"], &pinned["instructions_uncounted"]];
+    assert_eq!(reasons.iter().filter(|reason| reason.is_null()).count(), 1, "{run}");
+    let applied = std::fs::read_to_string(histograms.join("read_to_applied.txt")).unwrap();
+    let latencies = pinned["latencies"].as_array().unwrap().iter();
+    let latency = latencies.clone().find(|latency| latency["stage"] == "read_to_applied").unwrap();
+    let head = format!("# read_to_applied, nanoseconds, {} values", latency["count"]);
+    assert!(applied.starts_with(&head), "{head}: {applied}");
+    assert!(
+        histograms.join("latencies.hlog").exists() && histograms.join("latencies.svg").exists()
+    );
+    for (flags, expected) in [
+        (vec!["--shard-cores", "4000"], "--shard-cores: core 4000 is not usable here"),
+        (vec!["--shard-cores", "3-1"], "--shard-cores 3-1: the range"),
+        (vec!["--shard-cores", &*cores, "--shards", "3"], "--shards 3, but --shard-cores has 2"),
+        (vec!["--histograms", &*file], "--histograms"),
+    ] {
+        let run = replay(&[&[&*file], &flags[..]].concat());
+        assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (2, "", 1), "{run}");
+        assert!(run.stderr.contains(expected), "{expected}: {run}");
     }
 }
 

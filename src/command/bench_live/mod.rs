@@ -255,7 +255,7 @@ fn setting(flags: &BenchFlags, rig: &Rig, venue_core: Option<u32>) -> Setting {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         machine: threads::machine_line(),
         threads: topology.threads().map(|t| (t.name.clone(), t.core)).collect(),
-        idle: topology.shards[0].idle.name().to_owned(),
+        idle: topology.shards[0].idle.to_string(),
         venue_core,
         markets: flags.markets,
         tokens: u64::from(flags.markets) * 2,

@@ -68,7 +68,7 @@ fn all_faults_are_reported_with_their_lines() {
         "FILE:3: invalid value 'two' for '--shards <COUNT>': invalid digit found in string",
         "FILE:4: `no-discovery` is true or false",
         "FILE:5: `config` is no flag of run",
-        "FILE:6: invalid value 'sleepy' for '--idle <POLICY>' [possible values: park, adaptive, spin]",
+        "FILE:6: invalid value 'sleepy' for '--idle <POLICY>': use park, adaptive,",
         "FILE:7: `serve` has a value, not true or false",
         "FILE:8: `serve-name` is a text, a number or a list of them",
     ];

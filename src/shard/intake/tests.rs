@@ -1,10 +1,15 @@
-//! What a connection says of its numbers, all the way into its books.
+//! What a connection says of its numbers, all the way into its books; which frames are timed.
 use super::*;
 use crate::base::id::{MarketId, ShardId, TokenId};
+use crate::base::random::Random;
 use crate::base::time::StillClock;
 use crate::market::book::BookOpening;
 use crate::shard::books::Admission;
+use crate::shard::publish::{BookView, Change};
 use crate::venue::{Role, kalshi};
+use hdrhistogram::Histogram;
+use std::cell::Cell;
+use std::rc::Rc;
 
 const HERE: ConnectionSlot = ConnectionSlot(3);
 
@@ -79,4 +84,90 @@ fn a_number_that_jumps_without_a_subscription_makes_books_stale() {
     assert_eq!(live_after(begun).4, 1);
     assert_eq!(live_after(&frame("orderbook_snapshot", 1)), (1, 1, 1, 2, 1), "nothing repeated");
     assert_eq!(live_after(&frame("orderbook_delta", 2)), (1, 2, 1, 2, 1));
+}
+
+/// The time of [`Slow`] and of its intake.
+#[derive(Clone, Default)]
+struct SharedClock(Rc<Cell<u64>>);
+
+impl Clock for SharedClock {
+    fn mono_ns(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// A handler that takes time for each change: now and then, and for every 16th frame, a lot.
+struct Slow {
+    clock: SharedClock,
+    random: Random,
+}
+
+impl Handler for Slow {
+    fn on_price_change(&mut self, view: &BookView<'_>, _: &Change) {
+        let rare = self.random.chance(1, 50) || view.facts.timestamp_ms.is_multiple_of(16);
+        let ns =
+            if rare { 5_000 + self.random.below(20_000) } else { 200 + self.random.below(400) };
+        self.clock.0.set(self.clock.0.get() + ns);
+    }
+}
+
+/// Latencies of frames of one to four changes, as they are timed or with each frame timed.
+fn latencies(frames: u64, every: bool, begins: impl Fn(u64) -> bool) -> Box<Latencies> {
+    let (clock, random) = (SharedClock::default(), Random::new(1));
+    let handler = Slow { clock: clock.clone(), random };
+    let feed = crate::venue::polymarket::feed(true);
+    let books = Books::new(ShardId(0), feed, Admission::Implied { shards: 1 }, handler);
+    let mut intake = Intake::new(feed, books, clock.clone());
+    if every {
+        intake.time_every_frame();
+    }
+    let mut findings = Findings::default();
+    let book = r#"{"market":"0x1","asset_id":"1","timestamp":"1","event_type":"book","bids":[],"asks":[]}"#;
+    intake.on_frame(book, HERE, clock.now(), &mut findings);
+    for number in 1..=frames {
+        if begins(number) {
+            intake.begin_interval();
+        }
+        let entry = |place: u64| {
+            format!(
+                r#"{{"asset_id":"1","price":"0.{}","size":"{number}","side":"BUY"}}"#,
+                11 + place
+            )
+        };
+        let entries: Vec<String> = (0..=number % 4).map(entry).collect();
+        let frame = format!(
+            r#"{{"market":"0x1","price_changes":[{}],"timestamp":"{number}","event_type":"price_change"}}"#,
+            entries.join(",")
+        );
+        clock.0.set(clock.0.get() + 1_000);
+        intake.on_frame(&frame, HERE, clock.now(), &mut findings);
+    }
+    intake.latencies
+}
+
+#[test]
+fn percentiles_of_timed_frames_are_those_of_all() {
+    let all = latencies(60_000, true, |_| false);
+    let timed = latencies(60_000, false, |_| false);
+    for stage in [Stage::ReadToApplied, Stage::DecodedToApplied] {
+        let (all, timed) = (all.stage(stage), timed.stage(stage));
+        let near = |name: &str, timed: u64, all: u64| {
+            assert!(timed.abs_diff(all) * 100 <= 15 * all, "{stage:?} {name}: {timed} of {all}");
+        };
+        near("count", timed.len(), all.len());
+        for quantile in [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99] {
+            let at = |histogram: &Histogram<u64>| histogram.value_at_quantile(quantile);
+            near(&quantile.to_string(), at(timed), at(all));
+        }
+    }
+}
+
+#[test]
+fn every_frame_of_a_quiet_shard_is_timed() {
+    let interval = |number: u64| number.is_multiple_of(FRAMES_TIMED_EACH / 2);
+    let [all, timed] = [true, false].map(|every| latencies(5_000, every, interval));
+    for stage in Stage::ALL {
+        assert_eq!(timed.stage(stage), all.stage(stage), "{stage:?}");
+    }
+    assert_eq!(timed.stage(Stage::ReadToApplied).len(), 5_001);
 }

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 pub const NAMES: &[&str] = &[
     "ringbook-spin",
     "ringbook-adaptive",
+    "ringbook-adaptive-half",
     "ringbook-park",
     "boomnet",
     "boomnet-service",

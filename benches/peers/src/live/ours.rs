@@ -41,7 +41,8 @@ impl Ours {
         let (http, ws) = (format!("http://{address}"), format!("ws://{address}{CHANNEL}"));
         let idle = match policy {
             "park" => Idle::Park,
-            "adaptive" => Idle::Adaptive,
+            "adaptive" => Idle::ADAPTIVE,
+            "adaptive-half" => Idle::Adaptive { cpu_percent: 50 },
             _ => Idle::Spin,
         };
         let builder = Engine::builder()
