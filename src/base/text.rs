@@ -1,4 +1,4 @@
-//! Untrusted text made safe for log lines and status reports.
+//! Text for people and URLs; untrusted text made safe for log lines and status reports.
 //!
 //! Runs on:  any (pure). Allocates only if something is escaped or cut.
 use std::borrow::Cow;
@@ -57,8 +57,26 @@ pub fn one_line_of(bytes: &[u8], bytes_max: usize) -> String {
     shown
 }
 
-/// Compact JSON with hidden characters as JSON escapes, so that its value is unchanged: in compact JSON they occur only
-/// within strings.
+/// A count with its noun, such as `1 market` and `2 markets`.
+#[must_use]
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
+/// Appends text to a URL: all but RFC 3986's unreserved characters as `%XX`.
+pub fn percent_encode(text: &str, url: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            url.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+}
+
+/// JSON with the hidden characters of its strings as JSON escapes, so that its value is unchanged. Those between its
+/// tokens are white space and stay.
 #[must_use]
 pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(&json) else { return json };
@@ -66,8 +84,11 @@ pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
         return json;
     }
     let mut shown = String::with_capacity(text.len() + 64);
+    let (mut in_string, mut is_escaped) = (false, false);
     for c in text.chars() {
-        if is_hidden(c) {
+        in_string ^= c == '"' && !is_escaped;
+        is_escaped = in_string && c == '\\' && !is_escaped;
+        if in_string && is_hidden(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.
                 let _ = write!(shown, "\\u{unit:04x}");
@@ -119,7 +140,10 @@ mod tests {
         assert!(!shown.contains(is_hidden) && shown.contains("東京"), "{shown}");
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(&shown), value(json));
-        for same in [b"{}".to_vec(), b"\xff".to_vec()] {
+        let spread = "{\n\t\"why\\\\\": \"\\\"\u{9b}\",\r\n\"n\": [\n1]\n}\n";
+        let shown = String::from_utf8(visible_json(spread.as_bytes().to_vec())).unwrap();
+        assert_eq!((value(&shown), shown), (value(spread), spread.replace('\u{9b}', "\\u009b")));
+        for same in [b"{}".to_vec(), b"\xff".to_vec(), b"[\n]".to_vec()] {
             assert_eq!(visible_json(same.clone()), same);
         }
     }

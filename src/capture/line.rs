@@ -25,7 +25,7 @@
 //! | `k` | what | rest |
 //! |---|---|---|
 //! | `p` | a shard started: nothing is open | `,"shards":<how many>,"hashes":"<off, sampled or all>"` |
-//! | `m` | books were opened on the connection | `,"books":[{"m":market,"a":token,"t":tick,"o":smallest order,"n":neg-risk}]` |
+//! | `m` | books were opened on the connection | `,"books":[{"m":market,"a":token,"t":tick,"o":smallest order,"n":neg-risk,"s":slug}]` |
 //! | `d` | catalog data of open books | as `m` |
 //! | `u` | tokens were unsubscribed | `,"a":[tokens]` |
 //! | `q` | the connection and its books were closed | `,"a":[tokens]` |

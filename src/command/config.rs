@@ -2,6 +2,7 @@
 //!
 //! Runs on:  main thread.
 use super::Failure;
+use crate::base::text::counted;
 use crate::config::file::{FileError, check, example};
 use crate::config::flags::ConfigFlags;
 use crate::io::output::{print, print_line};
@@ -18,6 +19,7 @@ pub fn run(flags: &ConfigFlags) -> Result<ExitCode, Failure> {
     };
     let faults = |FileError(lines)| Failure { line: lines.join("\n"), code: 2 };
     let settings = check(path).map_err(faults)?;
-    print_line(format_args!("{}: {settings} settings, no faults", path.display()));
+    let settings = counted(settings as u64, "setting", "settings");
+    print_line(format_args!("{}: {settings}, no faults", path.display()));
     Ok(ExitCode::SUCCESS)
 }

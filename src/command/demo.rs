@@ -39,6 +39,7 @@ pub fn run(flags: &DemoFlags) -> Result<ExitCode, Failure> {
     config.serve = Some(flags.serve);
     config.shm.clone_from(&flags.shm);
     config.gateway_flags(flags.gateway, &flags.gateway_access).map_err(UsageError::from)?;
+    config.prepare_gateway().map_err(UsageError::from)?;
     make_histograms(flags.histograms.histograms.as_deref())?;
     config.histograms.clone_from(&flags.histograms.histograms);
     let signals = listen()?;

@@ -4,7 +4,7 @@
 use super::{
     Failure,
     histograms::HistogramFiles,
-    terminal::{Signals, StatusLine},
+    terminal::{EngineStatus, Signals},
 };
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
 use crate::config::{Config, flags::RunFlags, make_histograms};
@@ -89,7 +89,7 @@ pub fn listen() -> Result<Signals, Failure> {
 pub struct Session {
     engine: Engine,
     histograms: HistogramFiles,
-    status: StatusLine,
+    status: EngineStatus,
     prices: Option<PriceTable>,
     /// The machine.
     host: String,
@@ -151,7 +151,7 @@ impl Session {
         let host = summary();
         info!("host: {host}");
         let histograms = HistogramFiles::new(config.histograms.clone());
-        let status = StatusLine::on_terminal();
+        let status = EngineStatus::on_terminal();
         Ok(Self { engine, histograms, status, prices: None, host, report: None, interval: None })
     }
 
@@ -202,7 +202,7 @@ impl Session {
     /// The histograms cannot be written.
     pub fn stop(self) -> Result<ExitCode, Failure> {
         let Self { engine, mut histograms, status, prices, host, .. } = self;
-        status.clear();
+        drop(status);
         let clock = HostClock::new();
         let begun_ns = clock.mono_ns();
         let ending = engine.stop(|event| match event {

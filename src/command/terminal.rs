@@ -1,9 +1,9 @@
-//! Terminal: log lines, a status line, signals.
+//! Terminal: log lines, status line of an engine, signals.
 //!
 //! Runs on:  any thread may log; the status line belongs to the main thread.
 use crate::base::text::one_line;
 use crate::counter::report::EngineReport;
-use crate::io::output;
+use crate::io::{output, progress::Progress};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,17 +29,17 @@ pub fn start_logging(level: log::LevelFilter) {
     drop(result);
 }
 
-/// A status line, rewritten in place, on terminals only.
-#[derive(Debug, Default)]
-pub struct StatusLine {
-    watched: bool,
+/// Status line of a running engine.
+#[derive(Debug)]
+pub struct EngineStatus {
+    line: Progress,
     before: Option<(u64, u64)>,
 }
 
-impl StatusLine {
-    /// Disabled if standard error is no terminal.
+impl EngineStatus {
+    /// On standard error, if that is a terminal.
     pub fn on_terminal() -> Self {
-        Self { watched: output::stderr_is_terminal(), before: None }
+        Self { line: Progress::of_text(), before: None }
     }
 
     /// Shows the state of the engine.
@@ -47,19 +47,13 @@ impl StatusLine {
         let messages: u64 = report.shards.iter().map(|shard| shard.intake.messages).sum();
         let now_ns = report.now_wall_ns;
         let before = self.before.replace((now_ns, messages));
-        if !self.watched {
-            return;
-        }
-        let rate = before.map_or(0, |(at_ns, count)| {
-            let elapsed_ms = now_ns.saturating_sub(at_ns) / 1_000_000;
-            (messages.saturating_sub(count) * 1000).checked_div(elapsed_ms).unwrap_or(0)
+        self.line.show(|| {
+            let rate = before.map_or(0, |(at_ns, count)| {
+                let elapsed_ms = now_ns.saturating_sub(at_ns) / 1_000_000;
+                (messages.saturating_sub(count) * 1000).checked_div(elapsed_ms).unwrap_or(0)
+            });
+            one_line(&status(report, rate)).into_owned()
         });
-        output::show_status(&status(report, rate));
-    }
-
-    /// Clears it.
-    pub fn clear(&self) {
-        output::clear_status();
     }
 }
 
@@ -84,7 +78,7 @@ fn status(report: &EngineReport, rate: u64) -> String {
         ([], errors) => format!("  {errors} undecodable"),
     };
     format!(
-        "{:>4}s  {} of {} books live  {}/{} connections  {rate} msg/s{delay}{trouble}",
+        "{:>4}s  {} of {} books live  {}/{} connections  {rate} msg/s{trouble}{delay}",
         report.now_wall_ns.saturating_sub(report.started_wall_ns) / 1_000_000_000,
         sum(|shard| shard.books.live),
         report.registry.tokens,

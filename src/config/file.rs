@@ -76,8 +76,7 @@ pub fn check(path: &Path) -> Result<usize, FileError> {
     let whole = Cli::try_parse_from(line).map_err(|error| one_line(&error));
     let checked = whole.and_then(|cli| match cli.command {
         super::flags::Command::Run(flags) => {
-            let config = Config::from_flags(&flags).map_err(|UsageError(line)| line)?;
-            config.check().map_err(|error| UsageError::from(error).0)
+            Config::checked(&flags).map_err(|UsageError(line)| line).map(drop)
         }
         _ => Ok(()),
     });

@@ -61,18 +61,19 @@ pub struct GatewayAccess {
     pub(crate) keys: Keys,
     /// The folder of `--gateway-impersonate`.
     pub(crate) impersonates: Option<PathBuf>,
+    /// The names that it is served by.
+    names: Vec<&'static str>,
     certificates: Certificates,
 }
 
 impl GatewayAccess {
-    /// Settings from the flags; `venues` are those that the gateway serves at `address`. Reads the files that the flags
-    /// name, and writes those of `--gateway-impersonate`.
+    /// Settings from the flags; `venues` are those that the gateway serves. Reads the files that the flags name;
+    /// writes nothing: `--gateway-impersonate` needs [`GatewayAccess::prepare`] before the gateway starts.
     ///
     /// # Errors
     /// A file is unusable: one line.
     pub fn from_flags<'v>(
         flags: &GatewayAccessFlags,
-        address: SocketAddr,
         venues: impl IntoIterator<Item = &'v str>,
     ) -> Result<Self, SettingError> {
         let mut access = Self { insecure: flags.gateway_insecure, ..Self::default() };
@@ -89,15 +90,29 @@ impl GatewayAccess {
             access.verify(id, Path::new(file))?;
         }
         if let Some(folder) = &flags.gateway_impersonate {
-            let names = venues.into_iter().flat_map(hosts::names_of).collect::<Vec<_>>();
-            let identity = impersonation::prepare(folder, address.ip(), &names, wall_s());
-            let identity =
-                identity.map_err(|line| SettingError(format!("gateway-impersonate {line}")))?;
-            let names = names.into_iter().map(str::to_owned).collect();
-            access.certificates.named = Some((identity, names));
+            if folder.exists() && !folder.is_dir() {
+                let folder = folder.display();
+                let why = format!("gateway-impersonate {folder}: this is no folder");
+                return Err(SettingError(why));
+            }
+            access.names = venues.into_iter().flat_map(hosts::names_of).collect();
             access.impersonates = Some(folder.clone());
         }
         Ok(access)
+    }
+
+    /// Writes the files of `--gateway-impersonate` for clients that find the gateway at `address`, and reads them.
+    ///
+    /// # Errors
+    /// A file cannot be read or written: one line.
+    pub fn prepare(&mut self, address: SocketAddr) -> Result<(), SettingError> {
+        let Some(folder) = &self.impersonates else { return Ok(()) };
+        let identity = impersonation::prepare(folder, address.ip(), &self.names, wall_s());
+        let identity =
+            identity.map_err(|line| SettingError(format!("gateway-impersonate {line}")))?;
+        let names = self.names.iter().map(|&name| name.to_owned()).collect();
+        self.certificates.named = Some((identity, names));
+        Ok(())
     }
 
     /// Serves with TLS and this certificate (PEM).
@@ -137,7 +152,8 @@ impl GatewayAccess {
     /// # Errors
     /// It is not of this host, without TLS.
     pub fn check(&self, address: SocketAddr) -> Result<(), SettingError> {
-        let is_safe = self.insecure || !self.certificates.is_empty();
+        let has_tls = !self.certificates.is_empty() || self.impersonates.is_some();
+        let is_safe = self.insecure || has_tls;
         if is_safe || address.ip().to_canonical().is_loopback() {
             return Ok(());
         }
@@ -176,7 +192,8 @@ impl Config {
         self.gateway.map(names).unwrap_or_default()
     }
 
-    /// The gateway's address, TLS and signatures from their flags; after the venues.
+    /// The gateway's address, TLS and signatures from their flags; after the venues, and before
+    /// [`Config::prepare_gateway`].
     ///
     /// # Errors
     /// A flag without `--gateway`, or an unusable one.
@@ -193,9 +210,17 @@ impl Config {
         };
         let venues: Vec<_> = self.venues.iter().map(|venue| venue.feed.venue()).collect();
         let names = venues.iter().map(|venue| venue.name());
-        self.gateway_access = GatewayAccess::from_flags(flags, address, names)?;
+        self.gateway_access = GatewayAccess::from_flags(flags, names)?;
         self.gateway(address, flags.gateway_insecure)?;
         self.gateway_access.check(address)
+    }
+
+    /// Writes what the gateway needs.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(crate) fn prepare_gateway(&mut self) -> Result<(), SettingError> {
+        self.gateway.map_or(Ok(()), |address| self.gateway_access.prepare(address))
     }
 }
 

@@ -172,11 +172,21 @@ impl Config {
         names
     }
 
-    /// Settings from the flags of `ringbook run`; reads the files that they name.
+    /// Settings from the flags of `ringbook run`; reads the files that they name, and writes those of the gateway.
     ///
     /// # Errors
     /// [`UsageError`]: one line.
     pub fn from_flags(flags: &RunFlags) -> Result<Self, UsageError> {
+        let mut config = Self::checked(flags)?;
+        config.prepare_gateway()?;
+        Ok(config)
+    }
+
+    /// The same, for a check: nothing is written.
+    ///
+    /// # Errors
+    /// [`UsageError`]: one line.
+    pub(crate) fn checked(flags: &RunFlags) -> Result<Self, UsageError> {
         let is_asked = flags.gateway_follow && flags.gateway.is_some();
         if flags.no_discovery && flags.markets.is_empty() && flags.tokens.is_empty() && !is_asked {
             return Err(UsageError(

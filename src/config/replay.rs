@@ -13,6 +13,33 @@ use crate::venue::{self, Feed};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Which part of recordings a command reads.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct PartFlags {
+    /// Whose frames they are: polymarket or kalshi. Of recordings of both, those of the other venue are left out
+    /// [default: recognized by the first message of each file]
+    #[arg(long, value_name = "VENUE", value_parser = venue)]
+    pub venue: Option<Feed>,
+
+    /// Begin here (2026-11-27T07:15:00Z, or nanoseconds since 1970), not at the first record
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<u64>,
+
+    /// End here: leave out what was received at that time and later
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<u64>,
+}
+
+impl PartFlags {
+    /// The range of receive times, if one is given.
+    ///
+    /// # Errors
+    /// One line: it is empty.
+    pub fn range(&self) -> Result<Option<Range<u64>>, String> {
+        range(self.from, self.to, ["--from", "--to"])
+    }
+}
+
 /// Feed recorded frames through the live decoder and books, and print how fast that was.
 ///
 /// FILE holds frames, one a line: as received, as capture records ({"t":..,"c":..,"s":..,"k":"t",
@@ -20,7 +47,8 @@ use std::path::{Path, PathBuf};
 /// data, payload, message, msg, frame or body, with the receive time beside it (recv_ns, received_at, local_timestamp,
 /// ts, ..). It may be plain, zstd or gzip, whatever its name. Subscriptions are implied by what appears, unless it is a capture of
 /// `ringbook run --capture DIR`: then the very books of that run come of it, and are compared with the
-/// proofs in it. DIR stands for all files in it.
+/// proofs in it. DIR stands for all files in it. In a range (--from, --to) books begin with their first snapshot. Of
+/// captures of both venues, each venue has a summary of its own.
 ///
 /// Exit code: 0; 1 when a file cannot be read to its end, is empty, damaged or missing, holds NUL bytes or lines
 /// beyond every bound, or when none of its lines is understood (what was read is replayed and printed); 2 for wrong flags; 130 when interrupted.
@@ -34,10 +62,9 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub shards: ShardFlags,
 
-    /// Whose frames they are: polymarket or kalshi. Of captures of both, only those of VENUE are replayed [default:
-    /// recognized by the first message of each file; each venue has a summary of its own]
-    #[arg(long, value_name = "VENUE", value_parser = venue)]
-    pub venue: Option<Feed>,
+    /// Venue and range of time.
+    #[command(flatten)]
+    pub part: PartFlags,
 
     /// Passes over all files; books are forgotten in between, counts add up
     #[arg(long, value_name = "N", default_value_t = 1,
@@ -47,15 +74,6 @@ pub struct ReplayArgs {
     /// `max`, or a multiple of the recorded speed such as `1x` or `2.5x` (needs receive times)
     #[arg(long, value_name = "SPEED", default_value = "max")]
     pub speed: Speed,
-
-    /// Begin here: leave out what was received before (2026-11-27T07:15:00Z, or nanoseconds since
-    /// 1970). Books begin with their first snapshot after that
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub from: Option<u64>,
-
-    /// End here: leave out what was received at that time and later
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub to: Option<u64>,
 
     /// Print the results as one JSON object
     #[arg(long)]
@@ -83,7 +101,7 @@ impl ReplayArgs {
     /// One line with flag and remedy; exit code 2.
     pub fn plans(&self) -> Result<Vec<Plan>, String> {
         let files = files(&self.files)?;
-        let range = range(self.from, self.to, ["--from", "--to"])?;
+        let range = self.part.range()?;
         let (shards, cores) = self.layout().map_err(|error| error.0)?;
         let plan = |files| -> Result<Plan, String> {
             let books_out = self.books_out.clone();
@@ -99,7 +117,7 @@ impl ReplayArgs {
         }
         // What no plan can have is reported of all files.
         let whole = plan(files.clone())?;
-        let Some(recordings) = by_venue(files, self.venue) else {
+        let Some(recordings) = by_venue(files, self.part.venue) else {
             return Ok(vec![whole.of(venue::ALL[0])]);
         };
         let of = |(place, Recording { feed, files }): (usize, Recording)| {

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  the starting thread.
 use super::gateway::{GatewayAccess, GatewayAccessFlags};
-use super::replay::{by_venue, files, range, time, venue};
+use super::replay::{PartFlags, by_venue, files};
 use super::{SettingError, UsageError};
 use crate::base::limits::{GATEWAY_REPLAYS, GATEWAY_REPLAYS_MAX};
 use crate::gateway::StalePolicy;
@@ -11,14 +11,14 @@ use crate::io::file::{self, segments};
 use crate::replay::plan::Speed;
 use crate::replay::{Recording, foreign_file};
 use crate::replay_gateway::sessions::{Defaults, parse_speed};
-use crate::venue::Feed;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Serve recorded days in the venues' own protocols: each WebSocket has a replay of its own.
 ///
-/// A client chooses in its address: `?from=TIME&to=TIME&speed=SPEED`. It gets the books as of the beginning when it
-/// subscribes, then what was received up to the end, then close code 1000.
+/// A client chooses in its address: `?from=TIME&to=TIME&speed=SPEED`; --from, --to and --speed are for those that do
+/// not. It gets the books as of the beginning when it subscribes, then what was received up to the end, then close code
+/// 1000. REST requests are answered as of --from, else as of the last record.
 ///
 /// Exit code: 0; 1 when a file cannot be read or the address cannot be used; 2 for wrong flags.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,19 +33,9 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400")]
     pub listen: SocketAddr,
 
-    /// Whose frames they are: polymarket or kalshi. Of captures of both, only those of VENUE are served [default:
-    /// recognized by the first message of each file]
-    #[arg(long, value_name = "VENUE", value_parser = venue)]
-    pub venue: Option<Feed>,
-
-    /// Begin here for clients that do not say it (2026-11-27T07:15:00Z, or nanoseconds since 1970); REST requests are
-    /// answered as of then [default: the first record; for REST the last one]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub from: Option<u64>,
-
-    /// End here for clients that do not say it
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub to: Option<u64>,
+    /// Venue, and the range of time for clients that do not choose one.
+    #[command(flatten)]
+    pub part: PartFlags,
 
     /// Speed for clients that do not say it: `max`, or a multiple of the recorded speed such as 1 or 10
     #[arg(long, value_name = "SPEED", default_value = "1", value_parser = parse_speed)]
@@ -77,8 +67,9 @@ impl GatewayArgs {
     /// # Errors
     /// One line with flag and remedy; exit code 2.
     pub fn check(&self) -> Result<(Defaults, Settings), String> {
-        range(self.from, self.to, ["--from", "--to"])?;
-        let defaults = Defaults { from_ns: self.from, to_ns: self.to, speed: self.speed };
+        self.part.range()?;
+        let PartFlags { from, to, .. } = self.part;
+        let defaults = Defaults { from_ns: from, to_ns: to, speed: self.speed };
         let buffer_bytes = (self.gateway_buffer as usize) << 20;
         let settings = Settings { buffer_bytes, stale: self.gateway_stale, ..Settings::default() };
         Ok((defaults, settings))
@@ -92,11 +83,12 @@ impl GatewayArgs {
         &self,
         venues: impl IntoIterator<Item = &'v str>,
     ) -> Result<GatewayAccess, UsageError> {
-        let access = GatewayAccess::from_flags(&self.access, self.listen, venues)?;
+        let mut access = GatewayAccess::from_flags(&self.access, venues)?;
         // The address has another flag here.
         let of_listen =
             |error: SettingError| SettingError(error.0.replacen("gateway", "listen", 1));
         access.check(self.listen).map_err(of_listen)?;
+        access.prepare(self.listen)?;
         Ok(access)
     }
 
@@ -117,7 +109,7 @@ impl GatewayArgs {
             if let Some(line) = files.iter().find_map(foreign_file) {
                 return Err(line);
             }
-            let found = by_venue(files, self.venue).ok_or_else(|| match bytes {
+            let found = by_venue(files, self.part.venue).ok_or_else(|| match bytes {
                 0 => format!("{}: the file is empty", path.display()),
                 _ => format!("{}: {UNKNOWN}", path.display()),
             })?;

@@ -7,6 +7,7 @@ use super::controller::Controller;
 use super::skips::Drift;
 use crate::base::{
     limits::{HEALTH_GRACE_NS, HEARTBEAT_MISSED_NS, SCHEMA_DRIFT_PERCENT_MAX},
+    text::counted,
     time::{Now, SECOND_NS},
 };
 use crate::counter::health::at_venue;
@@ -111,9 +112,10 @@ impl Controller {
             found.notice(format!("the catalog cannot be read now: {error}"));
         }
         if known.markets_shared > 0 {
-            let (count, venue) = (known.markets_shared, self.venue.name());
+            let markets = counted(known.markets_shared, "market", "markets");
+            let venue = self.venue.name();
             found.notice(format!(
-                "{count} markets in the catalog of {venue} have the tokens of another market: the same books \
+                "{markets} in the catalog of {venue} with the tokens of another market: the same books \
                  answer for both; look whether the venue has changed its catalog"
             ));
         }

@@ -15,6 +15,7 @@ use super::{
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
+use crate::link::control_shard::NamedOpening;
 use crate::market::book::BookOpening;
 use crate::market::info::{Closed, MarketInfo, MarketUpdate};
 use crate::venue::skip::Skipped;
@@ -198,7 +199,7 @@ impl Markets {
 
     /// Books with facts changed by the catalog, such as the smallest order of an announced market, by index of the
     /// shard.
-    pub(super) fn take_redescribed(&mut self, shards: usize) -> Vec<(usize, Box<[BookOpening]>)> {
+    pub(super) fn take_redescribed(&mut self, shards: usize) -> Vec<(usize, Box<[NamedOpening]>)> {
         let mut tokens: Vec<Vec<TokenId>> = vec![Vec::new(); shards];
         for market in self.registry.take_redescribed() {
             let Some(record) = self.registry.market(&market) else { continue };
@@ -210,16 +211,17 @@ impl Markets {
     }
 
     /// Facts that a shard needs to open the books of these tokens.
-    pub(super) fn openings(&self, tokens: &[TokenId]) -> Box<[BookOpening]> {
+    pub(super) fn openings(&self, tokens: &[TokenId]) -> Box<[NamedOpening]> {
         let opening = |token: &TokenId| {
             let info = &self.registry.market_of(token)?.info;
-            Some(BookOpening {
+            let opening = BookOpening {
                 market: info.market,
                 token: *token,
                 tick_size: info.tick_size,
                 min_order_size: info.min_order_size,
                 neg_risk: info.neg_risk,
-            })
+            };
+            Some(NamedOpening { opening, slug: info.slug.as_str().into() })
         };
         tokens.iter().filter_map(opening).collect()
     }

@@ -9,10 +9,9 @@ use crate::base::{
 use crate::counter::report::LinkReport;
 use crate::io::{driver::Doorbell, socket::Stream};
 use crate::link::{
-    control_shard::{ShardCommand, StampedCommand},
+    control_shard::{NamedOpening, ShardCommand, StampedCommand},
     shard_control::{Heartbeat, Report},
 };
-use crate::market::book::BookOpening;
 use crate::market::info::MarketEvent;
 use crate::ring::{Consumer, Gauge, Producer};
 use crate::session::Session;
@@ -72,7 +71,7 @@ impl ShardProxy {
     pub fn open(
         &mut self,
         (connection, role): (ConnectionId, Role),
-        books: Box<[BookOpening]>,
+        books: Box<[NamedOpening]>,
         replaces: &[ConnectionId],
         now: Now,
     ) {
@@ -96,12 +95,12 @@ impl ShardProxy {
     }
 
     /// Adds books to a connection.
-    pub fn subscribe(&mut self, connection: ConnectionId, books: Box<[BookOpening]>, now: Now) {
+    pub fn subscribe(&mut self, connection: ConnectionId, books: Box<[NamedOpening]>, now: Now) {
         self.send(ShardCommand::Subscribe { connection, books }, now);
     }
 
     /// Updates the facts of these books.
-    pub fn describe(&mut self, books: Box<[BookOpening]>, now: Now) {
+    pub fn describe(&mut self, books: Box<[NamedOpening]>, now: Now) {
         self.send(ShardCommand::Describe { books }, now);
     }
 

@@ -18,7 +18,7 @@ pub const CONDITIONS: &[&str] = &[
     "no market is followed: {why}",
     "{skipped} of {open} open markets in the catalog of {venue} are not followed ({reasons}): the venue may have \
      changed its schema; the log names the first market of each reason",
-    "{markets} markets in the catalog of {venue} have the tokens of another market: the same books answer for both; \
+    "{markets} in the catalog of {venue} with the tokens of another market: the same books answer for both; \
      look whether the venue has changed its catalog",
     "no book is live: {books} wait for a snapshot",
     "{stale} of {held} books are not live",

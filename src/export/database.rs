@@ -31,7 +31,7 @@ pub(super) fn export(
         failure.is_none() && !stop.load(Ordering::Relaxed)
     };
     let result = reader.each_trade(&mut add);
-    progress.finish();
+    drop(progress);
     failure.map_or(Ok(()), Err)?;
     result.map_err(explain)?;
     table.finish()

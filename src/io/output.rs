@@ -55,6 +55,7 @@ pub struct Stderr;
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut stderr = io::stderr().lock();
+        // Under the lock: a line that comes between would stand behind the status.
         if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
             let _ = stderr.write_all(WIPE);
         }
@@ -68,17 +69,18 @@ impl Write for Stderr {
 }
 
 /// Replaces the status line.
-pub fn show_status(line: &str) {
+pub fn show_status(line: impl Iterator<Item = char>) {
+    let shown: String = "\r\x1b[K".chars().chain(line).collect();
     let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush());
+    // One write, since a terminal may show what a part of it draws.
+    let _ = stderr.write_all(shown.as_bytes());
     STATUS_SHOWN.store(true, Ordering::Relaxed);
 }
 
 /// Clears the status line.
 pub fn clear_status() {
-    if STATUS_SHOWN.swap(false, Ordering::Relaxed) {
-        let _ = io::stderr().write_all(WIPE);
-    }
+    // Not `write_all`, which writes nothing of nothing.
+    let _ = Stderr.write(b"");
 }
 
 /// Whether standard output is a terminal.
@@ -89,6 +91,13 @@ pub fn stdout_is_terminal() -> bool {
 /// Whether standard error is a terminal.
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+/// Columns of the terminal of standard error, if it says how many it has.
+#[must_use]
+pub fn stderr_columns() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
 }
 
 /// Whether SIGHUP was ignored at startup (`nohup`): the program then survives its terminal.

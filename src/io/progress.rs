@@ -1,23 +1,26 @@
-//! Progress of a command in the terminal's status line, with the time that is left.
+//! The terminal's status line: progress of a command with the time that is left, or what it reports.
 //!
 //! Runs on:  any thread. Draws nothing unless standard error is a terminal; five times a second at most.
-use super::output::{clear_status, show_status};
+use super::output::{clear_status, show_status, stderr_columns};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Draws a second.
 const HZ: u8 = 5;
-/// A line is not longer.
-const COLUMNS: u16 = 79;
+/// Columns of a terminal that does not say how many it has, and the fewest that are used.
+const COLUMNS: u16 = 80;
+const COLUMNS_MIN: u16 = 8;
 
-/// A line about how far a command is. Dropping it clears the line.
+/// The status line of a command. Dropping it clears the line.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    /// Bytes of the files before this one.
-    before: u64,
+    /// One for each of those that share the line.
+    users: Arc<()>,
+    /// Bytes of the current file that are counted.
+    counted: u64,
     turns: u32,
 }
 
@@ -55,10 +58,28 @@ impl Progress {
         this
     }
 
+    /// Of a command that sets the text itself.
+    #[must_use]
+    pub fn of_text() -> Self {
+        Self::drawn(None, "{msg}")
+    }
+
     /// One that is never drawn.
     #[must_use]
     pub fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), before: 0, turns: 0 }
+        Self::of(ProgressBar::hidden())
+    }
+
+    /// Another part of the same work, on the same line, which is cleared with the last one.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        let mut part = Self::of(self.bar.clone());
+        part.users = Arc::clone(&self.users);
+        part
+    }
+
+    fn of(bar: ProgressBar) -> Self {
+        Self { bar, users: Arc::default(), counted: 0, turns: 0 }
     }
 
     fn drawn(total: Option<u64>, template: &str) -> Self {
@@ -70,21 +91,26 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, before: 0, turns: 0 }
+        Self::of(bar)
     }
 
     /// Sets the bytes read of the current file; cheap, for each record.
     pub fn at(&mut self, taken: u64) {
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(1024) && !self.bar.is_hidden() {
-            self.bar.set_position(self.before + taken);
+            self.count(taken);
         }
+    }
+
+    fn count(&mut self, taken: u64) {
+        self.bar.inc(taken.saturating_sub(self.counted));
+        self.counted = taken;
     }
 
     /// The current file was read to its end, `taken` bytes.
     pub fn file_done(&mut self, taken: u64) {
-        self.before += taken;
-        self.bar.set_position(self.before);
+        self.count(taken);
+        self.counted = 0;
     }
 
     /// One thing more is done.
@@ -92,21 +118,36 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// Draws this text.
+    pub fn show(&self, text: impl FnOnce() -> String) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text());
+        }
+    }
+
     /// Keeps the line moving while nothing is read.
     pub fn tick(&self) {
         self.bar.tick();
     }
 
-    /// Clears the line.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
+    /// Clears the line, unless others share it.
+    pub fn finish(&mut self) {
+        *self = Self::hidden();
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.finish();
+        // Where the last two end at once, the bar clears the line with its last owner.
+        if Arc::strong_count(&self.users) == 1 {
+            self.bar.finish_and_clear();
+        }
     }
+}
+
+/// Columns that a line may have: one stays free, since a character in the last one begins a new line on some terminals.
+fn columns() -> u16 {
+    stderr_columns().unwrap_or(COLUMNS).max(COLUMNS_MIN) - 1
 }
 
 /// The status line as a terminal of one line, so that log lines and the bar do not mix.
@@ -124,7 +165,7 @@ impl StatusTerm {
 
 impl TermLike for StatusTerm {
     fn width(&self) -> u16 {
-        COLUMNS
+        columns()
     }
 
     fn move_cursor_up(&self, _: usize) -> io::Result<()> {
@@ -159,7 +200,7 @@ impl TermLike for StatusTerm {
         self.change(|line| {
             match line.trim() {
                 "" => clear_status(),
-                shown => show_status(shown),
+                shown => show_status(shown.chars().take(columns().into())),
             }
             line.clear();
         })

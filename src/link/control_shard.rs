@@ -20,6 +20,15 @@ pub struct StampedCommand {
     pub command: ShardCommand,
 }
 
+/// A book to open, and the name of its market for the capture.
+#[derive(Clone, Debug)]
+pub struct NamedOpening {
+    /// The book.
+    pub opening: BookOpening,
+    /// Slug of its market; may be empty.
+    pub slug: Box<str>,
+}
+
 /// What a shard is to do.
 #[derive(Debug)]
 pub enum ShardCommand {
@@ -28,7 +37,7 @@ pub enum ShardCommand {
         /// The connection.
         connection: ConnectionId,
         /// Its books.
-        books: Box<[BookOpening]>,
+        books: Box<[NamedOpening]>,
         /// What it is for.
         role: Role,
         /// The connections from which it is to take them over; they stay there until `Switch`. None: it has them.
@@ -53,12 +62,12 @@ pub enum ShardCommand {
         /// The connection.
         connection: ConnectionId,
         /// The new books.
-        books: Box<[BookOpening]>,
+        books: Box<[NamedOpening]>,
     },
     /// The catalog has fields of these books that were not known when they were opened.
     Describe {
         /// The books.
-        books: Box<[BookOpening]>,
+        books: Box<[NamedOpening]>,
     },
     /// Fewer books; they are closed and forgotten.
     Unsubscribe {

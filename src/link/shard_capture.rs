@@ -11,6 +11,7 @@ use crate::base::policy::HashChecks;
 use crate::capture::line::AnnotationRecord;
 use crate::counter::loss::FrameCount;
 use crate::io::clock::ring_clock;
+use crate::link::control_shard::NamedOpening;
 use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
 use crate::session::Incoming;
@@ -336,12 +337,12 @@ impl CaptureSender {
         note: AnnotationRecord,
         connection: ConnectionId,
         wall_ns: u64,
-        books: impl Iterator<Item = &'o BookOpening>,
+        books: impl Iterator<Item = &'o NamedOpening>,
     ) {
         let text = &mut self.open.text;
         text.push_str(r#","books":["#);
-        for (place, book) in books.enumerate() {
-            let BookOpening { market, token, tick_size, min_order_size, neg_risk } = book;
+        for (place, NamedOpening { opening, slug }) in books.enumerate() {
+            let BookOpening { market, token, tick_size, min_order_size, neg_risk } = opening;
             let comma = if place > 0 { "," } else { "" };
             // Writing to a string cannot fail; ids hold no character that JSON escapes.
             let _ = write!(text, r#"{comma}{{"m":"{market}","a":"{token}","n":{neg_risk}"#);
@@ -350,6 +351,11 @@ impl CaptureSender {
             }
             if let Some(min_order_size) = min_order_size {
                 let _ = write!(text, r#","o":"{min_order_size}""#);
+            }
+            if !slug.is_empty()
+                && let Ok(slug) = sonic_rs::to_string(slug)
+            {
+                let _ = write!(text, r#","s":{slug}"#);
             }
             text.push('}');
         }
@@ -434,6 +440,25 @@ mod tests {
                 (Kind::TextSkipped, 4, text("")),
             ]
         );
+    }
+
+    #[test]
+    fn books_have_the_slug_of_their_market() {
+        let (mut sender, mut receiver) = capture_link(ShardId(0), 2);
+        let opening = |token: &str| BookOpening {
+            market: crate::base::id::MarketId::new("0xa1").unwrap(),
+            token: TokenId::new(token).unwrap(),
+            tick_size: None,
+            min_order_size: None,
+            neg_risk: false,
+        };
+        let books = [("7", r#"a-"b""#), ("8", "")];
+        let books =
+            books.map(|(token, slug)| NamedOpening { opening: opening(token), slug: slug.into() });
+        sender.books(AnnotationRecord::Books, AT, 1, books.iter());
+        assert!(sender.ship(2));
+        let payload = r#","books":[{"m":"0xa1","a":"7","n":false,"s":"a-\"b\""},{"m":"0xa1","a":"8","n":false}]"#;
+        assert_eq!(drain(&mut receiver)[0].2, payload);
     }
 
     #[test]

@@ -1,33 +1,34 @@
 //! The handler that writes the best prices of a shard's books into the table.
 //!
-//! Runs on:  shard cores. Owns: the records of the shard's books. A changed best price costs a search in a hash table and
-//! one write of a cache line; another change of a book costs the search and a comparison.
+//! Runs on:  shard cores. Owns: the records of the shard's books. A changed best price costs one write of a cache line;
+//! another change of a book costs a comparison.
 use super::record::{Quote, state_of};
 use super::{Field, RECORDS_MAX, Table};
-use crate::base::id::TokenId;
+use crate::base::id::BookIndex;
 use crate::base::price::Price;
 use crate::market::book::{BookState, Level};
 use crate::market::event::Trade;
 use crate::shard::publish::{BookView, Change, Handler};
-use foldhash::fast::FixedState;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Where a book lies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Place {
     record: u32,
-    /// Of the index.
+    /// Of the table's index.
     entry: u32,
 }
+
+/// That of no book.
+const NOWHERE: Place = Place { record: u32::MAX, entry: u32::MAX };
 
 /// Writes the books of one shard.
 #[derive(Debug)]
 pub struct PriceWriter {
     table: Arc<Table>,
-    places: HashMap<TokenId, Place, FixedState>,
+    /// By [`BookIndex`]; a shard with a book beyond it has held more books than the table has records.
+    places: Box<[Place]>,
     /// Records of closed books.
     free: Vec<u32>,
 }
@@ -35,13 +36,18 @@ pub struct PriceWriter {
 impl PriceWriter {
     /// Reserves what all books of the table need on this shard, so that it does not grow later.
     pub(super) fn new(table: Arc<Table>) -> Self {
-        let places = HashMap::with_capacity_and_hasher(RECORDS_MAX, FixedState::default());
+        let places = vec![NOWHERE; RECORDS_MAX].into();
         Self { table, places, free: Vec::with_capacity(RECORDS_MAX) }
     }
 
     #[inline]
+    fn place(&self, book: BookIndex) -> Option<Place> {
+        self.places.get(book.0 as usize).copied().filter(|place| *place != NOWHERE)
+    }
+
+    #[inline]
     fn write(&mut self, view: &BookView<'_>, traded: Option<Price>) {
-        let Some(place) = self.places.get(view.token) else { return };
+        let Some(place) = self.place(view.index) else { return };
         let record = self.table.record(place.record);
         let before = record.own();
         let quote = quote_of(view, before.generation, traded.unwrap_or(before.last_trade));
@@ -72,8 +78,11 @@ impl Handler for PriceWriter {
 
     fn on_open(&mut self, view: &BookView<'_>) {
         let Self { table, places, free } = self;
-        let Entry::Vacant(place) = places.entry(*view.token) else { return };
-        let Some(record) = free.pop().or_else(|| table.take_record()) else {
+        let record = match places.len() > view.index.0 as usize {
+            true => free.pop().or_else(|| table.take_record()),
+            false => None,
+        };
+        let Some(record) = record else {
             table.field(Field::Unplaced).fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -81,14 +90,15 @@ impl Handler for PriceWriter {
         let quote = quote_of(view, words.own().generation, Price::ZERO);
         words.write_all(quote, token, view.venue.name().as_bytes());
         match table.insert(token, record) {
-            Some(entry) => drop(place.insert(Place { record, entry })),
+            Some(entry) => places[view.index.0 as usize] = Place { record, entry },
             // There are more entries than records.
             None => free.push(record),
         }
     }
 
     fn on_close(&mut self, view: &BookView<'_>) {
-        let Some(Place { record, entry }) = self.places.remove(view.token) else { return };
+        let Some(Place { record, entry }) = self.place(view.index) else { return };
+        self.places[view.index.0 as usize] = NOWHERE;
         self.table.remove(entry);
         self.table.free(record);
         self.free.push(record);

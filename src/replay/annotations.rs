@@ -54,6 +54,9 @@ struct Opening {
     o: Option<String>,
     #[serde(default)]
     n: bool,
+    /// Slug of the market; empty in captures of earlier versions.
+    #[serde(default)]
+    s: String,
 }
 
 /// One token or several.
@@ -89,6 +92,13 @@ impl Opening {
             neg_risk: self.n,
         })
     }
+}
+
+/// The market that has this slug, token or id in a record of opened books.
+pub(super) fn market_named(line: &str, name: &str) -> Option<MarketId> {
+    let keys = sonic_rs::from_str::<Keys>(line).ok()?;
+    let is_named = |book: &&Opening| [&book.s, &book.a, &book.m].into_iter().any(|of| of == name);
+    keys.books.iter().find(is_named)?.read().map(|opening| opening.market)
 }
 
 /// Results of the digest checkpoints.

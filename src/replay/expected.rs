@@ -145,6 +145,16 @@ impl Missing {
     }
 }
 
+/// Stored bytes that one pass of a plan reads; `None` if a file does not have a size.
+pub(crate) fn stored_bytes(plan: &Plan) -> Option<u64> {
+    let bytes = |source: &Source| {
+        let len = file::look(source).ok()?.len?;
+        let part = plan.range().map_or(0..len, |range| part(source, range));
+        Some(part.end.min(len).saturating_sub(part.start))
+    };
+    plan.files().iter().map(bytes).sum()
+}
+
 /// The byte range of a file that contains a range of times according to its index.
 pub(super) fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
     let blocks = index::read(&file::read_index(source).unwrap_or_default());

@@ -212,7 +212,8 @@ fn info<H: Handler>(
 }
 
 /// Replays a plan to the subscriber behind `links`, from `from_ns` on; what the plan has before only prepares the
-/// books. Blocks until the end of the range, or until the subscriber stops it. One line for each fault of the input.
+/// books, which `progress` shows. Blocks until the end of the range, or until the subscriber stops it. One line for each
+/// fault of the input.
 ///
 /// # Errors
 /// [`ReplayError`]: the input cannot be read.
@@ -220,6 +221,7 @@ pub(crate) fn feed(
     plan: &Plan,
     from_ns: u64,
     links: FeedLinks,
+    progress: Progress,
 ) -> Result<Vec<String>, ReplayError> {
     let gate = Arc::clone(&links.gate);
     let stop = Arc::clone(&gate.stop);
@@ -232,7 +234,7 @@ pub(crate) fn feed(
         .stack_size(DECODE_STACK_BYTES)
         .spawn(move || drop(worker.run()))
         .map_err(|error| ReplayError::Input(no_thread("replay-books", &error).to_string()))?;
-    let reader = Reader::new(plan, &stop, clock, vec![sender], Progress::hidden());
+    let reader = Reader::new(plan, &stop, clock, vec![sender], progress);
     let mut reader = reader.starting(Start { from_ns, gate });
     let result = reader.run();
     let (_, failures) = reader.into_output();

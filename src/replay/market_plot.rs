@@ -2,16 +2,22 @@
 //!
 //! Runs on:  the replay's one shard; the starting thread before and after.
 //! Bounds:   one count a market, [`crate::plot::market`] for each book of the one that is drawn.
+use super::annotations::market_named;
+use super::lines::Lines;
 use super::plan::Plan;
 use super::{ReplayError, run_with};
 use crate::base::id::{MarketId, TokenId};
+use crate::base::text::counted;
+use crate::capture::line::{AnnotationRecord, Record, What};
+use crate::io::file::{self, Source};
+use crate::io::progress::Progress;
 use crate::market::book::{BookState, Level, Side};
 use crate::market::event::Trade;
 use crate::market::info::MarketInfo;
 use crate::plot::market::{Caption, DepthLevel, MarketDay, MarketSide, render};
 use crate::shard::publish::{BookView, Change, Handler, MarketView};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Markets that an error line names.
@@ -54,6 +60,8 @@ struct Found {
     markets: HashMap<MarketId, u64>,
     /// The wanted market, as it was announced.
     info: Option<MarketInfo>,
+    /// The market that has the wanted name in the capture's records of opened books.
+    named: Option<MarketId>,
     books: Vec<Book>,
     last_ns: u64,
 }
@@ -65,8 +73,8 @@ struct Plotter {
 }
 
 impl Plotter {
-    fn new(wanted: Option<String>) -> Self {
-        Self { found: Arc::new(Mutex::new(Found { wanted, ..Found::default() })) }
+    fn new(wanted: Option<String>, named: Option<MarketId>) -> Self {
+        Self { found: Arc::new(Mutex::new(Found { wanted, named, ..Found::default() })) }
     }
 
     /// Counts an event, and passes it to the book if it is wanted.
@@ -89,8 +97,9 @@ impl Found {
         *self.markets.entry(*view.market).or_default() += 1;
         let name = self.wanted.as_deref()?;
         let (market, token) = (view.market.as_str(), view.token.as_str());
+        let is_slug = self.named == Some(*view.market);
         let is_announced = || self.info.as_ref().is_some_and(|info| info.market == *view.market);
-        if name != market && name != token && !is_announced() {
+        if name != market && name != token && !is_slug && !is_announced() {
             return None;
         }
         let place = self.books.iter().position(|book| book.token == *view.token);
@@ -117,8 +126,9 @@ impl Found {
         let name = self.wanted.clone().unwrap_or_default();
         if self.books.is_empty() {
             return Err(format!(
-                "market {name:?}: the recording has no such market; give a condition id, a token id, a ticker, or a slug \
-                 that was announced while it was recorded; most messages have {}",
+                "market {name:?}: the recording has no such market; give a slug, a condition id, a token id or a ticker; a \
+                 capture of an earlier version has slugs only of markets that were announced while it recorded; most \
+                 messages have {}",
                 self.names()
             ));
         }
@@ -255,35 +265,51 @@ pub fn plot(
                 unknown.get_or_insert(why);
                 continue;
             }
-            Err(why) => return Err(ReplayError::Usage(why)),
+            Err(why) => return Err(ReplayError::Usage(behind(failures, why))),
         };
         let caption = found.caption(&book, plan.feed().venue().name());
         let Some(svg) = render(&book.day, &caption, found.last_ns) else {
             let why =
                 format!("market {market:?}: its book is never live here, and nothing is traded");
-            return Err(ReplayError::Input(why));
+            return Err(ReplayError::Input(behind(failures, why)));
         };
         let (changes, trades) = book.day.counts();
-        let summary = format!("token {}: {changes} level changes, {trades} trades", book.token);
+        let changes = counted(changes, "level change", "level changes");
+        let trades = counted(trades, "trade", "trades");
+        let summary = format!("token {}: {changes}, {trades}", book.token);
         return Ok(MarketPlot { svg, summary, failures });
     }
     failures.extend(unknown);
     Err(ReplayError::Input(failures.join("\n")))
 }
 
+/// A line behind the faults of the input, which may be its cause.
+fn behind(mut failures: Vec<String>, why: String) -> String {
+    failures.push(why);
+    failures.join("\n")
+}
+
 /// The only market of the recording.
 fn only_market(plans: &[Plan], stop: &Arc<AtomicBool>) -> Result<String, ReplayError> {
-    let mut all = Found::default();
+    let (mut all, mut failures) = (Found::default(), Vec::new());
     for plan in plans {
-        all.markets.extend(replayed(plan, None, stop)?.0.markets);
+        let (found, lines) = replayed(plan, None, stop)?;
+        all.markets.extend(found.markets);
+        failures.extend(lines);
     }
     match (all.markets.len(), all.markets.keys().next()) {
         (1, Some(market)) => Ok(market.to_string()),
-        (0, _) => Err(ReplayError::Input("the recording has no book and no trade here".into())),
-        (count, _) => Err(ReplayError::Usage(format!(
-            "the recording has {count} markets: choose one with --market; most messages have {}",
-            all.names()
-        ))),
+        (0, _) => {
+            let why = "the recording has no book and no trade here".into();
+            Err(ReplayError::Input(behind(failures, why)))
+        }
+        (count, _) => {
+            let names = all.names();
+            let why = format!(
+                "the recording has {count} markets: choose one with --market; most messages have {names}"
+            );
+            Err(ReplayError::Usage(behind(failures, why)))
+        }
     }
 }
 
@@ -292,11 +318,44 @@ fn replayed(
     wanted: Option<String>,
     stop: &Arc<AtomicBool>,
 ) -> Result<(Found, Vec<String>), ReplayError> {
-    let plotter = Plotter::new(wanted);
+    let named = wanted.as_deref().and_then(|name| opened_as(plan, name, stop));
+    let plotter = Plotter::new(wanted, named);
     let report = run_with(plan, stop, &plotter)?;
     let mut failures = report.failures;
     if report.errors > 0 {
         failures.push(format!("{} inputs could not be decoded", report.errors));
     }
     Ok((plotter.take(), failures))
+}
+
+/// The market whose books a capture says were opened under this name, also outside the plan's range: mostly in its
+/// first lines. Faults are left to the replay; an input that can be read only once is not read.
+fn opened_as(plan: &Plan, name: &str, stop: &Arc<AtomicBool>) -> Option<MarketId> {
+    let is_file = |source: &Source| file::look(source).is_ok_and(|facts| facts.len.is_some());
+    if !plan.files().iter().all(is_file) {
+        return None;
+    }
+    let quoted = sonic_rs::to_string(name).ok()?;
+    let bytes = plan.files().iter().map(|source| file::look(source).ok()?.len).sum();
+    let mut progress = Progress::of_bytes(bytes);
+    for source in plan.files() {
+        let Ok(input) = file::open(source, stop) else { continue };
+        let taken = input.taken;
+        let mut lines = Lines::new(input.reader);
+        while let Ok(Some(value)) = lines.next() {
+            progress.at(taken.load(Ordering::Relaxed));
+            let Ok(line) = std::str::from_utf8(value.bytes) else { continue };
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            if line.contains(&quoted)
+                && let What::Annotation(AnnotationRecord::Books) = Record::read(line).what
+                && let Some(market) = market_named(line, name)
+            {
+                return Some(market);
+            }
+        }
+        progress.file_done(taken.load(Ordering::Relaxed));
+    }
+    None
 }

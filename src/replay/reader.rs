@@ -421,6 +421,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let Some(Start { gate, .. }) = self.start.take() else { return };
+        self.progress.finish();
         self.dispatcher.ready();
         while !gate.has_begun() && !self.stopped() {
             std::thread::sleep(Duration::from_millis(1));

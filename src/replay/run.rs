@@ -64,7 +64,7 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     stop: &Arc<AtomicBool>,
     handler: &H,
 ) -> Result<Measured, ReplayError> {
-    let total = check_files(plan)?;
+    check_files(plan)?;
     let open = if plan.appends_books() { file::append } else { file::create };
     let books_out = plan.books_out().map(open).transpose().map_err(ReplayError::Input)?;
     let clock = HostClock::new();
@@ -81,6 +81,7 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
         threads.push(ShardThread::start(&name, plan.core(shard), worker)?);
         senders.push(sender);
     }
+    let total = expected::stored_bytes(plan).map(|bytes| bytes * u64::from(plan.repeat()));
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::of_bytes(total));
     let result = reader.run();
     let (DispatchOutput { counts, errors_shown, firsts }, failures) = reader.into_output();
@@ -112,9 +113,8 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     Ok(Measured { report, start_wall_ns, latencies, day })
 }
 
-/// Checks every file before reading; returns the bytes of all passes, if known.
-fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
-    let mut total = Some(0u64);
+/// Checks every file before reading.
+fn check_files(plan: &Plan) -> Result<(), ReplayError> {
     for source in plan.files() {
         let facts = file::look(source).map_err(|why| {
             let lost = match source {
@@ -133,9 +133,8 @@ fn check_files(plan: &Plan) -> Result<Option<u64>, ReplayError> {
         {
             return Err(ReplayError::Usage(format!("--books-out would overwrite {source}")));
         }
-        total = total.zip(facts.len).map(|(total, len)| total + len);
     }
-    Ok(total.map(|total| total * u64::from(plan.repeat())))
+    Ok(())
 }
 
 /// Adds what the shards have counted; returns their latencies.

@@ -10,6 +10,7 @@ use crate::gateway::hub::Settings;
 use crate::gateway::signature::Keys;
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Source};
+use crate::io::progress::Progress;
 use crate::io::wake::{Sleeper, TaskWaker};
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
 use crate::link::serve_shard::{BookAnswer, BookQuery};
@@ -247,19 +248,24 @@ impl Sessions {
     }
 
     /// Starts to read for REST requests, which are answered as of the default beginning, else as of the last message:
-    /// the serve core's ends.
+    /// the serve core's ends. The terminal shows how far that is.
     ///
     /// # Errors
     /// No thread can start.
     pub fn read_for_rest(&self, sleeper: &Sleeper) -> Result<Vec<RestLinks>, String> {
-        let start = |recorded: &Recorded| {
+        let plan = |recorded: &Recorded| {
             let last_ns = || recorded.last_message_ns().map(|at_ns| at_ns.saturating_add(1));
             let at_ns = self.defaults.from_ns.or_else(last_ns).unwrap_or(u64::MAX);
-            let plan = recorded.plan(&(at_ns..at_ns), Speed::Max)?;
+            recorded.plan(&(at_ns..at_ns), Speed::Max)
+        };
+        let plans = self.recorded.iter().map(plan).collect::<Result<Vec<Plan>, String>>()?;
+        let progress = Progress::of_bytes(plans.iter().map(expected::stored_bytes).sum());
+        let start = |(recorded, plan): (&Recorded, Plan)| {
             let (query_sender, queries) = ring(REST_DEPTH);
             let (answers, answer_receiver) = ring(REST_DEPTH);
             let queries = Some((queries, answers));
-            let started = self.spawn(recorded, (plan, u64::MAX), queries, sleeper.waker(), None)?;
+            let work = Work { plan, from_ns: u64::MAX, progress: progress.share() };
+            let started = self.spawn(recorded, work, queries, sleeper.waker(), None)?;
             Ok(RestLinks {
                 queries: query_sender,
                 answers: answer_receiver,
@@ -267,13 +273,13 @@ impl Sessions {
                 gate: started.gate,
             })
         };
-        self.recorded.iter().map(start).collect()
+        self.recorded.iter().zip(plans).map(start).collect()
     }
 
     fn spawn(
         &self,
         recorded: &Recorded,
-        (plan, from_ns): (Plan, u64),
+        work: Work,
         queries: Option<(Consumer<BookQuery>, Producer<BookAnswer>)>,
         waker: TaskWaker,
         running: Option<Running>,
@@ -287,7 +293,8 @@ impl Sessions {
         let logged = Arc::clone(&self.logged);
         let run = move || {
             let (_running, ending) = (running, ending);
-            match feed(&plan, from_ns, links) {
+            let Work { plan, from_ns, progress } = work;
+            match feed(&plan, from_ns, links, progress) {
                 Ok(faults) => {
                     faults.iter().for_each(|line| log(&logged, line));
                     ending.gate.set_end(ReplayEnd::Complete);
@@ -311,6 +318,14 @@ impl Sessions {
 
 /// Queries for books that wait for REST answers.
 const REST_DEPTH: usize = crate::base::limits::SERVE_SHARD_DEPTH;
+
+/// What a replay reads.
+struct Work {
+    plan: Plan,
+    /// The beginning of its client's range, nanoseconds since the Unix epoch.
+    from_ns: u64,
+    progress: Progress,
+}
 
 struct Started {
     updates: ShardUpdates,
@@ -391,7 +406,7 @@ impl Replays for Sessions {
         let running = self.begin()?;
         let plan = recorded.plan(&range, speed).map_err(busy)?;
         let sleeper = Sleeper::default();
-        let work = (plan, range.start);
+        let work = Work { plan, from_ns: range.start, progress: Progress::hidden() };
         let started = self.spawn(recorded, work, None, sleeper.waker(), Some(running));
         let Started { updates, gate } = started.map_err(busy)?;
         let shards = vec![updates];

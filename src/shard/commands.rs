@@ -14,8 +14,9 @@ use crate::base::{
 };
 use crate::capture::line::AnnotationRecord;
 use crate::io::socket::Stream;
-use crate::link::{control_shard::ShardCommand, shard_control::Report};
-use crate::market::book::{BookOpening, StaleReason};
+use crate::link::control_shard::{NamedOpening, ShardCommand};
+use crate::link::shard_control::Report;
+use crate::market::book::StaleReason;
 use crate::session::{Session, SessionError};
 use crate::venue::{ProtocolAction, Role, SubscriptionProtocol};
 use std::collections::HashSet;
@@ -41,7 +42,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                     let (note, none) = (AnnotationRecord::Described, ConnectionId(0));
                     capture.books(note, none, now.wall_ns, books.iter());
                 }
-                books.iter().for_each(|opening| self.intake.books.describe(opening));
+                books.iter().for_each(|book| self.intake.books.describe(&book.opening));
             }
             ShardCommand::Unsubscribe { connection, tokens } => {
                 self.on_unsubscribe(connection, &tokens, now);
@@ -63,7 +64,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         &mut self,
         id: ConnectionId,
         role: Role,
-        books: &[BookOpening],
+        books: &[NamedOpening],
         now: Now,
     ) -> Vec<TokenId> {
         let feed = self.feed;
@@ -77,7 +78,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let mut added = Vec::with_capacity(books.len());
         let mut opened = Vec::new();
         let mut known: HashSet<TokenId> = connection.tokens.iter().copied().collect();
-        for opening in books {
+        for book in books {
+            let opening = &book.opening;
             let full = connection.tokens.len() >= self.capabilities.tokens_per_connection_max;
             if full || !known.insert(opening.token) {
                 continue;
@@ -86,14 +88,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 connection.tokens.push(opening.token);
                 added.push(opening.token);
                 if self.capture.is_some() {
-                    opened.push(*opening);
+                    opened.push(book);
                 }
             }
         }
         if let Some(capture) = &mut self.capture
             && !opened.is_empty()
         {
-            capture.books(AnnotationRecord::Books, id, now.wall_ns, opened.iter());
+            capture.books(AnnotationRecord::Books, id, now.wall_ns, opened.into_iter());
         }
         added
     }
@@ -147,7 +149,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
     }
 
-    fn on_subscribe(&mut self, id: ConnectionId, books: &[BookOpening], now: Now) {
+    fn on_subscribe(&mut self, id: ConnectionId, books: &[NamedOpening], now: Now) {
         let added = self.on_open(id, Role::Books, books, now);
         if !added.is_empty() {
             self.postpone_snapshot_check(id, now);

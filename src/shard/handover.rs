@@ -9,8 +9,7 @@ use crate::base::{
     time::{Clock, Now},
 };
 use crate::capture::line::AnnotationRecord;
-use crate::link::shard_control::Report;
-use crate::market::book::BookOpening;
+use crate::link::{control_shard::NamedOpening, shard_control::Report};
 use crate::session::SessionError;
 use crate::venue::Role;
 
@@ -20,7 +19,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         &mut self,
         id: ConnectionId,
         from: &[ConnectionId],
-        books: &[BookOpening],
+        books: &[NamedOpening],
     ) {
         let feed = self.feed;
         if from.iter().any(|&from| self.connections.find(from).is_none()) {
@@ -33,7 +32,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if self.config.times_connections {
             connection.latencies.get_or_insert_default();
         }
-        let tokens = books.iter().map(|opening| opening.token).take(TOKENS_PER_CONNECTION_MAX);
+        let tokens = books.iter().map(|book| book.opening.token).take(TOKENS_PER_CONNECTION_MAX);
         let held = |token: &TokenId| self.intake.books.find(token.as_str()).is_some();
         connection.tokens = tokens.filter(held).collect();
         connection.replaces = from.to_vec();

@@ -5,7 +5,7 @@
 //! One handler is made per shard, on the main thread, then moved to the shard; nothing is shared,
 //! so a handler needs no lock. Changes are reported after the whole venue message was
 //! applied; a book that stops being live is reported at once, within the message.
-use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId, Venue};
+use crate::base::id::{BookIndex, ConnectionId, MarketId, ShardId, TokenId, Venue};
 use crate::base::price::Price;
 use crate::market::book::{Book, BookState, Level, Side, image::BookFacts};
 use crate::market::event::{TickSize, TopOfBook, Trade};
@@ -18,6 +18,8 @@ pub struct BookView<'a> {
     pub venue: Venue,
     /// The shard that holds it.
     pub shard: ShardId,
+    /// Its place on the shard, from `on_open` to `on_close`.
+    pub(crate) index: BookIndex,
     /// The market.
     pub market: &'a MarketId,
     /// The token.

@@ -6,7 +6,7 @@ use crate::base::{
     time::SECOND_NS,
 };
 use crate::io::socket::{Connecting, Socket, Stream};
-use crate::link::control_shard::ShardCommand;
+use crate::link::control_shard::{NamedOpening, ShardCommand};
 use crate::link::shard_capture::{Entry, Kind, capture_link};
 use crate::link::shard_shard::{ForwardedEvent, Peers};
 use crate::market::book::{BookOpening, Side, image::BookImage};
@@ -104,12 +104,15 @@ impl<C: Clock + Clone> Rig<C> {
         tokens: &[u32],
         old: &[ConnectionId],
     ) {
-        let opening = |&token: &u32| BookOpening {
-            market: MarketId::new(market).unwrap(),
-            token: TokenId::new(&token.to_string()).unwrap(),
-            tick_size: None,
-            min_order_size: None,
-            neg_risk: false,
+        let opening = |&token: &u32| NamedOpening {
+            opening: BookOpening {
+                market: MarketId::new(market).unwrap(),
+                token: TokenId::new(&token.to_string()).unwrap(),
+                tick_size: None,
+                min_order_size: None,
+                neg_risk: false,
+            },
+            slug: "".into(),
         };
         let books = tokens.iter().map(opening).collect();
         self.command(ShardCommand::Open {

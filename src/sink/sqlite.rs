@@ -299,15 +299,14 @@ impl Reader for SqliteStore {
         request: &PriceRequest,
         each: &mut dyn FnMut(Option<(u64, Price)>) -> bool,
     ) -> Result<(), StoreError> {
-        // Each is read at one end of the primary key.
-        let ends = "SELECT (SELECT min(venue_ms) FROM trades), (SELECT max(venue_ms) FROM trades)";
-        let ends = self.connection.query_row(ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (Some(first), Some(last)): (Option<i64>, Option<i64>) = ends else { return Ok(()) };
-        let (begin, end) = milliseconds(request);
-        let (mut begin, end) = (begin.max(first), end.min(last.saturating_add(1)));
         let is_indexed = self.has_token_index()?;
+        // A search in the primary key. Between two trades may be years: venue times are the venue's.
+        let first = "SELECT min(venue_ms) FROM trades WHERE venue_ms >= ?1 AND venue_ms < ?2";
+        let mut first = self.connection.prepare_cached(first)?;
+        let (mut begin, end) = milliseconds(request);
         let mut statement = self.connection.prepare_cached(&prices(is_indexed))?;
-        while begin < end {
+        while let Some(found) = first.query_row([begin, end], |row| row.get::<_, Option<i64>>(0))? {
+            begin = found;
             let next = end.min((begin / SLICE_MS + 1).saturating_mul(SLICE_MS));
             let mut rows = statement.query(params![begin, next, request.token.as_str()])?;
             while let Some(row) = rows.next()? {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
 
 /// A `venue-sim --venue kalshi` process and everything that may be asked of it.
-struct Kalshi {
+pub(crate) struct Kalshi {
     process: Simulator,
     rest: String,
     ws: String,
@@ -27,7 +27,7 @@ struct Kalshi {
 }
 
 impl Kalshi {
-    fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let public = format!("{KEYS}/rsa-public.pem");
         let mut all = vec!["--venue", "kalshi", "--key-id", "the-key", "--public-key", &public];
         if !flags.contains(&"--births-per-minute") {
@@ -74,11 +74,11 @@ impl Kalshi {
         flags.iter().chain(more).map(|&flag| flag.to_owned()).collect()
     }
 
-    fn engine(&self, more: &[&str]) -> Engine {
+    pub(crate) fn engine(&self, more: &[&str]) -> Engine {
         Engine::with_flags(&self.flags(more))
     }
 
-    fn ask(&mut self, method: &str, path: &str) -> String {
+    pub(crate) fn ask(&mut self, method: &str, path: &str) -> String {
         let response = self.client.request(method, path).unwrap();
         assert_eq!(response.status, 200, "{path}: {}", response.text());
         response.text().to_owned()
@@ -106,7 +106,7 @@ impl Kalshi {
 
     /// Every open book of the venue, at rest, in terms of YES: ticker, bids and asks as 1/10,000 dollar and
     /// 1/100 contract.
-    fn truth(&mut self) -> Vec<(String, Levels, Levels)> {
+    pub(crate) fn truth(&mut self) -> Vec<(String, Levels, Levels)> {
         let text = self.ask("GET", "/sim/books");
         let books = text.lines().map(|line| {
             let book: Value = serde_json::from_str(line).unwrap();
@@ -121,7 +121,7 @@ impl Kalshi {
     }
 }
 
-type Levels = Vec<(u64, u64)>;
+pub(crate) type Levels = Vec<(u64, u64)>;
 
 /// A decimal in a text, in units of so many digits behind the point; exact or a panic.
 fn fixed(value: &Value, digits: usize) -> u64 {
@@ -620,8 +620,7 @@ fn plots_of_a_recorded_kalshi_have_the_values_of_its_export() {
     venue.ask("POST", "/sim/pause");
     let tickers: Vec<String> = venue.truth().into_iter().map(|book| book.0).collect();
     engine.program.signal(Signal::INT);
-    // Code 1 where the capture lacks frames, as on a busy machine: plots and tables are of one capture all the same.
-    engine.program.wait(TIMEOUT);
+    assert!(engine.program.wait(TIMEOUT).success(), "{}", engine.program);
     for ticker in &tickers {
         crate::plots::check_market(&capture, ticker, &scratch);
     }

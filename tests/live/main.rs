@@ -39,6 +39,7 @@ mod replayed;
 mod replayed_markets;
 mod sharing;
 mod startup_errors;
+mod status;
 mod stopping;
 mod stream;
 mod tardis;

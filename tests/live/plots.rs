@@ -101,6 +101,13 @@ fn corners(svg: &str, class: &str) -> Vec<(f64, f64)> {
     corners
 }
 
+/// The slug of a market names it.
+fn check_slug(capture: &Path, condition: &str, slug: &str) {
+    let drawn =
+        |market: &str| ringbook(&["plot", capture.to_str().unwrap(), "--market", market]).stdout;
+    assert!(drawn(condition) == drawn(slug), "{slug}");
+}
+
 /// Draws a market of a capture and compares it with the export's rows of its first book.
 pub(crate) fn check_market(capture: &Path, market: &str, scratch: &Path) {
     let (capture, tables) = (capture.to_str().unwrap(), scratch.join("tables"));
@@ -194,10 +201,10 @@ fn plots_of_a_recorded_venue_have_the_values_of_its_export() {
     });
     venue.pause();
     engine.program.signal(Signal::INT);
-    // Code 1 where the capture lacks frames, as on a busy machine: plots and tables are of one capture all the same.
-    engine.program.wait(TIMEOUT);
+    assert!(engine.program.wait(TIMEOUT).success(), "{}", engine.program);
     for market in venue.markets() {
         check_market(&capture, &market.condition, scratch.path());
+        check_slug(&capture, &market.condition, &market.slug);
     }
     check_day(&capture, scratch.path());
 }

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  test threads; engine, venue and tmux are processes. Skipped, with one line, where tmux is missing.
 use crate::engine::{Engine, count, sum};
+use crate::kalshi::Kalshi;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT, unused_address};
 use crate::venue::Venue;
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,14 +19,15 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(url: &str, (width, height): (u32, u32)) -> Self {
+    fn start(url: &str, size: (u32, u32)) -> Self {
+        Self::of(&format!("{} top --url {url}", env!("CARGO_BIN_EXE_ringbook")), size)
+    }
+
+    fn of(program: &str, (width, height): (u32, u32)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let terminal = Self { socket: format!("ringbook-{}-{number}", std::process::id()) };
-        let program = env!("CARGO_BIN_EXE_ringbook");
-        let shell = format!(
-            "echo before; {program} top --url {url}; echo ended with $?; stty -a; exec sleep 1000"
-        );
+        let shell = format!("echo before; {program}; echo ended with $?; stty -a; exec sleep 1000");
         let (width, height) = (width.to_string(), height.to_string());
         terminal.tmux(&["new-session", "-d", "-x", &width, "-y", &height, &shell]);
         terminal
@@ -49,10 +51,15 @@ impl Terminal {
 
     /// Waits until the screen has every text.
     fn wait_for(&self, texts: &[String]) -> String {
+        self.wait_until(|| texts.to_vec())
+    }
+
+    /// Waits until the screen has every text, which may change meanwhile.
+    fn wait_until(&self, mut texts: impl FnMut() -> Vec<String>) -> String {
         let begun = Instant::now();
         loop {
             let screen = self.tmux(&["capture-pane", "-p"]);
-            let missing = texts.iter().find(|text| !screen.contains(*text));
+            let missing = texts().into_iter().find(|text| !screen.contains(text));
             let Some(missing) = missing else { return screen };
             assert!(begun.elapsed() < TIMEOUT, "no `{missing}`:\n{screen}");
             std::thread::sleep(POLL_INTERVAL);
@@ -150,9 +157,30 @@ fn the_screens_show_the_figures_of_the_engine() {
     engine.wait_live(tokens.len());
     engine.wait_for("300 messages", TIMEOUT, |stats| sum(stats, "messages") > 300);
     venue.pause();
+    check_screens(&mut engine, &tokens[7]);
+}
+
+#[test]
+fn the_screens_show_the_figures_of_an_engine_on_kalshi() {
+    if !has_tmux() {
+        return;
+    }
+    let mut venue = Kalshi::start(&["--rate", "200", "--trades", "300", "--markets", "30"]);
+    let mut engine = venue.engine(&["--kalshi-connections", "1,1,1,2"]);
+    engine.wait_live(30);
+    engine.wait_for("trades", TIMEOUT, |stats| {
+        sum(stats, "messages") > 300 && sum(stats, "trades") > 20
+    });
+    venue.ask("POST", "/sim/pause");
+    let ticker = venue.truth().swap_remove(7).0;
+    check_screens(&mut engine, &ticker);
+}
+
+/// Compares the screens with the answers of an engine whose venue is paused. On Kalshi silent connections are asked for
+/// an answer every five seconds, so counts of messages go on.
+fn check_screens(engine: &mut Engine, token: &str) {
     engine.wait_still(Duration::from_secs(2));
-    let [overview, connections, latency] = expected(&engine.stats());
-    let markets = engine.get(&format!("/markets?q={}", tokens[7])).json();
+    let markets = engine.get(&format!("/markets?q={token}")).json();
     let market = &markets["markets"][0];
     let mut rows = Vec::new();
     for outcome in market["tokens"].as_array().unwrap() {
@@ -163,20 +191,42 @@ fn the_screens_show_the_figures_of_the_engine() {
     let url = format!("http://{}", engine.address);
     for size in SIZES {
         let terminal = Terminal::start(&url, size);
-        terminal.wait_for(&overview);
+        terminal.wait_until(|| expected(&engine.stats())[0].clone());
         terminal.press(&["2"]);
-        terminal.wait_for(&connections);
+        terminal.wait_until(|| expected(&engine.stats())[1].clone());
         terminal.press(&["/"]);
-        terminal.press(&["-l", &tokens[7]]);
+        terminal.press(&["-l", token]);
         terminal.wait_for(&[" 1 found".into()]);
         terminal.press(&["Enter", "Enter"]);
         let screen = terminal.wait_for(&rows);
         assert!(screen.contains("spread 0.") && screen.contains(" mid 0."), "{screen}");
         terminal.press(&["4", "s"]);
-        terminal.wait_for(&latency);
+        terminal.wait_until(|| expected(&engine.stats())[2].clone());
         terminal.press(&["C-c"]);
         terminal.assert_ended(0);
     }
+}
+
+/// What [`a_panic_leaves_the_terminal_as_it_was`] runs: a panic that unwinds nothing, as in a release build.
+#[test]
+#[ignore = "run in a terminal by another test"]
+fn panics_on_the_screen() {
+    let screen = ringbook::command::top::Screen::open().unwrap();
+    std::mem::forget(screen);
+    let panicked = std::panic::catch_unwind(|| panic!("a broken invariant"));
+    std::process::exit(if panicked.is_err() { 7 } else { 1 });
+}
+
+#[test]
+fn a_panic_leaves_the_terminal_as_it_was() {
+    if !has_tmux() {
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let test = "top::panics_on_the_screen --exact --ignored --nocapture --test-threads 1";
+    let terminal = Terminal::of(&format!("{} {test}", program.display()), SIZES[1]);
+    let screen = terminal.assert_ended(7);
+    assert!(screen.contains("a broken invariant"), "{screen}");
 }
 
 #[test]

@@ -32,8 +32,22 @@ fn all_faults_of_a_file_are_printed_and_nothing_starts() {
     let output = ringbook(&["config", "--check", file]);
     assert_eq!(
         (output.status.code(), text(&output.stdout)),
-        (Some(0), format!("{file}: 1 settings, no faults\n"))
+        (Some(0), format!("{file}: 1 setting, no faults\n"))
     );
+}
+
+#[test]
+fn a_check_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, keys] = ["ringbook.toml", "keys"].map(|name| folder.path().join(name));
+    let settings = format!("gateway = \"0.0.0.0:9400\"\ngateway-impersonate = {keys:?}\n");
+    std::fs::write(&path, settings).unwrap();
+    let check = || ringbook(&["config", "--check", path.to_str().unwrap()]);
+    let output = check();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(!keys.exists());
+    std::fs::write(&keys, "").unwrap();
+    assert!(text(&check().stderr).contains(":2: --gateway-impersonate "));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn a_market_is_drawn_by_any_of_its_names() {
         (text(&output.stdout), std::fs::read_to_string(&out).unwrap())
     };
     let (line, svg) = drawn(&["--market", "0xa1"]);
-    assert_eq!(line, format!("{out_text}: token 10: 1 level changes, 2 trades\n"));
+    assert_eq!(line, format!("{out_text}: token 10: 1 level change, 2 trades\n"));
     assert_eq!((svg.matches("\"trade buy").count(), svg.matches("\"trade sell").count()), (1, 1));
     assert!(svg.contains(">07:00:00<") && svg.contains(">2026-11-27<") && svg.contains(">0.40<"));
     assert!(svg.contains("class=\"gap\""), "the connection has ended");
@@ -87,7 +87,7 @@ fn a_market_is_drawn_by_any_of_its_names() {
     assert!(second.0.contains("token 11: 0 level changes, 0 trades"), "{}", second.0);
     assert_eq!(drawn(&["--market", "11"]), second);
     let to = ["--market", "0xa1", "--to", "2026-11-27T07:00:04Z"];
-    assert!(drawn(&to).0.contains(": 1 level changes, 0 trades"));
+    assert!(drawn(&to).0.contains(": 1 level change, 0 trades"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no unfinished file is left");
 }
 
@@ -125,6 +125,44 @@ fn where_there_is_nothing_to_draw_one_line_says_why() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     let frames = std::fs::read(&path).unwrap();
     assert!(!frames.is_empty(), "the input is as it was");
+}
+
+#[test]
+fn a_recorded_slug_is_a_name_also_outside_the_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = day(folder.path());
+    let source = path.to_str().unwrap();
+    let opened = format!(
+        r#"{{"t":{START_NS},"c":1,"s":0,"k":"m","d":0,"books":[{{"m":"0xa1","a":"10","n":false,"s":"will-\"it\"-rain"}}]}}"#
+    );
+    std::fs::write(&path, opened + "\n" + &std::fs::read_to_string(&path).unwrap()).unwrap();
+    let range = ["--from", "2026-11-27T07:00:00.000000001Z"];
+    for range in [&[][..], &range] {
+        let draw = |name: &str| ringbook(&[&["plot", source, "--market", name], range].concat());
+        let (named, drawn) = (draw("will-\"it\"-rain"), draw("0xa1"));
+        assert!(named.status.success(), "{}", text(&named.stderr));
+        assert_eq!((named.status, named.stdout), (drawn.status, drawn.stdout), "{range:?}");
+        assert!(text(&draw("will-it").stderr).contains("no such market"));
+    }
+}
+
+#[test]
+fn a_damaged_recording_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(day(folder.path())).unwrap();
+    let packed = zstd::encode_all(&whole[..], 3).unwrap();
+    let path = folder.path().join("cut.ndjson.zst");
+    let source = path.to_str().unwrap();
+    // Within the compressed data: no line can be read.
+    std::fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+    let damage = text(&ringbook(&["replay", source]).stderr);
+    let damage = damage.lines().last().unwrap().split_once(": ").unwrap().1;
+    for args in [&["plot", source][..], &["plot", source, "--market", "0xa1"]] {
+        let output = ringbook(args);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(damage), "{damage}: {stderr}");
+    }
 }
 
 #[test]

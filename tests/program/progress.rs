@@ -1,17 +1,41 @@
 //! Progress on a terminal, and nothing of it in a pipe.
 //!
 //! Runs on:  test threads; the program and Python, which makes the terminal, are processes.
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+fn terminal(arguments: &[&str]) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/terminal.py");
+    let mut command = Command::new("python3");
+    command.arg(script).arg(env!("CARGO_BIN_EXE_ringbook")).args(arguments);
+    command
+}
 
 fn on_terminal(arguments: &[&str]) -> Output {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/terminal.py");
-    Command::new("python3")
-        .arg(script)
-        .arg(env!("CARGO_BIN_EXE_ringbook"))
-        .args(arguments)
-        .output()
-        .unwrap()
+    terminal(arguments).output().unwrap()
+}
+
+/// What the terminal has received when it has these texts, one after the other, and after an interrupt.
+fn until(arguments: &[&str], texts: [&str; 2]) -> String {
+    let mut child = terminal(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut screen = Vec::new();
+    let has_all = |screen: &[u8]| {
+        let text = String::from_utf8_lossy(screen);
+        text.split_once(texts[0]).is_some_and(|(_, rest)| rest.contains(texts[1]))
+    };
+    while !has_all(&screen) {
+        let mut piece = [0; 4096];
+        let count = output.read(&mut piece).unwrap();
+        screen.extend_from_slice(&piece[..count]);
+        assert!(count > 0, "no {texts:?}: {}", String::from_utf8_lossy(&screen));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    output.read_to_end(&mut screen).unwrap();
+    assert!(child.wait().unwrap().success());
+    String::from_utf8(screen).unwrap()
 }
 
 fn in_pipe(arguments: &[&str]) -> Output {
@@ -39,6 +63,10 @@ fn progress_is_for_terminals() {
         let silent = in_pipe(arguments);
         assert!(silent.status.success() && silent.stderr.is_empty(), "{silent:?}");
     }
+    // It goes on serving when it has read.
+    let served = ["gateway", "--venue", "polymarket", "--listen", "127.0.0.1:0", &file];
+    let text = until(&served, ["ETA", "\r\u{1b}[K"]);
+    assert_eq!(text.matches("gateway: ").count(), 2, "{text}");
     let services = path("pools.toml");
     let service = "[[service]]\nname = \"none\"\nkind = \"http\"\naddress = \"127.0.0.1:1\"\n";
     std::fs::write(&services, service).unwrap();

@@ -165,13 +165,18 @@ impl Threads {
 }
 
 /// The terminal while it shows the engine; restored when dropped, and before a panic prints.
-struct Screen {
+#[derive(Debug)]
+pub struct Screen {
     /// Its own end prints where the terminal is gone, which panics.
     terminal: ManuallyDrop<DefaultTerminal>,
 }
 
 impl Screen {
-    fn open() -> std::io::Result<Self> {
+    /// Takes the terminal of standard output.
+    ///
+    /// # Errors
+    /// It cannot be set, and is as it was.
+    pub fn open() -> std::io::Result<Self> {
         let terminal = ratatui::try_init().inspect_err(|_| drop(ratatui::try_restore()))?;
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {

@@ -1,6 +1,6 @@
 //! Tests of the beginning of a range.
 use super::*;
-use crate::base::id::{MarketId, ShardId, Venue};
+use crate::base::id::{BookIndex, MarketId, ShardId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::base::time::SECOND_NS;
 use crate::market::book::image::BookFacts;
@@ -24,7 +24,8 @@ fn view<'a>(
     read_wall_ns: u64,
 ) -> BookView<'a> {
     let (venue, shard, state) = (Venue::named("polymarket"), ShardId(0), BookState::Live);
-    BookView { venue, shard, market, token, state, facts, book, read_wall_ns }
+    let index = BookIndex::default();
+    BookView { venue, shard, index, market, token, state, facts, book, read_wall_ns }
 }
 
 /// From snapshots and changes of books as (token, whether it is a snapshot, receive time, quantity of the bid at 0.4):

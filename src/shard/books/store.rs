@@ -320,6 +320,7 @@ impl<H: Handler> Store<H> {
         let view = BookView {
             venue: self.venue,
             shard: self.shard,
+            index,
             market: &slot.market,
             token: &slot.token,
             state: slot.state,

@@ -86,12 +86,29 @@ fn prices_of_a_time_are_read_in_order_and_in_slices() {
     let [first, second, third, late] = [0, 4_000, 9_000, 2_000_000].map(|ms| Some((ms, 585_000)));
     for dropped in ["", "DROP INDEX trades_by_token"] {
         Connection::open(&path).unwrap().execute_batch(dropped).unwrap();
-        assert_eq!(read(0, u64::MAX, 9), [first, second, third, None, None, None, late, None]);
+        assert_eq!(read(0, u64::MAX, 9), [first, second, third, None, late, None]);
         assert_eq!(read(begin_s, begin_s + 8, 9), [first, second, None]);
         assert_eq!(read(begin_s + 1, u64::MAX, 2), [second, third]);
-        assert_eq!(read(begin_s + 10, u64::MAX, 1), [None]);
+        assert_eq!(read(begin_s + 10, begin_s + 1_999, 1), []);
         assert_eq!(read(u64::MAX, 0, 9), []);
     }
+}
+
+#[test]
+fn a_venue_time_near_zero_is_one_slice_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&folder.path().join("trades.db")).unwrap();
+    let early = TradeRecord { venue_ms: 5, ..trade(0) };
+    let token = early.token;
+    assert_eq!(store.insert(&batch(&[early, trade(0)])).unwrap(), 2);
+    let request = PriceRequest { token, begin_s: 0, end_s: u64::MAX, step_s: 60 };
+    let mut seen = Vec::new();
+    let mut each = |price: Option<(u64, Price)>| {
+        seen.push(price.map(|(ms, _)| ms));
+        seen.len() < 100
+    };
+    store.each_price(&request, &mut each).unwrap();
+    assert_eq!(seen, [Some(5), None, Some(trade(0).venue_ms), None]);
 }
 
 fn plan_of_prices(path: &Path, is_indexed: bool) -> String {

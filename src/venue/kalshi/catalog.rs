@@ -12,9 +12,10 @@ mod tests;
 
 use crate::base::id::MarketId;
 use crate::base::limits;
+use crate::base::text::percent_encode;
 use crate::market::info::{Closed, ExchangeStatus, MarketInfo};
 use crate::venue::catalog::{CatalogError, Page};
-use crate::venue::polymarket::catalog::{percent_encode, too_deep};
+use crate::venue::polymarket::catalog::too_deep;
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
 

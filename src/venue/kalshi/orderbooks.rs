@@ -7,9 +7,9 @@
 //! confirm it, or cause a snapshot request on the connection.
 use super::message::{Scratch, read_rest_book};
 use crate::base::id::TokenId;
+use crate::base::text::percent_encode;
 use crate::market::event::{Event, Snapshot};
 use crate::venue::json::end_of_object;
-use crate::venue::polymarket::catalog::percent_encode;
 use crate::venue::{DecodeNotice, MessageFault, Progress, Sink};
 
 /// Maximum tickers per request (kalshi/protocol.md, 4).

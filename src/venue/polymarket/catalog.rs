@@ -21,11 +21,11 @@ mod tests;
 use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
+use crate::base::text::percent_encode;
 use crate::market::info::{Closed, MarketInfo};
 use crate::venue::catalog::CatalogError;
 use crate::venue::skip::{SkipReason, Skipped};
 use sonic_rs::{JsonValueTrait, LazyValue};
-use std::fmt::Write as _;
 
 /// A parsed catalog response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,15 +159,4 @@ pub fn token_path(token: &TokenId, other: bool) -> String {
     let mut path = format!("/markets?{key}=");
     percent_encode(token.as_str(), &mut path);
     path
-}
-
-/// Encodes all but RFC 3986's unreserved characters as `%XX`.
-pub(in crate::venue) fn percent_encode(text: &str, path: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            path.push(char::from(byte));
-        } else {
-            write!(path, "%{byte:02X}").expect("a string takes every write");
-        }
-    }
 }
