@@ -63,7 +63,15 @@ fn progress_is_for_terminals() {
         let silent = in_pipe(arguments);
         assert!(silent.status.success() && silent.stderr.is_empty(), "{silent:?}");
     }
-    // It goes on serving when it has read.
+    // It reads what has receive times, and goes on serving.
+    let day: String = (1..20_000)
+        .map(|time| {
+            format!(
+                r#"{{"t":{time},"c":1,"s":{time},"k":"t","f":{{"market":"0xa1","asset_id":"7","timestamp":"{time}","event_type":"book","bids":[],"asks":[]}}}}"#
+            ) + "\n"
+        })
+        .collect();
+    std::fs::write(&file, day).unwrap();
     let served = ["gateway", "--venue", "polymarket", "--listen", "127.0.0.1:0", &file];
     let text = until(&served, ["ETA", "\r\u{1b}[K"]);
     assert_eq!(text.matches("gateway: ").count(), 2, "{text}");
