@@ -37,6 +37,7 @@ impl Block {
 }
 
 /// The blocks of an index, up to the first damaged line.
+#[must_use]
 pub fn read(text: &str) -> Vec<Block> {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map_while(|line| sonic_rs::from_str(line).ok()).collect()
@@ -44,6 +45,7 @@ pub fn read(text: &str) -> Vec<Block> {
 
 /// Offset from which all records with times from `from_ns` on are read; `None` if all blocks are earlier. Records after
 /// the last indexed block may be later: an index alone does not show that an unfinished segment has none.
+#[must_use]
 pub fn begin(blocks: &[Block], from_ns: u64) -> Option<u64> {
     blocks.iter().find(|block| block.to >= from_ns).map(|block| block.offset)
 }

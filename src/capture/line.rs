@@ -319,6 +319,7 @@ impl<'a> Record<'a> {
 
     /// Decodes one value: a capture record, a line of another tool (envelope or prefix around a frame), or else a
     /// frame.
+    #[must_use]
     pub fn read(value: &'a str) -> Self {
         if value.starts_with(r#"{"market":""#) {
             return Self::raw(value);

@@ -64,6 +64,7 @@ pub enum Entry {
 
 impl Entry {
     /// Its line, with a newline.
+    #[must_use]
     pub fn to_line(&self) -> String {
         // Serialization of texts and numbers cannot fail.
         sonic_rs::to_string(self).unwrap_or_default() + "\n"
@@ -71,11 +72,13 @@ impl Entry {
 }
 
 /// The entries of a manifest; damaged and unknown lines are skipped.
+#[must_use]
 pub fn read(text: &str) -> Vec<Entry> {
     text.lines().filter_map(|line| sonic_rs::from_str(line).ok()).collect()
 }
 
 /// Latest time known to be captured by an earlier process, and whether it stopped regularly.
+#[must_use]
 pub fn last_end(entries: &[Entry]) -> Option<(u64, bool)> {
     let times = entries.iter().map(|entry| match entry {
         Entry::Started { at, .. } | Entry::Stopped { at } => *at,

@@ -28,6 +28,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Main function of the program `ringbook`, with its command line.
+#[must_use]
 pub fn command_line(line: Vec<OsString>) -> ExitCode {
     let cli = match Cli::of(line) {
         Ok(cli) => cli,

@@ -107,6 +107,7 @@ impl Settings {
     }
 
     /// The same; `None` if no flag of it is a key.
+    #[must_use]
     pub fn place(&self, fault: &str) -> Option<String> {
         let line = |rest: &str| {
             let flag = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next()?;
@@ -235,6 +236,7 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 /// A file with every key in comments: what it is, and its default or what is to be written.
+#[must_use]
 pub fn example() -> String {
     let mut text = String::from(
         "# Flags of `ringbook run` as TOML; a flag on the command line replaces its key. Remove the # of what is to \

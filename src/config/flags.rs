@@ -59,6 +59,7 @@ impl Cli {
     }
 
     /// The script with a shell's completions.
+    #[must_use]
     pub fn completions(shell: Shell) -> String {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Self::command(), "ringbook", &mut script);

@@ -164,11 +164,13 @@ impl GatewayAccess {
     }
 
     /// The configuration of TLS; `None`: plain text.
+    #[must_use]
     pub fn tls(&self) -> Option<Arc<ServerConfig>> {
         server_config(self.certificates.clone())
     }
 
     /// The names that the gateway serves in the venues' place at `address`.
+    #[must_use]
     pub fn own_names(&self, address: SocketAddr) -> OwnNames {
         if self.impersonates.is_none() {
             return OwnNames::default();
@@ -178,6 +180,7 @@ impl GatewayAccess {
     }
 
     /// What is left to do after the start, one line each, for a gateway at `address`.
+    #[must_use]
     pub fn advice(&self, address: SocketAddr) -> Vec<String> {
         self.impersonates
             .as_deref()
@@ -187,6 +190,7 @@ impl GatewayAccess {
 
 impl Config {
     /// The names that the gateway serves in the venues' place.
+    #[must_use]
     pub(crate) fn own_names(&self) -> OwnNames {
         let names = |address| self.gateway_access.own_names(address);
         self.gateway.map(names).unwrap_or_default()

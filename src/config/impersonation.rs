@@ -104,6 +104,7 @@ fn hosts_text(address: IpAddr, names: &[&str]) -> String {
 }
 
 /// What the user does with the files, one line each.
+#[must_use]
 pub(super) fn advice(folder: &Path, address: SocketAddr) -> Vec<String> {
     // Clients run in other folders.
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());

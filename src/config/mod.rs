@@ -158,6 +158,7 @@ impl Default for Config {
 
 impl Config {
     /// Services of `--pools` that this run does not use.
+    #[must_use]
     pub fn ignored_services(&self) -> Vec<&str> {
         let asked: Vec<&str> = self.asked_services();
         let names = self.services.iter().map(|service| service.name.as_str());
@@ -165,6 +166,7 @@ impl Config {
     }
 
     /// REST services that this run uses.
+    #[must_use]
     pub fn asked_services(&self) -> Vec<&'static str> {
         let names = self.venues.iter().flat_map(|venue| venue.feed.service_names());
         let mut names: Vec<&str> = names.collect();

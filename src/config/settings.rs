@@ -37,6 +37,7 @@ pub struct Trades {
 
 impl Trades {
     /// Address: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`.
+    #[must_use]
     pub fn new(database: impl Into<String>) -> Self {
         let batch_age = Duration::from_millis(500);
         Self { database: database.into(), journal: None, batch: 5_000, batch_age }
@@ -96,6 +97,7 @@ pub struct Capture {
 
 impl Capture {
     /// Folder of the capture; it may hold earlier ones.
+    #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),

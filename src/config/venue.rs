@@ -63,6 +63,7 @@ pub struct VenueSettings(pub(crate) Result<VenueConfig, SettingError>);
 impl VenueSettings {
     /// A venue that implements [`Protocol`](crate::venue::Protocol), with URLs of its REST interface (`http://` or
     /// `https://`) and its stream (`ws://` or `wss://`). Requests are not signed.
+    #[must_use]
     pub fn of(feed: Feed, rest_url: &str, ws_url: &str) -> Self {
         let check = || {
             let rest = endpoint("rest-url", rest_url, ["http", "https"])?;
@@ -120,6 +121,7 @@ impl Default for Polymarket {
 impl Polymarket {
     /// A simulated venue with catalog and books on one host, like `venue-sim`: URLs as in `http://127.0.0.1:8080` and
     /// `ws://127.0.0.1:8080/ws/market`.
+    #[must_use]
     pub fn at(http_url: &str, ws_url: &str) -> Self {
         Self::default().gamma_url(http_url).clob_url(http_url).ws_url(ws_url)
     }
@@ -181,6 +183,7 @@ pub struct Kalshi {
 impl Kalshi {
     /// Production environment, with the id (UUID) and the private key file (PEM) of an API key. The file must be
     /// readable by its owner only; it is read when the venue is added to a configuration.
+    #[must_use]
     pub fn with_key(key_id: impl Into<String>, key_file: impl Into<PathBuf>) -> Self {
         Self {
             key_id: key_id.into(),

@@ -92,6 +92,7 @@ pub struct Controller {
 
 impl Controller {
     /// No market, no connection.
+    #[must_use]
     pub fn new(parts: ControllerParts, now: Now) -> Self {
         let ControllerParts { feed, shards, table, tokens_per_connection: tokens, .. } = parts;
         let (venue, capabilities, count) = (feed.venue(), feed.capabilities(), shards.len() as u16);
@@ -176,11 +177,13 @@ impl Controller {
     }
 
     /// Registered markets.
+    #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.markets.registry
     }
 
     /// Placement of markets on connections.
+    #[must_use]
     pub const fn placement(&self) -> &Placement {
         &self.connections.placement
     }

@@ -109,6 +109,7 @@ pub struct Dial {
 
 impl Dial {
     /// A dial of `target` at `addresses` with a monotonic deadline; `wall_ns` is the current wall time.
+    #[must_use]
     pub fn new(target: Target, addresses: Vec<SocketAddr>, deadline_ns: u64, wall_ns: u64) -> Self {
         Self {
             target,

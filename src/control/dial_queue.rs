@@ -82,6 +82,7 @@ pub struct DialCounts {
 
 impl DialQueue {
     /// An empty queue; `seed` determines the jitter.
+    #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
@@ -219,6 +220,7 @@ impl DialQueue {
 
     /// When [`DialQueue::poll`] returns a dial if nothing else happens, not before `now_ns`. `None` if none waits or
     /// too many are in progress.
+    #[must_use]
     pub fn next_due(&self, now_ns: u64) -> Option<u64> {
         let &(own_due_ns, _) = self.waiting.first()?;
         if self.in_progress >= DIALS_IN_PROGRESS_MAX {
@@ -234,21 +236,25 @@ impl DialQueue {
     }
 
     /// Whether the last [`OUTAGE_FAILURES`] dials failed.
+    #[must_use]
     pub const fn is_outage(&self) -> bool {
         self.failures_in_a_row >= OUTAGE_FAILURES
     }
 
     /// Number of waiting connections.
+    #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Number of dials in progress.
+    #[must_use]
     pub const fn in_progress(&self) -> usize {
         self.in_progress
     }
 
     /// Dials since the start.
+    #[must_use]
     pub const fn counts(&self) -> DialCounts {
         self.counts
     }

@@ -176,6 +176,7 @@ const TOKEN_DIGITS_MIN: usize = 20;
 impl Lookup {
     /// What `--market` names: a condition id (`0x` and 62 or 64 hexadecimal digits), a token id ([`TOKEN_DIGITS_MIN`] or
     /// more decimal digits) or else a slug or a ticker.
+    #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
         if text.len() >= TOKEN_DIGITS_MIN
@@ -212,6 +213,7 @@ impl std::fmt::Display for Lookup {
 impl Discovery {
     /// No request. Without `scanning` only [`Discovery::look_up`] and [`Discovery::confirm`] cause requests. `seed`
     /// determines the jitter.
+    #[must_use]
     pub fn new(catalog: Feed, scanning: bool, seed: u64) -> Self {
         Self {
             catalog,
@@ -238,11 +240,13 @@ impl Discovery {
     }
 
     /// The venue.
+    #[must_use]
     pub const fn catalog(&self) -> Feed {
         self.catalog
     }
 
     /// Whether a name has the form of a market of this venue.
+    #[must_use]
     pub fn may_have(&self, lookup: &Lookup) -> bool {
         match lookup {
             Lookup::Market(market) => self.catalog.may_list(market.as_str()),
@@ -403,6 +407,7 @@ impl Discovery {
 
     /// When [`Discovery::poll`] returns a request if nothing else happens; `None` while one is outstanding or none is
     /// needed.
+    #[must_use]
     pub fn next_due(&self, now_ns: u64) -> Option<u64> {
         if self.outstanding.is_some() {
             return None;
@@ -423,6 +428,7 @@ impl Discovery {
     }
 
     /// Why no scan has completed for [`limits::SCAN_LATE_NS`], as text.
+    #[must_use]
     pub fn is_late(&self, now_ns: u64) -> Option<String> {
         let since_ns = self.completed_ns.or(self.begun_ns).filter(|_| self.scanning)?;
         let late_ns = now_ns.saturating_sub(since_ns);
@@ -435,6 +441,7 @@ impl Discovery {
     }
 
     /// Pending request that may bring this token, as text: a named market or the first scan.
+    #[must_use]
     pub fn is_asking(&self, token: &TokenId) -> Option<String> {
         let outstanding = match &self.outstanding {
             Some(Task::Lookup(question)) => Some(&question.lookup),

@@ -47,6 +47,7 @@ impl Exchange {
     }
 
     /// The report; `None` before the first response.
+    #[must_use]
     pub fn report(&self) -> Option<ExchangeReport> {
         self.status.map(|status| ExchangeReport {
             active: status.active,

@@ -78,6 +78,7 @@ fn is_undecided(market: &MarketId, registry: &Registry) -> bool {
 
 impl Lifecycle {
     /// No market.
+    #[must_use]
     pub fn new(options: LifecycleOptions) -> Self {
         Self {
             options,
@@ -190,6 +191,7 @@ impl Lifecycle {
     }
 
     /// Whether `markets_max` is reached, so that scans may stop.
+    #[must_use]
     pub fn is_full(&self, registry: &Registry) -> bool {
         self.options.markets_max.is_some_and(|max| registry.report().markets >= max)
     }
@@ -217,6 +219,7 @@ impl Lifecycle {
     }
 
     /// When [`Lifecycle::poll`] is due if nothing else happens.
+    #[must_use]
     pub fn next_due(&self, now_ns: u64) -> u64 {
         if self.scan_completed {
             return now_ns;
@@ -226,11 +229,13 @@ impl Lifecycle {
     }
 
     /// Whether markets of scans and the stream are registered.
+    #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.options.scanning
     }
 
     /// Whether only clients of the gateway name markets.
+    #[must_use]
     pub const fn awaits_clients(&self) -> bool {
         self.options.awaits_clients
     }
@@ -344,23 +349,27 @@ impl Lifecycle {
     }
 
     /// Whether a market was refused because of `markets_max`.
+    #[must_use]
     pub const fn is_above_bound(&self) -> bool {
         self.above_bound
     }
 
     /// The scheduled market with this token. O(scheduled markets).
+    #[must_use]
     pub fn scheduled_with(&self, token: &TokenId) -> Option<&MarketInfo> {
         let has = |info: &&MarketInfo| info.tokens.iter().any(|outcome| outcome.token == *token);
         self.scheduled.values().map(|(info, _)| info).find(has)
     }
 
     /// A scheduled market.
+    #[must_use]
     pub fn scheduled_market(&self, market: &MarketId) -> Option<&MarketInfo> {
         let start = *self.scheduled_starts.get(market)?;
         self.scheduled.get(&(start, *market)).map(|(info, _)| info)
     }
 
     /// Number of scheduled markets.
+    #[must_use]
     pub fn scheduled(&self) -> usize {
         self.scheduled.len()
     }

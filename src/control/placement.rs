@@ -134,6 +134,7 @@ pub struct Placement {
 
 impl Placement {
     /// No connections yet, for `shards` shards (at least one).
+    #[must_use]
     pub fn new(shards: u16) -> Self {
         let shards = usize::from(shards.max(1));
         Self {
@@ -226,6 +227,7 @@ impl Placement {
     }
 
     /// When [`Placement::poll`] next has something to do if nothing else happens.
+    #[must_use]
     pub fn next_due(&self, now_ns: u64, registry: &Registry) -> u64 {
         if self.check_requested || !self.queued.is_empty() {
             return now_ns;
@@ -316,6 +318,7 @@ impl Placement {
 
     /// The tokens that a connection is to subscribe to when it comes up: its active ones, and
     /// those of the connections that it is to take over from.
+    #[must_use]
     pub fn subscription(&self, connection: ConnectionId, registry: &Registry) -> Vec<TokenId> {
         let sources = self.replaces(connection).iter().copied().chain([connection]);
         sources.flat_map(|source| registry.active_tokens_of(source)).collect()

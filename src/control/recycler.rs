@@ -74,6 +74,7 @@ pub struct Candidate {
 
 impl Candidate {
     /// Tokens whose market has not expired.
+    #[must_use]
     pub const fn active(&self) -> usize {
         self.tokens.saturating_sub(self.tokens_expired)
     }
@@ -184,6 +185,7 @@ pub struct Recycler {
 
 impl Recycler {
     /// For connections that are filled with so many tokens.
+    #[must_use]
     pub fn for_connections_of(tokens: usize) -> Self {
         Self { merging: Merging::of_connections_of(tokens), ..Self::default() }
     }
@@ -455,6 +457,7 @@ impl Recycler {
     }
 
     /// The counters.
+    #[must_use]
     pub fn report(&self) -> RecycleReport {
         RecycleReport {
             under_way: self.attempts.len() as u64,

@@ -144,6 +144,7 @@ struct Pending {
 
 impl Registry {
     /// An empty registry for at least one shard.
+    #[must_use]
     pub fn new(shards: u16) -> Self {
         let shards = shards.max(1);
         Self {
@@ -234,6 +235,7 @@ impl Registry {
     }
 
     /// Shard of a market, registered or not.
+    #[must_use]
     pub fn shard_of(&self, market: &MarketId) -> ShardId {
         routing::shard_of(market.as_bytes(), self.shards)
     }

@@ -43,6 +43,7 @@ pub struct ShardProxy {
 
 impl ShardProxy {
     /// With the ends of the links of shard `id`.
+    #[must_use]
     pub fn new(
         id: ShardId,
         core: Option<u32>,
@@ -120,6 +121,7 @@ impl ShardProxy {
     }
 
     /// Whether market events fit: half of the ring is reserved for other commands.
+    #[must_use]
     pub fn has_spare_room(&self) -> bool {
         self.backlog.is_empty() && self.commands_gauge.depth() < self.commands_gauge.capacity() / 2
     }
@@ -177,6 +179,7 @@ impl ShardProxy {
     }
 
     /// Counters of both links.
+    #[must_use]
     pub fn links(&self) -> [LinkReport; 2] {
         let beat = &self.heartbeat;
         let commands = LinkReport {

@@ -54,6 +54,7 @@ pub struct SnapshotRequester {
 
 impl SnapshotRequester {
     /// For at most `tokens_max` tokens per request and `per_second` requests per second.
+    #[must_use]
     pub fn new(shards: usize, (tokens_max, per_second): (usize, u64)) -> Self {
         Self {
             waiting: vec![Waiting::default(); shards],
@@ -143,6 +144,7 @@ impl SnapshotRequester {
     }
 
     /// Counters.
+    #[must_use]
     pub fn report(&self) -> SnapshotRequestsReport {
         SnapshotRequestsReport { tokens_waiting: self.count as u64, ..self.counts.clone() }
     }

@@ -68,6 +68,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Supervisor of at least one controller.
+    #[must_use]
     pub fn new(mut venues: Vec<Controller>, links: SupervisorLinks, now: Now) -> Self {
         number(&mut venues);
         let several = venues.len() > 1;
@@ -89,6 +90,7 @@ impl Supervisor {
     ///
     /// # Panics
     /// No such index.
+    #[must_use]
     pub fn venue(&self, place: usize) -> &Controller {
         &self.venues[place]
     }
@@ -248,6 +250,7 @@ impl Supervisor {
     }
 
     /// Status report of the engine.
+    #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
         let reports = self.venues.iter().map(|venue| venue.report(now));
         let sum = reports.reduce(|mut sum, report| {

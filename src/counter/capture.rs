@@ -39,11 +39,13 @@ pub struct CaptureReport {
 
 impl CaptureReport {
     /// Lost frames and trades.
+    #[must_use]
     pub const fn lost_count(&self) -> FrameCount {
         FrameCount { frames: self.lost, trades: self.lost_trades }
     }
 
     /// One line for people, at the end.
+    #[must_use]
     pub fn line(&self) -> String {
         let Self { folder, frames, records, text_bytes, bytes, segments, lost, .. } = self;
         let waiting = match self.waiting_bytes {
@@ -59,6 +61,7 @@ impl CaptureReport {
     }
 
     /// The fault and its consequence, one line; `None` without one.
+    #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         let Self { folder, error, failing_since_wall_ns: since, lost, loss, .. } = self;
         let trades = self.lost_count().with_trades();
@@ -78,6 +81,7 @@ impl CaptureReport {
     }
 
     /// At the end: whether all that came is in the files.
+    #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.lost == 0 && self.waiting_bytes == 0 && self.failing_since_wall_ns == 0
     }
@@ -113,11 +117,13 @@ pub struct CaptureBoard {
 
 impl CaptureBoard {
     /// All figures 0.
+    #[must_use]
     pub fn new(folder: String) -> Self {
         Self { folder, ..Self::default() }
     }
 
     /// The folder.
+    #[must_use]
     pub fn folder(&self) -> &str {
         &self.folder
     }
@@ -139,6 +145,7 @@ impl CaptureBoard {
     }
 
     /// The figures now.
+    #[must_use]
     pub fn read(&self) -> CaptureReport {
         CaptureReport {
             folder: self.folder.clone(),

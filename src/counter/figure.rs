@@ -9,6 +9,7 @@ pub struct Figure(AtomicU64);
 
 impl Figure {
     /// What it is.
+    #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

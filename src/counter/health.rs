@@ -38,12 +38,14 @@ pub const CONDITIONS: &[&str] = &[
 ];
 
 /// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.
+#[must_use]
 pub fn at_venue(venue: &str, line: &str) -> String {
     if line.contains(venue) { line.to_owned() } else { format!("{venue}: {line}") }
 }
 
 /// The declared condition that a line of `/health` is an instance of, with or without its venue; `None` for one that is
 /// not declared.
+#[must_use]
 pub fn condition_of(line: &str) -> Option<&'static str> {
     let declared = |line| CONDITIONS.iter().copied().find(|condition| is_instance(condition, line));
     declared(line).or_else(|| declared(line.split_once(": ")?.1))

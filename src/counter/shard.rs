@@ -54,6 +54,7 @@ macro_rules! counters {
             }),*];
 
             /// The sum of both.
+            #[must_use]
             pub const fn plus(&self, other: &Self) -> Self {
                 Self {
                     $($field: self.$field + other.$field,)*
@@ -294,6 +295,7 @@ counters! {
 impl CheckCounts {
     /// Share of the verdicts in which the book was right, 0 to 1; `None` before the first. What
     /// could not be verified is in neither number.
+    #[must_use]
     pub fn score(&self) -> Option<f64> {
         let right = self.tops_matched + self.hashes_matched + self.hashes_explained;
         let all = right + self.tops_mismatched + self.hashes_mismatched;

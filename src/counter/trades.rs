@@ -73,6 +73,7 @@ macro_rules! board {
 
         impl TradeBoard {
             /// The figures now. What the sink does not know (connections) is empty.
+            #[must_use]
             pub fn read(&self) -> TradeReport {
                 TradeReport {
                     store: self.store.clone(),
@@ -108,6 +109,7 @@ board!(
 
 impl TradeBoard {
     /// All figures 0.
+    #[must_use]
     pub fn new(store: String, journal: String, started_wall_ns: u64) -> Self {
         let board = Self { store, journal, ..Self::default() };
         board.started_wall_ns.set(started_wall_ns);
@@ -124,6 +126,7 @@ impl TradeBoard {
 
 impl TradeReport {
     /// The fault and its consequence, one line; `None` without one.
+    #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         if self.lost > 0 {
             return Some(format!("{} trades are lost: {}", self.lost, self.waits()));
@@ -141,6 +144,7 @@ impl TradeReport {
     }
 
     /// At the end: whether every trade is in the database or in the journal.
+    #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.lost == 0 && self.queued == 0
     }
@@ -150,6 +154,7 @@ impl TradeReport {
     }
 
     /// One line for people, at the end.
+    #[must_use]
     pub fn line(&self) -> String {
         let Self { received, inserted, batches, repeated, journaled, lost, .. } = self;
         let ms = |us: u64| (us * MICROSECOND_NS) as f64 / 1e6;

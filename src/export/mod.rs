@@ -24,6 +24,7 @@ use tardis::TardisRows;
 /// Exports for the command line: one line per file to standard output, everything else to standard error.
 /// Setting `stop` ends it early; what was read until then is written. Returns the exit code: 0, 1 when an
 /// input could not be read to its end or a file could not be written, 130 when stopped.
+#[must_use]
 pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
     let (files, failures) = match run(plan, stop) {
         Ok(done) => done,

@@ -84,11 +84,13 @@ pub fn clear_status() {
 }
 
 /// Whether standard output is a terminal.
+#[must_use]
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// Whether standard error is a terminal.
+#[must_use]
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
@@ -101,6 +103,7 @@ pub fn stderr_columns() -> Option<u16> {
 }
 
 /// Whether SIGHUP was ignored at startup (`nohup`): the program then survives its terminal.
+#[must_use]
 pub fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }

@@ -31,6 +31,7 @@ impl ReplayGate {
     }
 
     /// Whether [`ReplayGate::set_ready`] was called.
+    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -41,6 +42,7 @@ impl ReplayGate {
     }
 
     /// Whether [`ReplayGate::begin`] was called.
+    #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begin.load(Ordering::Acquire)
     }
@@ -51,6 +53,7 @@ impl ReplayGate {
     }
 
     /// Updates that may be taken: those of whole messages.
+    #[must_use]
     pub fn whole(&self) -> u64 {
         self.whole.load(Ordering::Acquire)
     }
@@ -65,6 +68,7 @@ impl ReplayGate {
     }
 
     /// How it has ended. Updates sent before are in the ring.
+    #[must_use]
     pub fn end(&self) -> Option<ReplayEnd> {
         match self.end.load(Ordering::Acquire) {
             0 => None,
@@ -74,6 +78,7 @@ impl ReplayGate {
     }
 
     /// Whether the subscriber has gone.
+    #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -66,6 +66,7 @@ pub struct Entry<'a> {
 
 impl Entry<'_> {
     /// What is missing where this record is: itself if it is a frame, or what it marks as missing.
+    #[must_use]
     pub fn count(&self) -> FrameCount {
         if self.kind.is_frame() {
             return count_of(self.kind, self.payload);
@@ -118,6 +119,7 @@ impl Chunk {
     }
 
     /// Frames in it, and those that its markers count as missing.
+    #[must_use]
     pub fn count(&self) -> FrameCount {
         self.iter().map(|entry| entry.count()).sum()
     }
@@ -166,6 +168,7 @@ struct Unsent {
 
 impl CaptureReceiver {
     /// Frames that never came out of the shard, once it has ended: the ring was full to the end.
+    #[must_use]
     pub fn unsent(&self) -> FrameCount {
         let frames = self.unsent.frames.load(Ordering::Acquire);
         FrameCount { frames, trades: self.unsent.trades.load(Ordering::Relaxed) }
@@ -173,6 +176,7 @@ impl CaptureReceiver {
 }
 
 /// Both ends of a new link with `chunks` chunks on it, besides the one at hand.
+#[must_use]
 pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureSender, CaptureReceiver) {
     let (full, full_receiver) = crate::ring::timed(chunks + 1, ring_clock);
     let (empty_sender, empty) = crate::ring::ring(chunks + 1);
@@ -193,6 +197,7 @@ impl Drop for CaptureSender {
 
 impl CaptureSender {
     /// A view of the way to the capture, for the reports.
+    #[must_use]
     pub fn gauge(&self) -> crate::ring::Gauge<Chunk> {
         self.full.gauge()
     }
@@ -401,6 +406,7 @@ impl CaptureSender {
     }
 
     /// The shard.
+    #[must_use]
     pub const fn shard(&self) -> ShardId {
         self.shard
     }

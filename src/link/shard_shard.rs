@@ -59,6 +59,7 @@ pub enum What {
 
 impl ForwardedEvent {
     /// Copies an event that may be forwarded; `None` for one of another kind, or with ids that fit nowhere.
+    #[must_use]
     pub fn new(event: &Event<'_>, connection: ConnectionId, read_wall_ns: u64) -> Option<Self> {
         let (token, what) = match event {
             Event::Trade(e) => {
@@ -83,6 +84,7 @@ impl ForwardedEvent {
     }
 
     /// The event again.
+    #[must_use]
     pub fn event(&self) -> Event<'_> {
         let (market, token) = (self.market.as_str(), self.token.as_str());
         let timestamp_ms = self.timestamp_ms;
@@ -139,11 +141,13 @@ impl Peers {
     }
 
     /// Whether no event can come any more.
+    #[must_use]
     pub fn are_ended(&self) -> bool {
         self.incoming.iter().all(Consumer::is_ended)
     }
 
     /// Whether nothing waits.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.incoming.iter().all(Consumer::is_empty)
     }

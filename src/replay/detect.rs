@@ -14,6 +14,7 @@ const VALUES_LOOKED_AT: usize = 10_000;
 
 /// The venue of the first message that only one venue can have sent; `None` if there is none, and for standard
 /// input and pipes, which can be read only once.
+#[must_use]
 pub fn venue_of(files: &[Source]) -> Option<Feed> {
     for source in files {
         if *source == Source::Stdin || file::look(source).ok()?.len.is_none() {
@@ -92,6 +93,7 @@ pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
 }
 
 /// One line where the first bytes of a file, unpacked, show that it is no recording.
+#[must_use]
 pub fn foreign_file(source: &Source) -> Option<String> {
     let mut input = file::open(source, &Arc::default()).ok()?;
     let head = input.reader.fill_buf().ok()?;

@@ -65,16 +65,19 @@ impl Recorded {
     }
 
     /// The interfaces that its clients use, and their ports after the first; none for a venue without one.
+    #[must_use]
     pub fn sites(&self) -> &'static [(Site, u16)] {
         Site::of(&self.recording.feed.venue())
     }
 
     /// Name of the venue.
+    #[must_use]
     pub fn venue(&self) -> String {
         self.recording.feed.venue().name().to_owned()
     }
 
     /// What the recording has, for people.
+    #[must_use]
     pub fn span(&self) -> String {
         match (self.first_ns, self.last_ns) {
             (Some(first_ns), Some(last_ns)) => format!("{} to {}", text(first_ns), text(last_ns)),
@@ -194,6 +197,7 @@ pub(super) type Logged = Arc<Mutex<BTreeSet<String>>>;
 
 impl Sessions {
     /// At most `most` at once.
+    #[must_use]
     pub fn new(
         recorded: Vec<Recorded>,
         defaults: Defaults,

@@ -48,6 +48,7 @@ pub struct ServeReport {
 }
 
 /// The complete encode with its end marker.
+#[must_use]
 pub fn encode(report: &Arc<EngineReport>, serve: &ServeReport) -> String {
     let mut registry = Registry::default();
     let reports = Reports { engine: Arc::clone(report), serve: serve.clone() };
@@ -58,6 +59,7 @@ pub fn encode(report: &Arc<EngineReport>, serve: &ServeReport) -> String {
 }
 
 /// The same for pools without an engine.
+#[must_use]
 pub fn encode_pools(
     services: Vec<ServiceReport>,
     serve: ServeReport,

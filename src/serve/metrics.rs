@@ -60,6 +60,7 @@ pub(super) struct Row<T: 'static> {
 type Rows<T> = &'static [Row<T>];
 
 /// Every metric, in the order of `/metrics`.
+#[must_use]
 pub fn all() -> Vec<Metric> {
     fn of<T>(rows: Rows<T>) -> impl Iterator<Item = Metric> {
         rows.iter().map(|row| row.metric)

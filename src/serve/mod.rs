@@ -134,6 +134,7 @@ impl std::fmt::Debug for Server {
 
 impl Server {
     /// A server on bound listeners that accepts `names` as `Host`; idle until [`Server::run`].
+    #[must_use]
     pub fn new(
         links: ServeLinks,
         listeners: Vec<(Listener, Site)>,
@@ -144,6 +145,7 @@ impl Server {
     }
 
     /// As [`Server::new`] with other timeouts and bounds.
+    #[must_use]
     pub fn with_limits(
         mut links: ServeLinks,
         listeners: Vec<(Listener, Site)>,

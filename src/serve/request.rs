@@ -99,11 +99,13 @@ pub struct UpgradeRequest {
 
 impl Head {
     /// The first value of a key in the query, not decoded.
+    #[must_use]
     pub fn query_value(&self, key: &str) -> Option<&str> {
         self.query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
     }
 
     /// Whether a body follows.
+    #[must_use]
     pub const fn has_body(&self) -> bool {
         !matches!(self.body, Body::None)
     }

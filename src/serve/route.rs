@@ -92,6 +92,7 @@ pub enum NoAnswer {
 }
 
 /// Route name for counters; one name for all unknown paths.
+#[must_use]
 pub fn name(head: &Head) -> &'static str {
     match head.path.as_str() {
         "/" => "/",
@@ -115,6 +116,7 @@ pub fn name(head: &Head) -> &'static str {
 }
 
 /// What to do for a request; `is_local` if it comes from this host.
+#[must_use]
 pub fn plan(head: &Head, is_local: bool) -> Plan {
     if head.path == "/admin/recycle" {
         return recycle_plan(head, is_local);
@@ -193,6 +195,7 @@ pub fn stream(head: &Head) -> Result<stream::Options, Response> {
 }
 
 /// The answer to a recycle command.
+#[must_use]
 pub fn recycling(result: Result<Result<(), String>, NoAnswer>) -> Response {
     match result {
         Ok(Ok(())) => Response::json(202, r#"{"status":"queued; /stats reports its progress"}"#),
@@ -202,6 +205,7 @@ pub fn recycling(result: Result<Result<(), String>, NoAnswer>) -> Response {
 }
 
 /// The answer to bytes that are not a request.
+#[must_use]
 pub fn bad_head(error: HeadError) -> Response {
     match error {
         HeadError::TooLarge => Response::error(431, "the head of the request is too large"),
@@ -215,6 +219,7 @@ pub fn bad_head(error: HeadError) -> Response {
 }
 
 /// The answer to a request whose body is not read.
+#[must_use]
 pub fn bad_body(error: BodyError) -> Response {
     match error {
         BodyError::LengthRequired => Response::error(411, "the body needs a Content-Length"),
@@ -223,6 +228,7 @@ pub fn bad_body(error: BodyError) -> Response {
 }
 
 /// The answer to a request whose `Host` is another server, as in DNS rebinding.
+#[must_use]
 pub fn misdirected(host: &Authority) -> Response {
     let host = host.host();
     let text = format!(
@@ -232,21 +238,25 @@ pub fn misdirected(host: &Authority) -> Response {
 }
 
 /// The answer to plain text on a port with TLS.
+#[must_use]
 pub fn plain_text() -> Response {
     Response::error(400, "this port speaks TLS: use https:// or wss://")
 }
 
 /// True for requests that reserved permits serve.
+#[must_use]
 pub fn is_reserved(head: &Head) -> bool {
     matches!(head.path.as_str(), "/health" | "/metrics")
 }
 
 /// The answer to a client without a permit.
+#[must_use]
 pub fn too_many_clients() -> Response {
     Response::error(503, "too many clients").with("Retry-After", "1")
 }
 
 /// A page rendered from a report, or the error page without it.
+#[must_use]
 pub fn page(
     page: Page,
     report: Result<Arc<EngineReport>, NoAnswer>,
@@ -335,6 +345,7 @@ fn health_answer(healthy: bool, body: &Health<'_>) -> Response {
 }
 
 /// A book, or the error without it. `now_wall_ns` is the present time, for the age.
+#[must_use]
 pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> Response {
     let image = match image {
         Ok(Some(image)) => image,
@@ -363,6 +374,7 @@ pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> Re
 }
 
 /// No shard holds the book: why it is awaited, or `None` if its token is not followed.
+#[must_use]
 pub fn awaited(why: Result<Option<String>, NoAnswer>) -> Response {
     match why {
         Ok(Some(why)) => Response::error(503, &why)

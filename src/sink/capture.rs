@@ -102,6 +102,7 @@ impl CaptureSink {
     }
 
     /// The figures for the status report.
+    #[must_use]
     pub fn board(&self) -> Arc<CaptureBoard> {
         Arc::clone(&self.board)
     }

@@ -201,11 +201,13 @@ impl Journal {
     }
 
     /// The file.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Bytes of trades that are not stored in the database.
+    #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.end - self.read
     }

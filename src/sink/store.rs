@@ -227,6 +227,7 @@ pub struct StoreError {
 
 impl StoreError {
     /// An error that a retry does not fix.
+    #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_transient: false }
     }
@@ -260,6 +261,7 @@ impl StoreAddress {
     }
 
     /// The address without the password.
+    #[must_use]
     pub fn shown(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
@@ -268,6 +270,7 @@ impl StoreAddress {
     }
 
     /// Default path of the journal.
+    #[must_use]
     pub fn journal(&self) -> PathBuf {
         match self {
             Self::Sqlite(path) => beside(path, "journal.ndjson"),
@@ -276,6 +279,7 @@ impl StoreAddress {
     }
 
     /// Default path of the journal in versions that named it without host and port.
+    #[must_use]
     pub(super) fn earlier_journal(&self) -> Option<PathBuf> {
         match self {
             Self::Sqlite(_) => None,
@@ -297,6 +301,7 @@ impl StoreAddress {
     }
 
     /// The path of a SQLite database.
+    #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(path) => Some(path),

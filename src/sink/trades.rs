@@ -178,6 +178,7 @@ impl TradeSink {
     }
 
     /// The figures for the status report.
+    #[must_use]
     pub fn board(&self) -> Arc<TradeBoard> {
         Arc::clone(&self.board)
     }

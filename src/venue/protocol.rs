@@ -172,6 +172,7 @@ impl Progress {
     }
 
     /// Whether the frame is decoded to its end.
+    #[must_use]
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
     }

@@ -19,6 +19,7 @@ impl Frames {
     }
 
     /// Whether there is none.
+    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

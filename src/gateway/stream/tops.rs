@@ -20,6 +20,7 @@ pub struct Top {
 
 impl Top {
     /// The top of a replica.
+    #[must_use]
     pub fn from_replica(replica: &Replica) -> Self {
         Self { state: replica.state, bid: replica.book.best_bid(), ask: replica.book.best_ask() }
     }
@@ -46,6 +47,7 @@ pub struct Tops {
 
 impl Tops {
     /// No books; `interval_ns` as in the client's options.
+    #[must_use]
     pub fn new(interval_ns: u64) -> Self {
         Self { interval_ns, sent: HashMap::default(), waiting: BTreeSet::new() }
     }
@@ -86,6 +88,7 @@ impl Tops {
     }
 
     /// When [`Tops::take_due`] has a book next.
+    #[must_use]
     pub fn next_due_ns(&self) -> Option<u64> {
         self.waiting.first().map(|&(due_ns, _)| due_ns)
     }

@@ -105,6 +105,7 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// A state machine without a session.
+    #[must_use]
     pub fn new(channel: Channel) -> Self {
         Self {
             channel,
@@ -280,6 +281,7 @@ impl Subscriptions {
     }
 
     /// Number of outstanding snapshots.
+    #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding.len()
     }

@@ -39,6 +39,7 @@ pub struct ChunkedDecoder {
 
 impl ChunkedDecoder {
     /// Whether the body has ended; bytes behind it belong to the next message.
+    #[must_use]
     pub const fn is_done(&self) -> bool {
         matches!(self.part, Part::Done)
     }
