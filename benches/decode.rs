@@ -3,30 +3,12 @@ mod frames;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringbook::io::clock::thread_cpu_ns;
-use ringbook::market::event::Event;
-use ringbook::market::info::MarketUpdate;
 use ringbook::venue::polymarket::decode::Decoder;
-use ringbook::venue::{DecodeNotice, Sink};
 use std::hint::black_box;
 use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Reads every event and stores nothing.
-struct Eye;
-
-impl Sink for Eye {
-    fn on_event(&mut self, event: &Event<'_>) {
-        black_box(event);
-    }
-    fn on_market_update(&mut self, update: MarketUpdate) {
-        black_box(update);
-    }
-    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
-        panic!("{notice:?} in generated frames");
-    }
-}
 
 fn decode(c: &mut Criterion) {
     eprintln!("host: {}", ringbook::io::host::summary());
@@ -43,7 +25,7 @@ fn decode(c: &mut Criterion) {
                 b.iter_custom(|iterations| {
                     let start_ns = thread_cpu_ns();
                     for frame in (0..iterations).flat_map(|_| &chosen) {
-                        black_box(decoder.decode(frame, &mut Eye));
+                        black_box(decoder.decode(frame, &mut frames::Eye));
                     }
                     Duration::from_nanos(thread_cpu_ns() - start_ns)
                 });

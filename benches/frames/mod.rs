@@ -5,8 +5,26 @@
 //! changes remove a level, 60 % fall within 7 ticks of the best, 20 % beyond 20.
 #![allow(dead_code, reason = "every bench uses another part")]
 use ringbook::base::random::Random;
+use ringbook::market::{event::Event, info::MarketUpdate};
+use ringbook::venue::{DecodeNotice, Sink};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::hint::black_box;
+
+/// Reads every event and stores nothing.
+pub(crate) struct Eye;
+
+impl Sink for Eye {
+    fn on_event(&mut self, event: &Event<'_>) {
+        black_box(event);
+    }
+    fn on_market_update(&mut self, update: MarketUpdate) {
+        black_box(update);
+    }
+    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
+        panic!("{notice:?} in generated frames");
+    }
+}
 
 /// Tokens of one dump frame.
 const DUMP_TOKENS: usize = 400;

@@ -1,11 +1,8 @@
 //! Messages of one layout each, and the decoder that reads them.
-use super::frames;
+use super::frames::{self, Eye};
 use ringbook::base::random::Random;
-use ringbook::market::event::Event;
-use ringbook::market::info::MarketUpdate;
-use ringbook::venue::{DecodeNotice, Sink, kalshi, polymarket};
+use ringbook::venue::{kalshi, polymarket};
 use std::fmt::Write as _;
-use std::hint::black_box;
 
 const MESSAGES: usize = 300;
 /// Levels of each side of a Kalshi snapshot.
@@ -64,21 +61,6 @@ impl Sample {
                 (Decoder::Kalshi(decoder), Reader::Whole) => decoder.decode_whole(frame, &mut Eye),
             };
         }
-    }
-}
-
-/// Reads every event and stores nothing.
-struct Eye;
-
-impl Sink for Eye {
-    fn on_event(&mut self, event: &Event<'_>) {
-        black_box(event);
-    }
-    fn on_market_update(&mut self, update: MarketUpdate) {
-        black_box(update);
-    }
-    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
-        panic!("{notice:?} in generated frames");
     }
 }
 

@@ -1,15 +1,13 @@
 //! Frames as a socket's bytes, and a client that processes them up to a chosen stage.
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where its setting fails")]
-use super::frames::Frames;
+use super::frames::{Eye, Frames};
 use ringbook::base::id::ShardId;
 use ringbook::base::time::{MILLISECOND_NS, Now};
 use ringbook::io::clock::HostClock;
-use ringbook::market::{event::Event, info::MarketUpdate};
 use ringbook::session::Session;
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::intake::{Findings, Intake};
 use ringbook::venue::polymarket::decode::Decoder;
-use ringbook::venue::{DecodeNotice, Sink};
 use ringbook::wire::tls::{TlsSession, client_config};
 use ringbook::wire::websocket::{ClientSocket, Upgrade};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -18,20 +16,6 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;
 use tungstenite::handshake::derive_accept_key;
-
-struct Eye;
-
-impl Sink for Eye {
-    fn on_event(&mut self, event: &Event<'_>) {
-        black_box(event);
-    }
-    fn on_market_update(&mut self, update: MarketUpdate) {
-        black_box(update);
-    }
-    fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
-        panic!("{notice:?} in generated frames");
-    }
-}
 
 fn socket() -> ClientSocket {
     let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/bench").unwrap();

@@ -100,7 +100,7 @@ pub(super) struct TardisRows {
 /// The time of receipt; where a recording has none, the venue's.
 const fn local_ns(view: &BookView<'_>, venue_ms: u64) -> u64 {
     match view.read_wall_ns {
-        0 => venue_ms * MILLISECOND_NS,
+        0 => venue_ms.saturating_mul(MILLISECOND_NS),
         ns => ns,
     }
 }
@@ -113,7 +113,7 @@ const fn has_time(view: &BookView<'_>) -> bool {
 /// First four columns of a row.
 fn source(text: &mut String, view: &BookView<'_>, venue_ms: u64) {
     let local_us = local_ns(view, venue_ms) / 1_000;
-    let venue_us = if venue_ms == 0 { local_us } else { venue_ms * 1_000 };
+    let venue_us = if venue_ms == 0 { local_us } else { venue_ms.saturating_mul(1_000) };
     let _ = write!(text, "{},{},{venue_us},{local_us},", view.venue.name(), view.token);
 }
 

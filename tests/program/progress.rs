@@ -5,6 +5,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 fn terminal(arguments: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/terminal.py");
@@ -20,6 +22,14 @@ fn on_terminal(arguments: &[&str]) -> Output {
 /// What the terminal has received when it has these texts, one after the other, and after an interrupt.
 fn until(arguments: &[&str], texts: [&str; 2]) -> String {
     let mut child = terminal(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    // A program that never shows them is ended, or the read below would wait for ever.
+    let (shown, waits) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if waits.recv_timeout(Duration::from_secs(120)) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill_process(pid, Signal::INT);
+        }
+    });
     let mut output = child.stdout.take().unwrap();
     let mut screen = Vec::new();
     let has_all = |screen: &[u8]| {
@@ -32,9 +42,11 @@ fn until(arguments: &[&str], texts: [&str; 2]) -> String {
         screen.extend_from_slice(&piece[..count]);
         assert!(count > 0, "no {texts:?}: {}", String::from_utf8_lossy(&screen));
     }
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
     output.read_to_end(&mut screen).unwrap();
     assert!(child.wait().unwrap().success());
+    drop(shown);
+    watch.join().unwrap();
     String::from_utf8(screen).unwrap()
 }
 

@@ -250,7 +250,7 @@ fn top_of_book<'a>(sent: &TopOfBook<'a>) -> TopOfBook<'a> {
 }
 
 /// The event of a snapshot whose levels are in terms of YES.
-fn snapshot<'a>(market: &'a str, timestamp_ms: u64, scratch: &'a Scratch) -> Event<'a> {
+pub(super) fn snapshot<'a>(market: &'a str, timestamp_ms: u64, scratch: &'a Scratch) -> Event<'a> {
     Event::Snapshot(Snapshot {
         market,
         token: market,

@@ -5,10 +5,10 @@
 //!
 //! REST books have neither sequence number nor time (kalshi/protocol.md, 4), so they cannot replace a book: they
 //! confirm it, or cause a snapshot request on the connection.
+use super::decode::snapshot;
 use super::message::{Scratch, read_rest_book};
 use crate::base::id::TokenId;
 use crate::base::text::percent_encode;
-use crate::market::event::{Event, Snapshot};
 use crate::venue::json::end_of_object;
 use crate::venue::{DecodeNotice, MessageFault, Progress, Sink};
 
@@ -98,23 +98,13 @@ fn deliver(text: &str, at: usize, end: usize, scratch: &mut Scratch, sink: &mut 
     for level in &mut scratch.no {
         level.price = level.price.complement();
     }
-    sink.on_event(&Event::Snapshot(Snapshot {
-        market: ticker,
-        token: ticker,
-        timestamp_ms: 0,
-        hash: None,
-        bids: &scratch.yes,
-        asks: &scratch.no,
-        tick_size: None,
-        last_trade: None,
-        min_order_size: None,
-        neg_risk: None,
-    }));
+    sink.on_event(&snapshot(ticker, 0, scratch));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::market::event::Event;
     use crate::market::info::MarketUpdate;
 
     #[derive(Default)]
