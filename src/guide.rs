@@ -11,6 +11,7 @@
 //! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
+//! | [`archive`] | the books of a market at any time of a capture |
 //! | [`plots`] | plots: one market of a capture, the recorded time, latency histograms |
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
@@ -47,6 +48,9 @@ pub mod storing_trades {}
 
 #[doc = include_str!("guide/capture_and_replay.md")]
 pub mod capture_and_replay {}
+
+#[doc = include_str!("guide/archive.md")]
+pub mod archive {}
 
 #[doc = include_str!("guide/plots.md")]
 pub mod plots {}

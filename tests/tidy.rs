@@ -101,6 +101,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "counter",
             "plot",
             "wire",
+            "market",
             "venue",
             "host",
             "io",

@@ -3,8 +3,9 @@
 //! Runs on:  main thread; the server and the replays have their own threads.
 use super::Failure;
 use crate::config::{UsageError, gateway::GatewayAccess, replay_gateway::GatewayArgs};
+use crate::replay::Recorded;
 use crate::replay_gateway::server::ReplayServer;
-use crate::replay_gateway::sessions::{Recorded, Sessions};
+use crate::replay_gateway::sessions::{Sessions, sites};
 use crate::serve::{Listener, Site};
 use log::info;
 use std::process::ExitCode;
@@ -46,7 +47,7 @@ fn bind(
     let by_name = access.impersonates.is_some();
     let mut listeners: Vec<(Listener, Site)> = Vec::new();
     for known in recorded {
-        for &(site, offset) in known.sites() {
+        for &(site, offset) in sites(known) {
             let span =
                 if site.has_stream() { format!("; {}", known.span()) } else { String::new() };
             if by_name && let Some((listener, _)) = listeners.first() {

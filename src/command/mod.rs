@@ -2,6 +2,8 @@
 //!
 //! Runs on:  main thread, not pinned.
 pub mod bench_live;
+pub mod book;
+mod columns;
 pub mod compare;
 pub mod config;
 pub mod counters;
@@ -42,6 +44,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::BenchGateway(flags) => bench_live::gateway::run(&flags),
         Command::Replay(args) => replay::run(&args),
         Command::Gateway(args) => gateway::run(&args),
+        Command::Book(args) => book::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),

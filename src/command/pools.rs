@@ -2,6 +2,7 @@
 //!
 //! Runs on:  main thread; probes and pools run on an executor.
 use super::Failure;
+use super::columns::columns;
 use crate::base::limits::{FORWARD_DRAIN_NS, POOL_SERVICES_MAX, THREAD_END_NS};
 use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 use crate::config::flags::PoolsFlags;
@@ -19,7 +20,6 @@ use crate::serve::proxy::{Proxy, route::OWN_PATHS};
 use crate::wire::tls::client_config;
 use log::info;
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -212,29 +212,6 @@ pub fn table(rows: &[Row]) -> String {
         cells
     });
     columns(std::iter::once(titles.to_vec()).chain(cells).collect(), 4)
-}
-
-/// Lines with columns as wide as their content: `left` ones, then numbers, which stand under each other by their units.
-/// What a line has beyond the columns of the first one follows as it is.
-fn columns(lines: Vec<Vec<String>>, left: usize) -> String {
-    let count = lines.first().map_or(0, Vec::len);
-    let widths: Vec<usize> = (0..count)
-        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut out = String::new();
-    for line in &lines {
-        let mut text = String::new();
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let _ = if column < left {
-                write!(text, "{cell:<width$}  ")
-            } else {
-                write!(text, "{cell:>width$}  ")
-            };
-        }
-        text.extend(line.iter().skip(count).map(String::as_str));
-        let _ = writeln!(out, "{}", text.trim_end());
-    }
-    out
 }
 
 #[cfg(test)]

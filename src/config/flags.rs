@@ -7,6 +7,7 @@ use super::venue::connection_table;
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL,
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
+    book::BookArgs,
     export::ExportArgs,
     file::{FileError, Settings, with_file},
     plot::PlotArgs,
@@ -91,6 +92,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Serve recorded days in the venues' own protocols.
     Gateway(GatewayArgs),
+    /// Print the books of one market as they were at some time of a capture.
+    Book(BookArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
     /// Draw one market of a capture: price, depth, trades.

@@ -4,6 +4,7 @@
 //!
 //! Each setting of a [`Config`] is valid; [`Config::check`] compares them with each other at the start.
 pub mod bench_live;
+pub mod book;
 pub mod export;
 pub mod file;
 pub mod flags;

@@ -11,6 +11,7 @@ use crate::io::file::{self, segments};
 use crate::replay::plan::Speed;
 use crate::replay::{Recording, foreign_file};
 use crate::replay_gateway::sessions::{Defaults, parse_speed};
+use crate::venue::Feed;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -92,36 +93,48 @@ impl GatewayArgs {
         Ok(access)
     }
 
-    /// The recordings, one for each venue. Runs of both venues may have recorded into one folder.
+    /// The recordings, one for each venue.
     ///
     /// # Errors
     /// A file cannot be read, or its venue is not recognized; exit code 1.
     pub fn recordings(&self) -> Result<Vec<Recording>, String> {
-        let mut recordings: Vec<Recording> = Vec::new();
-        for path in &self.captures {
-            let files = files(&within(path)?)?;
-            let mut bytes = 0;
-            for source in &files {
-                bytes += file::look(source)?.len.ok_or_else(|| {
-                    format!("{source} can be read only once: save it to a file first")
-                })?;
-            }
-            if let Some(line) = files.iter().find_map(foreign_file) {
-                return Err(line);
-            }
-            let found = by_venue(files, self.part.venue).ok_or_else(|| match bytes {
-                0 => format!("{}: the file is empty", path.display()),
-                _ => format!("{}: {UNKNOWN}", path.display()),
+        recordings(&self.captures, self.part.venue)
+    }
+}
+
+/// The recordings that are named, one for each venue; of both venues only `venue`, if it is given. Runs of both venues
+/// may have recorded into one folder.
+///
+/// # Errors
+/// A file cannot be read, or its venue is not recognized; exit code 1.
+pub(super) fn recordings(
+    captures: &[PathBuf],
+    venue: Option<Feed>,
+) -> Result<Vec<Recording>, String> {
+    let mut recordings: Vec<Recording> = Vec::new();
+    for path in captures {
+        let files = files(&within(path)?)?;
+        let mut bytes = 0;
+        for source in &files {
+            bytes += file::look(source)?.len.ok_or_else(|| {
+                format!("{source} can be read only once: save it to a file first")
             })?;
-            for Recording { feed, files } in found {
-                match recordings.iter_mut().find(|known| known.feed == feed) {
-                    Some(known) => known.files.extend(files),
-                    None => recordings.push(Recording { feed, files }),
-                }
+        }
+        if let Some(line) = files.iter().find_map(foreign_file) {
+            return Err(line);
+        }
+        let found = by_venue(files, venue).ok_or_else(|| match bytes {
+            0 => format!("{}: the file is empty", path.display()),
+            _ => format!("{}: {UNKNOWN}", path.display()),
+        })?;
+        for Recording { feed, files } in found {
+            match recordings.iter_mut().find(|known| known.feed == feed) {
+                Some(known) => known.files.extend(files),
+                None => recordings.push(Recording { feed, files }),
             }
         }
-        Ok(recordings)
     }
+    Ok(recordings)
 }
 
 const UNKNOWN: &str = "no message of a venue is recognized: give recorded frames, one a line; if they are, name their venue by --venue";

@@ -330,7 +330,7 @@ fn replayed(
 
 /// The market whose books a capture says were opened under this name, also outside the plan's range: mostly in its
 /// first lines. Faults are left to the replay; an input that can be read only once is not read.
-fn opened_as(plan: &Plan, name: &str, stop: &Arc<AtomicBool>) -> Option<MarketId> {
+pub(super) fn opened_as(plan: &Plan, name: &str, stop: &Arc<AtomicBool>) -> Option<MarketId> {
     let is_file = |source: &Source| file::look(source).is_ok_and(|facts| facts.len.is_some());
     if !plan.files().iter().all(is_file) {
         return None;

@@ -12,6 +12,7 @@
 //! not depend on the number of shards.
 mod annotations;
 mod batch;
+mod books_at;
 mod connections;
 mod cost;
 mod day;
@@ -27,6 +28,7 @@ mod order;
 mod pace;
 pub mod plan;
 mod reader;
+mod recorded;
 mod records;
 pub mod report;
 mod run;
@@ -34,9 +36,11 @@ mod sequence;
 mod threads;
 mod worker;
 
+pub use books_at::{BooksAt, books_at};
 pub use detect::{foreign_file, venue_of};
 pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
+pub use recorded::Recorded;
 pub use records::{Content, RawRecord, Recording, Records};
 pub use run::{Measured, run, run_with};
 

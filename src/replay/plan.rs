@@ -62,6 +62,13 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
     u64::try_from(at.as_nanosecond()).map_err(|_| "a time after 1970 is expected".to_owned())
 }
 
+/// A time for people, in milliseconds; [`parse_time`] reads it.
+#[must_use]
+pub fn time_text(at_ns: u64) -> String {
+    let at = jiff::Timestamp::from_nanosecond(i128::from(at_ns)).unwrap_or_default();
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 /// The plan of a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {

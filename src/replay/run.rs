@@ -67,6 +67,27 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     check_files(plan)?;
     let open = if plan.appends_books() { file::append } else { file::create };
     let books_out = plan.books_out().map(open).transpose().map_err(ReplayError::Input)?;
+    let (mut measured, results) = replayed(plan, stop, handler)?;
+    measured.report.digest = write_books(&results, books_out, plan.books_out())?;
+    Ok(measured)
+}
+
+/// As [`run_with`], with the books at the end, one for each shard; their digest is left empty.
+pub(super) fn run_to_books<H: Handler + Clone + Send>(
+    plan: &Plan,
+    stop: &Arc<AtomicBool>,
+    handler: &H,
+) -> Result<(ReplayReport, Vec<Books<H>>), ReplayError> {
+    check_files(plan)?;
+    let (measured, results) = replayed(plan, stop, handler)?;
+    Ok((measured.report, results.into_iter().map(|result| result.books).collect()))
+}
+
+fn replayed<H: Handler + Clone + Send>(
+    plan: &Plan,
+    stop: &Arc<AtomicBool>,
+    handler: &H,
+) -> Result<(Measured, Vec<WorkerResult<H>>), ReplayError> {
     let clock = HostClock::new();
     let start = clock.now();
     let mut senders = Vec::new();
@@ -107,10 +128,9 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     report.failures.extend(different_checkpoint(plan, &report, &results));
     report.first_errors = first_errors(plan, errors_shown, &results);
     report.set_rates();
-    report.digest = write_books(&results, books_out, plan.books_out())?;
     let days = results.iter_mut().filter_map(|result| result.day.take()).map(|day| *day);
     let (start_wall_ns, day) = (start.wall_ns, days.reduce(Day::join));
-    Ok(Measured { report, start_wall_ns, latencies, day })
+    Ok((Measured { report, start_wall_ns, latencies, day }, results))
 }
 
 /// Checks every file before reading.

@@ -1,7 +1,7 @@
 //! Replays for the tardis interface: raw messages, or books through the shard's code to normalized messages.
 //!
 //! Runs on:  plain threads of each replay; they wait for its client. Bounds: `TARDIS_PARTS_DEPTH` parts in transit.
-use super::sessions::{Recorded, Running, Sessions, log};
+use super::sessions::{Running, Sessions, log};
 use crate::base::id::{TokenId, TradeId};
 use crate::base::limits::{DECODE_STACK_BYTES, TARDIS_PART_BYTES, TARDIS_PARTS_DEPTH};
 use crate::gateway::tardis::options::Options;
@@ -14,7 +14,7 @@ use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::{Book, BookState};
 use crate::market::event::Trade;
 use crate::replay::plan::{Plan, Speed};
-use crate::replay::{Content, RawRecord, ReplayError, run_with};
+use crate::replay::{Content, RawRecord, Recorded, ReplayError, run_with};
 use crate::serve::parts::{self, Part};
 use crate::serve::replays::{NoReplay, Reading};
 use crate::shard::publish::{BookView, Change, Handler};

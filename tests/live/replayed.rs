@@ -58,18 +58,78 @@ pub(crate) fn replay(capture: &Path, flags: &[&str]) -> Books {
     let mut command = Program::ringbook();
     command.arg("replay").arg(capture).args(flags).arg("--books-out").arg(&out);
     assert!(command.output().unwrap().status.success());
+    parsed(&std::fs::read_to_string(&out).unwrap())
+}
+
+/// Books as lines of JSON.
+fn parsed(text: &str) -> Books {
     let side = |levels: &Value| -> BTreeMap<String, String> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let levels = levels.as_array().unwrap().iter();
         levels.map(|level| (text(&level["price"]), text(&level["size"]))).collect()
     };
-    let text = std::fs::read_to_string(&out).unwrap();
     let book = |line: &str| {
         let book: Value = serde_json::from_str(line).unwrap();
         let token = book["asset_id"].as_str().unwrap().to_owned();
         (token, [side(&book["bids"]), side(&book["asks"])])
     };
     text.lines().map(book).collect()
+}
+
+/// `ringbook book`: the exit code, the books and what stands on standard error.
+fn book_at(capture: &Path, at_ns: u64, market: &str) -> (Option<i32>, Books, String) {
+    let mut command = Program::ringbook();
+    command.arg("book").arg(capture).args(["--market", market, "--at", &at_ns.to_string()]);
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), parsed(&text(output.stdout)), text(output.stderr))
+}
+
+/// `ringbook book` has the books that a replay has before `end_ns`, by every name of their markets, and says which are
+/// not live. Whether all are.
+pub(crate) fn book_command_has(capture: &Path, end_ns: u64, expected: &Books) -> bool {
+    let mut is_live = true;
+    let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segments.filter(|path| path.extension().unwrap() == "zst").min().unwrap();
+    let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
+    let lines = String::from_utf8(text).unwrap();
+    let mut opened = lines.lines().filter(|line| line.contains(r#""k":"m""#));
+    let record: Value = serde_json::from_str(opened.next().unwrap()).unwrap();
+    let openings = record["books"].as_array().unwrap();
+    for opening in openings.iter().take(3) {
+        let name = |key: &str| opening[key].as_str().unwrap();
+        for market in [name("m"), name("a"), name("s")] {
+            if market.is_empty() {
+                continue;
+            }
+            let of_name = |other: &&Value| ["m", "a", "s"].iter().any(|key| other[key] == market);
+            let tokens = openings.iter().filter(of_name).map(|other| other["a"].as_str().unwrap());
+            let wanted: Books =
+                tokens.map(|token| (token.to_owned(), expected[token].clone())).collect();
+            let (code, books, errors) = book_at(capture, end_ns - 1, market);
+            assert_eq!(books, wanted, "{market}");
+            assert_eq!(code, Some(i32::from(!errors.is_empty())), "{market}: {errors}");
+            assert!(errors.lines().all(|line| line.contains(" was stale:")), "{errors}");
+            is_live &= errors.is_empty();
+        }
+    }
+    let market = openings[0]["m"].as_str().unwrap();
+    // The engine has stopped by then.
+    let manifest = std::fs::read_to_string(capture.join("manifest.ndjson")).unwrap();
+    let entries = manifest.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let last = entries.filter_map(|entry| entry["to"].as_u64()).max().unwrap();
+    let (code, books, errors) = book_at(capture, last, market);
+    assert!(code == Some(1) && !books.is_empty(), "{code:?} {errors}");
+    assert!(errors.contains(" was stale:disconnected at 20"), "{errors}");
+    for (at_ns, market, line) in [
+        (7, market, "nothing was recorded then; the capture has 20"),
+        (end_ns, "no-such-market", "no-such-market: no such market had a book at 20"),
+    ] {
+        let (code, books, errors) = book_at(capture, at_ns, market);
+        assert_eq!((code, books.len(), errors.lines().count()), (Some(1), 0, 1), "{errors}");
+        assert!(errors.contains(line), "{errors}");
+    }
+    is_live
 }
 
 /// The time between the first and the last record of a capture, nanoseconds.
@@ -149,6 +209,7 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
     let half = replay(&capture, &["--to", &middle.to_string()]);
     assert_eq!((last.len(), half.len()), (40, 40));
     assert_ne!(last, half);
+    book_command_has(&capture, middle, &half);
     let tokens: Vec<&String> = last.keys().collect();
     // The engine's end leaves every book stale, and its levels are those of the replay.
     let mut gateway = Replayed::start(&capture, &["--gateway-stale", "hold", "--speed", "max"]);

@@ -1,14 +1,13 @@
 //! Ranges and speeds that clients ask for, and how many replays run.
 use super::*;
+use crate::base::time::SECOND_NS;
 
 const HOUR: u64 = 3_600 * SECOND_NS;
 /// 2026-11-27T07:00:00Z
 const SEVEN: u64 = 1_795_762_800 * SECOND_NS;
 
 fn recorded() -> Recorded {
-    let recording = Recording { feed: crate::venue::ALL[0], files: Vec::new() };
-    let starts = vec![SEVEN, SEVEN + HOUR];
-    Recorded { recording, first_ns: Some(SEVEN), last_ns: Some(SEVEN + 2 * HOUR), starts }
+    Recorded::of_two_hours(SEVEN)
 }
 
 fn sessions(from_ns: Option<u64>) -> Sessions {
@@ -56,16 +55,6 @@ fn what_is_no_range_is_refused_with_one_line() {
 }
 
 #[test]
-fn a_replay_reads_from_the_start_of_the_engine_that_was_recording() {
-    let recorded = recorded();
-    assert_eq!(recorded.reads(&(0..u64::MAX)), None);
-    let first = SEVEN - START_MARGIN_NS;
-    assert_eq!(recorded.reads(&(SEVEN + 5..u64::MAX)), Some(first..u64::MAX));
-    let range = SEVEN + HOUR + 5..SEVEN + HOUR + 9;
-    assert_eq!(recorded.reads(&range), Some(first + HOUR..range.end));
-}
-
-#[test]
 fn replays_are_bounded() {
     let count = Arc::default();
     let first = Running::begin(&count, 2);
@@ -73,44 +62,4 @@ fn replays_are_bounded() {
     assert!(first.is_some() && second.is_some() && Running::begin(&count, 2).is_none());
     drop(first);
     assert!(Running::begin(&count, 2).is_some());
-}
-
-#[test]
-fn the_last_message_is_that_before_the_engine_began_to_stop() {
-    let last = |starts: Vec<u64>, blocks: &[&[(u64, &str)]]| {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut segment, mut index) = (Vec::new(), String::new());
-        for records in blocks {
-            let mut block = index::Block { offset: segment.len() as u64, ..Default::default() };
-            let line = |(seconds, rest): &(u64, &str)| {
-                let at_ns = SEVEN + seconds * SECOND_NS;
-                block.add(at_ns);
-                format!("{{\"t\":{at_ns},\"c\":1,\"s\":0,{rest}}}\n")
-            };
-            let text: String = records.iter().map(line).collect();
-            segment.extend(zstd::encode_all(text.as_bytes(), 1).unwrap());
-            block.bytes = segment.len() as u64 - block.offset;
-            index += &block.to_line();
-        }
-        std::fs::write(folder.path().join("a.ndjson.zst"), segment).unwrap();
-        std::fs::write(folder.path().join("a.index"), index).unwrap();
-        let files = vec![Source::Path(folder.path().join("a.ndjson.zst"))];
-        let recording = Recording { feed: crate::venue::ALL[0], files };
-        let recorded = Recorded { recording, first_ns: None, last_ns: None, starts };
-        recorded.last_message_ns().map(|at_ns| at_ns - SEVEN)
-    };
-    const TEXT: &str = r#""k":"t","f":{}"#;
-    const STOPPING: &str = r#""k":"s","d":0"#;
-    const ENDED: &str = r#""k":"e","why":"reset""#;
-    let second = |seconds: u64| Some(seconds * SECOND_NS);
-    // Messages come until a connection is closed; the shards stop one after the other, and write in turns.
-    let late = [(90, TEXT), (92, STOPPING), (93, TEXT), (93, ENDED)];
-    let early = [(90, TEXT), (91, STOPPING), (92, TEXT)];
-    let blocks: [&[_]; 3] = [&[(20, TEXT), (21, STOPPING), (80, ENDED)], &early, &late];
-    assert_eq!(last(vec![SEVEN, SEVEN + 30 * SECOND_NS], &blocks), Some(91 * SECOND_NS - 1));
-    // Connections that ended by themselves just before are no stop, nor is that of an earlier engine.
-    let blocks: [&[_]; 2] = [&[(84, STOPPING), (85, TEXT)], &[(90, TEXT), (91, ENDED), (92, TEXT)]];
-    assert_eq!(last(vec![SEVEN + 85 * SECOND_NS], &blocks), second(92));
-    assert_eq!(last(Vec::new(), &[&[(5, TEXT), (6, ENDED)], &[(7, ENDED)]]), second(5));
-    assert_eq!(last(Vec::new(), &[]), None);
 }

@@ -85,6 +85,7 @@ fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
     let last = replay(&capture, &["--venue", "kalshi"]);
     let half = replay(&capture, &["--venue", "kalshi", "--to", &middle]);
     assert_eq!(last.len(), 30);
+    assert!(replayed::book_command_has(&capture, middle.parse().unwrap(), &half));
     let tickers: Vec<&String> = last.keys().collect();
     let gateway = Replayed::start(&capture, &FLAGS);
     let at = |query: &str| {

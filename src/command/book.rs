@@ -1,0 +1,125 @@
+//! `ringbook book`: the books of one market at some time of a capture.
+//!
+//! Runs on:  main thread; reader and shard have their own threads.
+use super::columns::columns;
+use super::{Failure, replay::stop_on_signals};
+use crate::config::{UsageError, book::BookArgs};
+use crate::io::output::{complain, print, stdout_is_terminal};
+use crate::market::book::Level;
+use crate::market::book::image::BookImage;
+use crate::replay::plan::time_text;
+use crate::replay::{BooksAt, Recorded, books_at};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+/// Levels of a side in the table where --depth does not say.
+const TABLE_LEVELS: usize = 10;
+
+/// Replays up to the time and prints. A signal ends it without output.
+///
+/// # Errors
+/// A flag is unusable, a file cannot be read, or there is no such book.
+pub fn run(args: &BookArgs) -> Result<ExitCode, Failure> {
+    let market = args.market().map_err(UsageError)?;
+    let fail = |line: String| Failure { line, code: 1 };
+    let stop = stop_on_signals();
+    let mut recorded = Vec::new();
+    for recording in args.recordings().map_err(fail)? {
+        // What is missing is reported by the replay, if it concerns the time.
+        recorded.push(Recorded::open(recording).map_err(fail)?.0);
+    }
+    let found = books_at(&recorded, market, args.at, &stop);
+    if stop.load(Ordering::Relaxed) {
+        return Ok(ExitCode::from(130));
+    }
+    let mut found = found.map_err(fail)?;
+    let is_json = args.json || !stdout_is_terminal();
+    let depth = args.depth.map(usize::from).or((!is_json).then_some(TABLE_LEVELS));
+    found.books.iter_mut().for_each(|image| cut(image, depth));
+    let BooksAt { venue, books, failures } = &found;
+    for image in books {
+        print(if is_json { json(image) } else { table(venue, image) });
+    }
+    let faults = [failures.clone(), found.not_live(args.at)].concat();
+    faults.iter().for_each(|line| complain(format_args!("ringbook book: {line}")));
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Leaves the best levels of each side.
+fn cut(image: &mut BookImage, depth: Option<usize>) {
+    let Some(depth) = depth else { return };
+    for levels in [&mut image.bids, &mut image.asks] {
+        levels.drain(..levels.len().saturating_sub(depth));
+    }
+}
+
+fn json(image: &BookImage) -> String {
+    let mut text = String::new();
+    image.write_json_with_state(&mut text);
+    text + "\n"
+}
+
+/// A book for people: best levels first.
+fn table(venue: &str, image: &BookImage) -> String {
+    let market = image.market.as_ref().map_or("", |market| market.as_str());
+    let token = image.token.as_ref().map_or("", |token| token.as_str());
+    let facts = &image.facts;
+    let mut text = format!("{venue}, market {market}, token {token}\n{}", image.state.name());
+    // Writing to a string cannot fail.
+    if facts.updated_wall_ns > 0 {
+        let _ = write!(text, "; last change {}", time_text(facts.updated_wall_ns));
+    }
+    if let Some(tick) = facts.tick_size {
+        let _ = write!(text, "; price step {tick}");
+    }
+    if let Some(price) = facts.last_trade {
+        let _ = write!(text, "; last trade {price}");
+    }
+    let shown = |level: Option<&Level>| {
+        level.map_or_else(Default::default, |level| {
+            (level.price.to_string(), level.quantity.to_string())
+        })
+    };
+    let lines = (0..image.bids.len().max(image.asks.len())).map(|place| {
+        let (bid, bid_size) = shown(image.bids.iter().nth_back(place));
+        let (ask, ask_size) = shown(image.asks.iter().nth_back(place));
+        vec![bid_size, bid, ask, ask_size]
+    });
+    let titles = ["bid size", "bid", "ask", "ask size"].map(str::to_owned).to_vec();
+    text + "\n" + &columns(std::iter::once(titles).chain(lines).collect(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::{MarketId, TokenId};
+    use crate::base::price::{Price, Quantity};
+    use crate::market::book::BookState;
+
+    #[test]
+    fn a_table_has_the_best_levels_first_and_json_last() {
+        let level = |price, quantity| Level { price: Price(price), quantity: Quantity(quantity) };
+        let mut image = BookImage {
+            market: MarketId::new("0xa1"),
+            token: TokenId::new("7"),
+            state: BookState::Live,
+            bids: vec![level(380_000, 1_000_000), level(400_000, 120_500_000), level(410_000, 1)],
+            asks: vec![level(430_000, 2_000_000)],
+            ..BookImage::default()
+        };
+        image.facts.updated_wall_ns = 1_795_763_700_000_000_000;
+        image.facts.tick_size = Some(Price(10_000));
+        cut(&mut image, Some(2));
+        let expected = "\
+polymarket, market 0xa1, token 7
+live; last change 2026-11-27T07:15:00.000Z; price step 0.01
+bid size   bid   ask  ask size
+0.000001  0.41  0.43         2
+   120.5   0.4
+";
+        assert_eq!(table("polymarket", &image), expected);
+        let bids = r#""bids":[{"price":"0.4","size":"120.5"},{"price":"0.41","size":"0.000001"}]"#;
+        assert!(json(&image).contains(bids), "{}", json(&image));
+    }
+}

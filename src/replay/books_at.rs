@@ -1,0 +1,134 @@
+//! The books of one market as they were at some time of a recording.
+//!
+//! Runs on:  the starting thread; reader and shard have their own threads.
+use super::market_plot::opened_as;
+use super::plan::{Speed, time_text};
+use super::run::run_to_books;
+use super::{Recorded, ReplayError};
+use crate::base::text::counted;
+use crate::market::book::image::BookImage;
+use crate::market::book::{BookState, StaleReason};
+use crate::shard::books::{Books, OpenBook};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The books of one market at some time.
+#[derive(Clone, Debug)]
+pub struct BooksAt {
+    /// Name of the venue.
+    pub venue: String,
+    /// One for each outcome in the order in which they were opened, or that of the token.
+    pub books: Vec<BookImage>,
+    /// Faults of the input, one line each.
+    pub failures: Vec<String>,
+}
+
+impl BooksAt {
+    /// One line for each book that could not be trusted at `at_ns`.
+    #[must_use]
+    pub fn not_live(&self, at_ns: u64) -> Vec<String> {
+        let line = |image: &BookImage| {
+            let token = image.token.as_ref().map_or("", |token| token.as_str());
+            let (state, at) = (image.state.name(), time_text(at_ns));
+            let why = match image.state {
+                BookState::Live => return None,
+                BookState::AwaitingSnapshot => "no snapshot had come yet".to_owned(),
+                BookState::Stale { since_wall_ns, .. } => {
+                    format!("since {}; its levels are those before", time_text(since_wall_ns))
+                }
+            };
+            Some(format!("{token} was {state} at {at}: {why}"))
+        };
+        self.books.iter().filter_map(line).collect()
+    }
+}
+
+/// The books of `market` (slug, condition id, token id or ticker) after everything that was received up to `at_ns`,
+/// nanoseconds since the Unix epoch. Replays as [`Recorded::plan`] begins. Setting `stop` ends it early, with the books
+/// of an earlier time.
+///
+/// # Errors
+/// One line: nothing was recorded then, no such market had a book, or an input cannot be read.
+pub fn books_at(
+    recorded: &[Recorded],
+    market: &str,
+    at_ns: u64,
+    stop: &Arc<AtomicBool>,
+) -> Result<BooksAt, String> {
+    let (mut failures, mut open, mut nothing) = (Vec::new(), 0, None);
+    for one in recorded {
+        if !one.is_timed() {
+            let lines = "the lines of the recording have no receive times";
+            nothing.get_or_insert(format!("{lines}: it has no book of a time"));
+            continue;
+        }
+        let end_ns = at_ns.saturating_add(1);
+        if let Some(line) = one.nothing_in(&(at_ns..end_ns)) {
+            nothing.get_or_insert(line);
+            continue;
+        }
+        let plan = one.plan(&(at_ns..end_ns), Speed::Max)?;
+        let (report, held) = run_to_books(&plan, stop, &()).map_err(|error| match error {
+            ReplayError::Input(line) | ReplayError::Usage(line) => line,
+        })?;
+        failures.extend(report.failures);
+        if report.errors > 0 {
+            failures.push(counted(
+                report.errors,
+                "input could not be decoded",
+                "inputs could not be decoded",
+            ));
+        }
+        open += report.books.total;
+        let mut books = images(&held, market);
+        if books.is_empty()
+            && let Some(named) = opened_as(&plan, market, stop)
+        {
+            books = images(&held, named.as_str());
+        }
+        if !books.is_empty() {
+            let gap = one.gap_at(at_ns);
+            if let Some(gap) = gap {
+                books.iter_mut().for_each(|image| end(image, gap.from_ns));
+                failures.push(format!("nothing is recorded of that time: {}", gap.cause));
+            }
+            return Ok(BooksAt { venue: one.venue(), books, failures });
+        }
+    }
+    let none = || {
+        let at = time_text(at_ns);
+        let open = counted(open, "other book was", "other books were");
+        format!(
+            "{market}: no such market had a book at {at} ({open} open); give a slug, a condition id, a token id or a \
+             ticker, and a time at which it was followed"
+        )
+    };
+    // Faults of the input may be the cause.
+    failures.push(nothing.filter(|_| open == 0).unwrap_or_else(none));
+    Err(failures.join("\n"))
+}
+
+/// The engine that had this book was gone before the time.
+const fn end(image: &mut BookImage, since_wall_ns: u64) {
+    if matches!(image.state, BookState::Live) {
+        image.state = BookState::Stale { why: StaleReason::Disconnected, since_wall_ns };
+    }
+}
+
+/// The open books of a market or token.
+fn images(held: &[Books<()>], name: &str) -> Vec<BookImage> {
+    let mut images = Vec::new();
+    for books in held {
+        let is_named =
+            |book: &OpenBook| book.market.as_str() == name || book.token.as_str() == name;
+        let mut open: Vec<OpenBook> = books.open_books().filter(is_named).collect();
+        open.sort_unstable_by_key(|book| book.index);
+        for book in open {
+            let mut image = BookImage::default();
+            if books.fill_image_at(book.index, &mut image) {
+                images.push(image);
+            }
+        }
+    }
+    images
+}
