@@ -45,7 +45,8 @@ pub enum Idle {
     /// Polls while the expected gap to the next wake-up costs less than a sleep, and sleeps otherwise; may share a
     /// core.
     Adaptive {
-        /// About the most CPU time of the thread that polling may use, percent, 1 to 100.
+        /// The most CPU time of the thread, percent, 1 to 100; beyond it the thread does not poll. A load that takes
+        /// more by itself is handled all the same.
         cpu_percent: u8,
     },
     /// Polls without end: needs its own core, no wake-up latency.

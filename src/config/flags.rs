@@ -211,7 +211,7 @@ pub struct LayoutFlags {
     pub serve_core: Option<u32>,
 
     /// What a shard does without work: park (sleep until woken), adaptive (poll while messages come
-    /// often enough, otherwise sleep), adaptive:CPU% (the same within about so much CPU time) or
+    /// often enough, otherwise sleep), adaptive:CPU% (the same within so much CPU time) or
     /// spin (poll; lowest delay, needs a core of its own). Default: park.
     #[arg(long, value_name = "POLICY", value_parser = idle)]
     pub idle: Option<Idle>,

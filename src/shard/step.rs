@@ -16,7 +16,7 @@ use crate::base::{
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
 use crate::counter::{latency::Stage, shard::RepairCounts};
-use crate::io::driver::Driver;
+use crate::io::{clock::thread_cpu_ns, driver::Driver};
 use crate::link::{
     serve_shard::BookAnswer,
     shard_control::{Heartbeat, Report},
@@ -28,7 +28,8 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if driver == Driver::Native {
             return self.run_native().await;
         }
-        if matches!(idle, Idle::Adaptive { .. }) {
+        let is_adaptive = matches!(idle, Idle::Adaptive { .. });
+        if is_adaptive {
             crate::io::threads::precise_timers();
         }
         let mut pacer = Pacer::new(idle);
@@ -38,6 +39,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let beats = self.schedule.heartbeat_ns;
             worked = self.step(timeout_ns) > 0;
             if beats != self.schedule.heartbeat_ns {
+                if is_adaptive {
+                    pacer.observe_cpu(thread_cpu_ns());
+                }
                 crate::io::executor::yield_now().await;
             }
         }
