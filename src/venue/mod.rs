@@ -14,6 +14,9 @@
 //! | sequence: gap detection | no sequence numbers | [`sequence`] |
 //! | catalog: markets over REST | [`polymarket::catalog`] | `kalshi::catalog` |
 //! | sign: request signatures | not needed: public data | `kalshi::sign` |
+#[cfg(test)]
+#[path = "broken/tests.rs"]
+mod broken;
 pub mod capabilities;
 pub mod catalog;
 mod cursor;
