@@ -110,7 +110,8 @@ impl Controller {
         if sink.is_some() {
             registry.track_changes();
         }
-        let mut markets = Markets::new(venue, registry, parts.discovery, parts.lifecycle);
+        let mut markets = Markets::new(venue, registry, parts.discovery, parts.lifecycle)
+            .naming_books(parts.capture.is_some());
         if !known.is_empty() {
             markets.restore(known, now);
             placement.request_check();

@@ -58,6 +58,8 @@ pub(super) struct Markets {
     name_answers: Vec<NameAnswer>,
     /// The full registry was logged.
     full_logged: bool,
+    /// Books are opened with the slugs of their markets: they are captured.
+    names_books: bool,
 }
 
 impl Markets {
@@ -79,7 +81,14 @@ impl Markets {
             missing: None,
             name_answers: Vec::new(),
             full_logged: false,
+            names_books: false,
         }
+    }
+
+    /// The same with slugs for the records of a capture.
+    pub(super) const fn naming_books(mut self, is_captured: bool) -> Self {
+        self.names_books = is_captured;
+        self
     }
 
     /// Takes markets stored by an earlier run.
@@ -221,7 +230,9 @@ impl Markets {
                 min_order_size: info.min_order_size,
                 neg_risk: info.neg_risk,
             };
-            Some(NamedOpening { opening, slug: info.slug.as_str().into() })
+            let slug = if self.names_books { info.slug.as_str() } else { "" };
+            // An empty one is not allocated.
+            Some(NamedOpening { opening, slug: slug.into() })
         };
         tokens.iter().filter_map(opening).collect()
     }

@@ -25,7 +25,7 @@ pub struct StampedCommand {
 pub struct NamedOpening {
     /// The book.
     pub opening: BookOpening,
-    /// Slug of its market; may be empty.
+    /// Slug of its market; empty where nothing is captured.
     pub slug: Box<str>,
 }
 
