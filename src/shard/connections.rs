@@ -3,6 +3,7 @@
 //! Runs on:  shard cores. Owns: sockets and sessions.
 //! Bounds:   `CONNECTION_SLOTS_MAX`; slots are reused.
 use super::books::ConnectionSlot;
+use super::intake::FrameProgress;
 use crate::base::{
     id::{ConnectionId, TokenId},
     limits::{CONNECTION_SLOTS_MAX, SNAPSHOT_TIMEOUT_NS},
@@ -13,7 +14,7 @@ use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
 use crate::session::watch::Watch;
 use crate::session::{Session, SessionCounts, SessionError};
-use crate::venue::{Progress, SubscriptionProtocol};
+use crate::venue::SubscriptionProtocol;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
@@ -36,13 +37,13 @@ pub(super) struct Waiting {
     pub(super) text: String,
     /// It came as a binary frame: it is not to be decoded.
     pub(super) binary: bool,
-    pub(super) progress: Progress,
+    pub(super) progress: FrameProgress,
     pub(super) read: Now,
 }
 
 impl Waiting {
     pub(super) fn new(text: String, binary: bool, read: Now) -> Self {
-        Self { text, binary, progress: Progress::default(), read }
+        Self { text, binary, progress: FrameProgress::default(), read }
     }
 }
 

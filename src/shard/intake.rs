@@ -50,6 +50,22 @@ impl FrameSampler {
     }
 }
 
+/// A frame or answer on its way into the books, at once or in parts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameProgress {
+    decoded: Progress,
+    /// How many frames its times stand for, once its first part is read.
+    weight: Option<u64>,
+}
+
+impl FrameProgress {
+    /// Whether the frame is decoded to its end.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.decoded.is_done()
+    }
+}
+
 /// What a frame held besides events.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -125,7 +141,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         read: Now,
         findings: &mut Findings,
     ) {
-        let mut progress = Progress::default();
+        let mut progress = FrameProgress::default();
         self.on_part(frame, &mut progress, usize::MAX, (connection, None), read, findings);
     }
 
@@ -134,14 +150,19 @@ impl<H: Handler, C: Clock> Intake<H, C> {
     pub fn on_part(
         &mut self,
         frame: &str,
-        progress: &mut Progress,
+        progress: &mut FrameProgress,
         budget_bytes: usize,
         (connection, protocol): (ConnectionSlot, Option<&mut Box<dyn SubscriptionProtocol>>),
         read: Now,
         findings: &mut Findings,
     ) {
-        let (decoder, mut delivery) = self.deliver((connection, protocol), read, findings);
-        let messages = decoder.decode_part(frame, progress, budget_bytes, &mut delivery);
+        let FrameProgress { decoded, weight } = progress;
+        let weight = match *weight {
+            Some(weight) => weight,
+            None => *weight.insert(self.next_weight()),
+        };
+        let (decoder, mut delivery) = self.deliver((connection, protocol), weight, read, findings);
+        let messages = decoder.decode_part(frame, decoded, budget_bytes, &mut delivery);
         let frame_ns = delivery.weight * delivery.done_ns.saturating_sub(read.mono_ns);
         self.counts.messages += u64::from(messages);
         if progress.is_done() {
@@ -159,7 +180,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         read: Now,
         findings: &mut Findings,
     ) {
-        let (_, mut delivery) = self.deliver((connection, protocol), read, findings);
+        let (_, mut delivery) = self.deliver((connection, protocol), 0, read, findings);
         delivery.on_lost();
         delivery.books.on_damaged(text, connection, read.wall_ns);
         delivery.on_bad(BadInput { fault: Some(MessageFault::Binary), offset: 0 });
@@ -167,11 +188,18 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         self.counts.binary_frames += 1;
     }
 
+    /// How many frames the next one stands for.
+    #[inline]
+    fn next_weight(&mut self) -> u64 {
+        if self.timed { self.sampler.next_weight(self.counts.frames) } else { 0 }
+    }
+
     /// The decoder, and where it delivers what a frame holds; nothing is found in it yet.
     #[inline]
     fn deliver<'a>(
         &'a mut self,
         (connection, protocol): (ConnectionSlot, Option<&'a mut Box<dyn SubscriptionProtocol>>),
+        weight: u64,
         read: Now,
         findings: &'a mut Findings,
     ) -> (&'a mut Decoder, Delivery<'a, H, C>) {
@@ -181,8 +209,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         findings.bad = None;
         findings.venue_to_read_ns = None;
         findings.read_to_applied_ns = None;
-        let Self { books, counts, latencies, clock, timed, sampler, decoder, shown } = self;
-        let weight = if *timed { sampler.next_weight(counts.frames) } else { 0 };
+        let Self { books, counts, latencies, clock, timed, decoder, shown, .. } = self;
         let delivery = Delivery {
             books,
             counts,
@@ -207,12 +234,12 @@ impl<H: Handler, C> Intake<H, C> {
     pub fn on_rest_part(
         &mut self,
         text: &str,
-        progress: &mut Progress,
+        progress: &mut FrameProgress,
         budget_bytes: usize,
         (question, read): (u32, Now),
     ) {
         let mut delivery = RestDelivery { books: &mut self.books, question, read, errors: 0 };
-        self.decoder.decode_books_part(text, progress, budget_bytes, &mut delivery);
+        self.decoder.decode_books_part(text, &mut progress.decoded, budget_bytes, &mut delivery);
         self.counts.decode_errors += delivery.errors;
     }
 }

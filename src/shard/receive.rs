@@ -6,7 +6,7 @@
 //!           done. `UNFINISHED_BYTES_MAX` of unfinished frames: the connection that holds the most of them is closed.
 use super::books::{ConnectionSlot, DisconnectOutcome};
 use super::connections::{Connection, Transport, Waiting};
-use super::intake::{Findings, Intake};
+use super::intake::{Findings, FrameProgress, Intake};
 use super::{
     Shard, Tally,
     publish::{ConnectionChange, Handler},
@@ -24,7 +24,7 @@ use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
 use crate::session::{Incoming, SessionError, WebSocketError};
-use crate::venue::{BadInput, Progress, SubscriptionProtocol};
+use crate::venue::{BadInput, SubscriptionProtocol};
 use std::io::ErrorKind;
 
 /// What the frames of one turn held.
@@ -90,7 +90,13 @@ impl Connection {
 impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
     /// Applies about `budget_bytes` of a text frame; what `progress` covers was applied before.
     #[inline]
-    fn on_text(&mut self, text: &str, progress: &mut Progress, budget_bytes: usize, read: Now) {
+    fn on_text(
+        &mut self,
+        text: &str,
+        progress: &mut FrameProgress,
+        budget_bytes: usize,
+        read: Now,
+    ) {
         let from = (self.slot, Some(&mut *self.protocol));
         self.intake.on_part(text, progress, budget_bytes, from, read, self.findings);
         self.report();
@@ -234,14 +240,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let is_free = backlog.is_empty();
             match message {
                 Incoming::Text(text) if is_free => {
-                    reader.on_text(text, &mut Progress::default(), usize::MAX, read);
+                    reader.on_text(text, &mut FrameProgress::default(), usize::MAX, read);
                 }
                 Incoming::Text(text) => {
                     backlog.push_back(Waiting::new(text.to_owned(), false, read));
                 }
                 // What is captured is read at once, however long: a replay cannot know what came between two parts.
                 Incoming::Large(text) if is_free && capture.is_some() => {
-                    reader.on_text(&text, &mut Progress::default(), usize::MAX, read);
+                    reader.on_text(&text, &mut FrameProgress::default(), usize::MAX, read);
                 }
                 Incoming::Large(text) => {
                     if is_free {

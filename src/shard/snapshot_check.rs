@@ -5,6 +5,7 @@
 //!           `SNAPSHOT_CHECK_INTERVAL_NS`, and its tokens are walked only when a book is missing; one part of an
 //!           answer a step.
 use super::connections::{Connection, Waiting};
+use super::intake::FrameProgress;
 use super::{Shard, books::ConnectionSlot, publish::Handler};
 use crate::base::{
     id::{ConnectionId, TokenId},
@@ -14,10 +15,8 @@ use crate::base::{
     },
     time::{Clock, Now},
 };
-
 use crate::link::shard_control::Report;
 use crate::session::SessionError;
-use crate::venue::Progress;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
     pub(super) fn check_snapshots(&mut self, now: Now) {
@@ -161,7 +160,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         {
             capture.answer(now.wall_ns, question, &text);
         }
-        let mut progress = Progress::default();
+        let mut progress = FrameProgress::default();
         if self.capture.is_some() {
             // As with long frames: a replay cannot know what came between two parts.
             self.intake.on_rest_part(&text, &mut progress, usize::MAX, (question, now));

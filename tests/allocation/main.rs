@@ -10,8 +10,8 @@ use ringbook::base::time::{MILLISECOND_NS, Now};
 use ringbook::io::clock::HostClock;
 use ringbook::market::book::BookOpening;
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
-use ringbook::shard::intake::{Findings, Intake};
-use ringbook::venue::{Feed, Progress, Role, SubscriptionProtocol, kalshi, polymarket};
+use ringbook::shard::intake::{Findings, FrameProgress, Intake};
+use ringbook::venue::{Feed, Role, SubscriptionProtocol, kalshi, polymarket};
 
 const MARKETS: u64 = 12;
 /// More messages than any of the bounded queues remembers.
@@ -53,7 +53,7 @@ impl Rig {
         let wall_ns = self.now_ms * MILLISECOND_NS;
         let read = Now { mono_ns: wall_ns, wall_ns };
         let from = (ConnectionSlot(1), Some(&mut self.protocol));
-        let mut progress = Progress::default();
+        let mut progress = FrameProgress::default();
         self.intake.on_part(frame, &mut progress, usize::MAX, from, read, &mut self.findings);
         assert_eq!(self.findings.bad, None, "{frame}");
         self.intake.books.settle(4, wall_ns);

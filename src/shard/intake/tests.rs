@@ -60,7 +60,7 @@ fn rig() -> impl FnMut(&str) -> (u64, u64, u64, u64, u64) {
     let mut intake = Intake::new(kalshi::feed(false), books, StillClock::default());
     let mut subscription = kalshi::feed(false).subscription(Role::Books);
     move |frame: &str| {
-        let (mut progress, mut findings) = (Progress::default(), Findings::default());
+        let (mut progress, mut findings) = (FrameProgress::default(), Findings::default());
         let from = (HERE, Some(&mut subscription));
         intake.on_part(frame, &mut progress, usize::MAX, from, Now::default(), &mut findings);
         let (counts, reported) = (intake.books.counts(), subscription.counts());
@@ -170,4 +170,36 @@ fn every_frame_of_a_quiet_shard_is_timed() {
         assert_eq!(timed.stage(stage), all.stage(stage), "{stage:?}");
     }
     assert_eq!(timed.stage(Stage::ReadToApplied).len(), 5_001);
+}
+
+/// Parts of this one frame use up one of the frames that are all timed, and all or none of its times are recorded.
+#[test]
+fn a_frame_in_parts_is_one_frame() {
+    let feed = crate::venue::polymarket::feed(true);
+    let books = Books::new(ShardId(0), feed, Admission::Implied { shards: 1 }, ());
+    let mut intake = Intake::new(feed, books, StillClock::default());
+    intake.sampler.each = 1;
+    let book = |token: u64| {
+        format!(
+            r#"{{"market":"0x1","asset_id":"{token}","timestamp":"1","event_type":"book","bids":[],"asks":[]}}"#
+        )
+    };
+    let dump = format!("[{}]", (1..=40).map(book).collect::<Vec<_>>().join(","));
+    let mut findings = Findings::default();
+    let mut read = |intake: &mut Intake<(), StillClock>| {
+        let (mut progress, mut parts) = (FrameProgress::default(), 0);
+        while !progress.is_done() {
+            let from = (HERE, None);
+            intake.on_part(&dump, &mut progress, 500, from, Now::default(), &mut findings);
+            parts += 1;
+        }
+        (parts, intake.latencies.stage(Stage::ReadToApplied).len())
+    };
+    let (parts, timed) = read(&mut intake);
+    assert!(parts > 10 && timed == 40, "{parts} parts, {timed} timed");
+    let counts: Vec<u64> = (0..100).map(|_| read(&mut intake).1).collect();
+    let steps: Vec<u64> = counts.windows(2).map(|two| two[1] - two[0]).collect();
+    let whole = 40 * FRAMES_TIMED_OF;
+    assert!(steps.iter().all(|step| [0, whole].contains(step)), "{steps:?}");
+    assert!(steps.contains(&whole) && steps.contains(&0), "{steps:?}");
 }

@@ -5,8 +5,7 @@ use crate::base::limits::{AUDIT_TIMEOUT_NS, REPAIR_CHANGES_MAX};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::shard::books::Admission;
-use crate::shard::intake::{Findings, Intake};
-use crate::venue::Progress;
+use crate::shard::intake::{Findings, FrameProgress, Intake};
 
 const HERE: ConnectionSlot = ConnectionSlot(0);
 
@@ -44,7 +43,7 @@ fn rest(intake: &mut Intake<(), StillClock>, text: &str, now: Now) {
 }
 
 fn rest_to(intake: &mut Intake<(), StillClock>, question: u32, text: &str, now: Now) {
-    let mut progress = Progress::default();
+    let mut progress = FrameProgress::default();
     while !progress.is_done() {
         intake.on_rest_part(text, &mut progress, 16, (question, now));
     }
