@@ -101,6 +101,13 @@ pub(super) fn market_named(line: &str, name: &str) -> Option<MarketId> {
     keys.books.iter().find(is_named)?.read().map(|opening| opening.market)
 }
 
+/// The slug of each market in a record of opened books; none in captures of earlier versions.
+pub(super) fn slugs(line: &str) -> Vec<(MarketId, String)> {
+    let books = sonic_rs::from_str::<Keys>(line).map(|keys| keys.books).unwrap_or_default();
+    let named = books.into_iter().filter(|book| !book.s.is_empty());
+    named.filter_map(|book| Some((condition::market_id(&book.m)?, book.s))).collect()
+}
+
 /// Results of the digest checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Checkpoints {

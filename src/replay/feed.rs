@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::reader::{Reader, Start};
 use super::worker::Worker;
 use crate::base::id::{MarketId, ShardId};
-use crate::base::limits::{DECODE_STACK_BYTES, UPDATE_IMAGES_PER_STEP};
+use crate::base::limits::{DECODE_STACK_BYTES, GATEWAY_MARKETS_MAX, UPDATE_IMAGES_PER_STEP};
 use crate::io::progress::Progress;
 use crate::io::wake::TaskWaker;
 use crate::io::{clock::HostClock, executor::no_thread};
@@ -22,6 +22,7 @@ use crate::market::info::{MarketEvent, MarketInfo, MarketStage, MarketUpdate, Ou
 use crate::ring::{Consumer, Gauge, Producer};
 use crate::shard::books::{Books, OpenBook};
 use crate::shard::publish::Handler;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Fewer bytes of a frame than this one cause no more than one update: the shortest change has 40.
@@ -48,16 +49,38 @@ pub(super) struct UpdateFeed {
     waker: TaskWaker,
     queries: Option<(Consumer<BookQuery>, Producer<BookAnswer>)>,
     gate: Arc<ReplayGate>,
-    /// What the stream has reported of markets; the recording has nothing else of their names.
+    /// What the stream has reported of markets.
     lives: Lives,
+    slugs: Slugs,
+}
+
+/// Slugs of markets, from the records of opened books: a capture has no other name of a market that the stream did not
+/// announce. `GATEWAY_MARKETS_MAX` at most; with more, only those of open books stay.
+#[derive(Debug, Default)]
+struct Slugs(HashMap<MarketId, String>);
+
+impl Slugs {
+    fn add<H: Handler>(&mut self, named: Vec<(MarketId, String)>, books: &Books<H>) {
+        if self.0.len() + named.len() > GATEWAY_MARKETS_MAX {
+            let open: HashSet<MarketId> = books.open_books().map(|book| book.market).collect();
+            self.0.retain(|market, _| open.contains(market));
+        }
+        let room = GATEWAY_MARKETS_MAX.saturating_sub(self.0.len());
+        self.0.extend(named.into_iter().take(room));
+    }
+
+    /// The slug of a market; empty where it is not known.
+    fn of(&self, market: &MarketId) -> String {
+        self.0.get(market).cloned().unwrap_or_default()
+    }
 }
 
 impl UpdateFeed {
     fn new(links: FeedLinks) -> Self {
         let FeedLinks { updates: UpdateLink { requests, updates, waker }, queries, gate } = links;
         let gauge = updates.gauge();
-        let lives = Lives::default();
-        Self { requests, sender: Some(updates), gauge, waker, queries, gate, lives }
+        let (lives, slugs) = (Lives::default(), Slugs::default());
+        Self { requests, sender: Some(updates), gauge, waker, queries, gate, lives, slugs }
     }
 
     pub(super) fn attach<H>(&mut self, books: &mut Books<H>) {
@@ -85,6 +108,15 @@ impl UpdateFeed {
         }
     }
 
+    /// Books of markets with these slugs are opened or described.
+    pub(super) fn on_books_opened<H: Handler>(
+        &mut self,
+        slugs: Vec<(MarketId, String)>,
+        books: &Books<H>,
+    ) {
+        self.slugs.add(slugs, books);
+    }
+
     /// What a message received at `at_ns` says of markets: sent once the range has begun.
     pub(super) fn on_market_updates<H: Handler>(
         &mut self,
@@ -93,7 +125,7 @@ impl UpdateFeed {
         books: &mut Books<H>,
     ) {
         for update in updates.drain(..) {
-            let of_books = |market: &MarketId| market_of(books, market);
+            let of_books = |market: &MarketId| market_of(books, &self.slugs, market);
             let events = self.lives.on_update(update, at_ns, of_books);
             if self.gate.has_begun() {
                 events.iter().for_each(|event| books.publish_market(event, at_ns));
@@ -132,7 +164,7 @@ impl UpdateFeed {
     /// The books are those of the range's beginning: serves them until the subscriber lets time go on.
     pub(super) fn hold<H: Handler>(&mut self, books: &mut Books<H>) {
         if self.queries.is_some() {
-            let events = markets(books, &self.lives);
+            let events = markets(books, &self.lives, &self.slugs);
             events.iter().for_each(|event| books.publish_market(event, 0));
         }
         self.gate.set_ready();
@@ -156,15 +188,17 @@ impl UpdateFeed {
     }
 }
 
-/// What a recording says of the markets of its books: ids, tokens and facts; names where the stream announced them.
-fn markets<H: Handler>(books: &Books<H>, lives: &Lives) -> Vec<MarketEvent> {
+/// What a recording says of the markets of its books: ids, tokens, slugs and facts; other names where the stream
+/// announced them.
+fn markets<H: Handler>(books: &Books<H>, lives: &Lives, slugs: &Slugs) -> Vec<MarketEvent> {
     let mut open: Vec<OpenBook> = books.open_books().collect();
     open.sort_unstable_by_key(|book| (book.market.as_bytes().to_vec(), book.index));
     let mut image = BookImage::default();
     let of_market = |books_of: &[OpenBook]| {
-        let info = info(books, books_of, &mut image)?;
+        let info = info(books, slugs, books_of, &mut image)?;
         let info = match lives.info(&info.market) {
             Some(known) => MarketInfo {
+                slug: if known.slug.is_empty() { info.slug } else { known.slug.clone() },
                 tick_size: info.tick_size.or(known.tick_size),
                 min_order_size: info.min_order_size.or(known.min_order_size),
                 neg_risk: info.neg_risk || known.neg_risk,
@@ -178,16 +212,17 @@ fn markets<H: Handler>(books: &Books<H>, lives: &Lives) -> Vec<MarketEvent> {
 }
 
 /// The same of one market; `None` without books.
-fn market_of<H: Handler>(books: &Books<H>, market: &MarketId) -> Option<MarketInfo> {
+fn market_of<H: Handler>(books: &Books<H>, slugs: &Slugs, market: &MarketId) -> Option<MarketInfo> {
     let mut open: Vec<OpenBook> =
         books.open_books().filter(|book| book.market == *market).collect();
     open.sort_unstable_by_key(|book| book.index);
-    info(books, &open, &mut BookImage::default())
+    info(books, slugs, &open, &mut BookImage::default())
 }
 
 /// What the books of one market say of it.
 fn info<H: Handler>(
     books: &Books<H>,
+    slugs: &Slugs,
     of_market: &[OpenBook],
     image: &mut BookImage,
 ) -> Option<MarketInfo> {
@@ -200,7 +235,7 @@ fn info<H: Handler>(
     Some(MarketInfo {
         market,
         tokens: of_market.iter().map(outcome).collect(),
-        slug: String::new(),
+        slug: slugs.of(&market),
         question: String::new(),
         start_wall_ns: None,
         end_wall_ns: None,

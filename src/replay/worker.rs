@@ -19,9 +19,9 @@ use crate::market::book::StaleReason;
 use crate::market::info::{MarketEvent, MarketStage, MarketUpdate};
 use crate::plot::day::Day;
 use crate::shard::books::{Admission, Books, ConnectionSlot};
-use crate::shard::intake::{Findings, Intake};
+use crate::shard::intake::{Findings, FrameProgress, Intake};
 use crate::shard::publish::Handler;
-use crate::venue::{BadInput, Feed, Progress};
+use crate::venue::{BadInput, Feed};
 
 /// An undecodable input and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -294,7 +294,7 @@ impl<H: Handler + Clone> Worker<H> {
             }
             Task::Annotation(note, from) => self.on_annotation(note, from, item, frame),
             Task::Answer(question) => {
-                let (mut progress, at) = (Progress::default(), recorded(item));
+                let (mut progress, at) = (FrameProgress::default(), recorded(item));
                 self.intake.on_rest_part(frame, &mut progress, usize::MAX, (question, at));
             }
             Task::FramesLost => {
@@ -354,6 +354,11 @@ impl<H: Handler + Clone> Worker<H> {
             from,
             at: recorded(item),
         };
+        if let (AnnotationRecord::Books | AnnotationRecord::Described, Some(feed)) =
+            (note, &mut self.feed_out)
+        {
+            feed.on_books_opened(annotations::slugs(line), &self.intake.books);
+        }
         match self.annotations.apply(note, line, context, &mut self.intake.books) {
             Followup::Nothing => {}
             Followup::Check(hashes) => {

@@ -258,9 +258,23 @@ fn clients_of_a_recorded_day_have_the_books_of_the_replay() {
     let wanted: f64 =
         best(if place == 0 { "bids" } else { "asks" }).as_str().unwrap().parse().unwrap();
     assert!((bid - if place == 0 { wanted } else { 1.0 - wanted }).abs() < 1e-9, "{market} {book}");
+    is_found_by_slug(&mut catalog, market);
     assert_eq!(catalog.get("/events").text(), "[]");
     assert_eq!(catalog.get("/markets?tag_id=7").status, 501);
     gateway.stop();
+}
+
+/// The capture has the slug of each market with a book; the stream has announced none.
+fn is_found_by_slug(catalog: &mut Client, market: &Value) {
+    let slug = market["slug"].as_str().unwrap();
+    assert!(!slug.is_empty(), "{market}");
+    let one = catalog.get(&format!("/markets/slug/{slug}")).json();
+    let listed = catalog.get(&format!("/markets?slug={slug}")).json();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    for found in [&one, &listed[0]] {
+        assert_eq!((&found["conditionId"], &found["slug"]), (&market["conditionId"], &json!(slug)));
+    }
+    assert_eq!(catalog.get("/markets/slug/no-such-slug").status, 404);
 }
 
 /// Status and body of a refused WebSocket.
