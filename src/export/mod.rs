@@ -75,7 +75,7 @@ fn run(
         })?;
         messages += report.messages;
         failures.extend(report.failures);
-        if report.errors > 0 {
+        if !report.first_errors.is_empty() {
             failures.push(format!("{} inputs could not be decoded", report.errors));
         }
     }

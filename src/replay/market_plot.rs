@@ -111,14 +111,17 @@ impl Found {
         Some(&mut self.books[place])
     }
 
-    /// One line with the markets that have most events.
+    /// The markets that have most events, behind a semicolon; nothing where there is none.
     fn names(&self) -> String {
+        if self.markets.is_empty() {
+            return String::new();
+        }
         let mut markets: Vec<_> = self.markets.iter().collect();
         markets.sort_by_key(|(market, events)| (std::cmp::Reverse(**events), market.as_str()));
         let shown: Vec<&str> =
             markets.iter().take(NAMED_MAX).map(|(market, _)| market.as_str()).collect();
         let more = if markets.len() > NAMED_MAX { ", …" } else { "" };
-        format!("{}{more}", shown.join(", "))
+        format!("; most messages have {}{more}", shown.join(", "))
     }
 
     /// The book of the wanted outcome.
@@ -127,8 +130,7 @@ impl Found {
         if self.books.is_empty() {
             return Err(format!(
                 "market {name:?}: the recording has no such market; give a slug, a condition id, a token id or a ticker; a \
-                 capture of an earlier version has slugs only of markets that were announced while it recorded; most \
-                 messages have {}",
+                 capture of an earlier version has slugs only of markets that were announced while it recorded{}",
                 self.names()
             ));
         }
@@ -262,7 +264,10 @@ pub fn plot(
         let book = match found.choose(wanted.outcome.as_deref()) {
             Ok(book) => book,
             Err(why) if found.books.is_empty() => {
-                unknown.get_or_insert(why);
+                // Of an input without markets the failures say all.
+                if failures.is_empty() || !found.markets.is_empty() {
+                    unknown.get_or_insert(why);
+                }
                 continue;
             }
             Err(why) => return Err(ReplayError::Usage(behind(failures, why))),
@@ -305,9 +310,7 @@ fn only_market(plans: &[Plan], stop: &Arc<AtomicBool>) -> Result<String, ReplayE
         }
         (count, _) => {
             let names = all.names();
-            let why = format!(
-                "the recording has {count} markets: choose one with --market; most messages have {names}"
-            );
+            let why = format!("the recording has {count} markets: choose one with --market{names}");
             Err(ReplayError::Usage(behind(failures, why)))
         }
     }
@@ -322,7 +325,7 @@ fn replayed(
     let plotter = Plotter::new(wanted, named);
     let report = run_with(plan, stop, &plotter)?;
     let mut failures = report.failures;
-    if report.errors > 0 {
+    if !report.first_errors.is_empty() {
         failures.push(format!("{} inputs could not be decoded", report.errors));
     }
     Ok((plotter.take(), failures))

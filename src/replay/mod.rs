@@ -121,7 +121,7 @@ fn print(report: &report::ReplayReport, json: bool) -> u8 {
         complain(&error.to_string(), 1);
     }
     let unshown = report.errors.saturating_sub(report.first_errors.len() as u64);
-    if unshown > 0 {
+    if unshown > 0 && !report.first_errors.is_empty() {
         complain(&format!("{unshown} more undecodable inputs"), 1);
     }
     let text = if json { report.to_json() + "\n" } else { report.to_text() };

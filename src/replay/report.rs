@@ -91,7 +91,7 @@ pub struct ReplayReport {
     pub capture: CaptureReport,
     /// Per shard.
     pub per_shard: Vec<ShardLine>,
-    /// The first undecodable inputs.
+    /// The first undecodable inputs, but for files of which no line is understood: `failures` has one line for each.
     pub first_errors: Vec<ErrorLine>,
     /// Files that could not be read to their end, one line each.
     pub failures: Vec<String>,

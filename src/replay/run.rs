@@ -20,6 +20,7 @@ use crate::plot::day::Day;
 use crate::shard::books::{Books, OpenBook};
 use crate::shard::publish::Handler;
 use sha1::{Digest, Sha1};
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -124,9 +125,10 @@ fn replayed<H: Handler + Clone + Send>(
         ..ReplayReport::default()
     };
     let latencies = add_counts(&mut report, &counts, &results);
-    report.failures.extend(not_understood(plan, &firsts, &results));
+    let not_understood = not_understood(plan, &firsts, &results);
+    report.first_errors = first_errors(plan, errors_shown, &results, &not_understood);
+    report.failures.extend(not_understood.into_values());
     report.failures.extend(different_checkpoint(plan, &report, &results));
-    report.first_errors = first_errors(plan, errors_shown, &results);
     report.set_rates();
     let days = results.iter_mut().filter_map(|result| result.day.take()).map(|day| *day);
     let (start_wall_ns, day) = (start.wall_ns, days.reduce(Day::join));
@@ -228,12 +230,12 @@ fn add_counts<H>(
 const ARRAY: &str =
     "; it begins with a JSON array: write its elements one a line, as `jq -c '.[]' FILE` does";
 
-/// One line per file without a single message of the venue.
+/// One line for each file (by number) without a single message of the venue.
 fn not_understood<H>(
     plan: &Plan,
     firsts: &[FirstValue],
     results: &[WorkerResult<H>],
-) -> Vec<String> {
+) -> BTreeMap<usize, String> {
     let seen = |number: usize| {
         let of = |h: &WorkerResult<H>| h.seen.get(number).copied().unwrap_or_default();
         results.iter().map(of).fold((false, false), |a, b| (a.0 | b.0, a.1 | b.1))
@@ -242,20 +244,27 @@ fn not_understood<H>(
     let venues = crate::venue::ALL.map(|feed| feed.venue());
     let other = venues.into_iter().find(|other| *other != venue).unwrap_or(venue);
     let (venue, other) = (venue.name(), other.name());
-    let mut lines = Vec::new();
+    let mut lines = BTreeMap::new();
     for (number, (source, first)) in plan.files().iter().zip(firsts).enumerate() {
         let (understood, unrecognized) = seen(number);
         if understood || first.has_annotations || !(unrecognized || first.unrecognized) {
             continue;
         }
-        let array = if first.text.starts_with('[') { ARRAY } else { "" };
-        lines.push(format!(
+        let array = if begins_array(&first.text) { ARRAY } else { "" };
+        let line = format!(
             "{source}: no line is understood as a message of {venue}; line {} is: {}; give frames as received or in \
              one of the envelopes of `ringbook replay --help`, or --venue {other}{array}",
             first.line, first.text
-        ));
+        );
+        lines.insert(number, line);
     }
     lines
+}
+
+/// Whether a file whose first value begins so, with escapes, begins with a JSON array of messages.
+fn begins_array(first: &str) -> bool {
+    let rest = first.strip_prefix('[').map(str::trim_start);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['{', '[', '\\']))
 }
 
 /// One line about the first different checkpoint.
@@ -279,9 +288,11 @@ fn first_errors<H>(
     plan: &Plan,
     errors_shown: Vec<InputError>,
     results: &[WorkerResult<H>],
+    not_understood: &BTreeMap<usize, String>,
 ) -> Vec<ErrorLine> {
     let mut all = errors_shown;
     all.extend(results.iter().flat_map(|result| result.errors_shown.iter().cloned()));
+    all.retain(|error| !not_understood.contains_key(&(error.position.file as usize)));
     all.sort_by_key(|errors_shown| errors_shown.position);
     all.truncate(REPLAY_ERRORS_SHOWN);
     let line = |errors_shown: InputError| ErrorLine {

@@ -196,13 +196,15 @@ fn a_recording_without_a_known_message_is_reported() {
         "some text\nmore text\n".to_owned(),
         "{\"blob\":\"x\"}\n".repeat(2000),
         "{\"broken\":\n".repeat(3),
+        "[package]\nname = \"x\"\n[dependencies]\na = {}\n".repeat(9),
     ] {
         let file = folder.file("unknown", &text);
         let (code, _, _, lines) = states(&[&file, "--shards", "2"]);
-        let reported: Vec<_> =
-            lines.iter().filter(|line| line.contains("no line is understood")).collect();
-        assert!(code == 1 && reported.len() == 1, "{text:.40}: {lines:?}");
-        assert!(reported[0].contains(&file) && reported[0].contains("line 1 is: "), "{reported:?}");
+        assert!(code == 1 && lines.len() == 1, "{text:.40}: {lines:?}");
+        for part in ["no line is understood", &file, "line 1 is: "] {
+            assert!(lines[0].contains(part), "{lines:?}");
+        }
+        assert!(!lines[0].contains("JSON array"), "{lines:?}");
     }
     let good = folder.file("good", frames::book(0, 0, 5));
     let unknown = folder.file("unknown", "{\"a\":1}\n");
