@@ -719,8 +719,8 @@ pub const CAPTURE_MANIFEST_RESERVE_BYTES: u64 = 64 * 1024;
 pub const PROOFS_PER_HOUSEKEEPING: usize = 2;
 /// Rows of an export in memory before they are written: about 60 MB per table.
 pub const EXPORT_ROWS_PER_GROUP: usize = 262_144;
-/// Text of an export of one file a token in memory before all files are written.
-pub const EXPORT_TEXT_BYTES: usize = 64 << 20;
+/// Rows of a sorted export in memory before all go to its temporary file.
+pub const EXPORT_SPOOL_BYTES: usize = 64 << 20;
 /// Ended markets without a known winner: three days of 400,000 per month.
 pub const RESOLUTIONS_MAX: usize = 40_000;
 /// First interval between requests for such a market; doubles up to the next.

@@ -9,7 +9,7 @@ use crate::sink::store::StoreAddress;
 use crate::venue::{self, Feed};
 use std::path::PathBuf;
 
-/// Write trades, level changes and best prices as Parquet or CSV.
+/// Write trades, level changes and best prices as Parquet, CSV or the files of backtesters.
 ///
 /// From captures come the tables trades, levels and tops, from a database trades. Prices and sizes are exact decimals
 /// with six places, times are timestamps in UTC: the venue's in milliseconds, ours in nanoseconds.
@@ -62,6 +62,8 @@ pub enum To {
     Csv,
     /// The CSV files of Tardis: one for each kind of data, token and UTC day, compressed with gzip
     TardisCsv,
+    /// The event arrays of hftbacktest: an `.npz` file for each token and UTC day
+    Hftbacktest,
 }
 
 impl To {
@@ -70,6 +72,7 @@ impl To {
             Self::Parquet => Format::Parquet,
             Self::Csv => Format::Csv,
             Self::TardisCsv => Format::TardisCsv,
+            Self::Hftbacktest => Format::Hftbacktest,
         }
     }
 }
@@ -105,9 +108,10 @@ impl ExportArgs {
                         "--since and --until are for captures; a database is exported whole".into(),
                     );
                 }
-                if self.to == To::TardisCsv || !self.market.is_empty() {
-                    return Err("--to tardis-csv and --market are for captures; choose --to csv or parquet, and filter by \
-                                column".into());
+                let has_tables = matches!(self.to, To::Parquet | To::Csv);
+                if !has_tables || !self.market.is_empty() {
+                    return Err("--to tardis-csv, --to hftbacktest and --market are for captures; choose --to csv or \
+                                parquet, and filter by column".into());
                 }
                 From::Database(StoreAddress::parse(&self.sources[0].to_string_lossy())?)
             }

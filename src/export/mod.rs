@@ -1,25 +1,32 @@
-//! Captures and databases to Parquet and CSV.
+//! Captures and databases to Parquet, CSV and the files of backtesters.
 //!
 //! Runs on:  the starting thread and a replay's.
 //!
 //! ```text
 //! captures  -> replay -> gather (a handler on the books) -> table  -> *.parquet, *.csv
-//!                                                        -> tardis -> *.csv.gz
+//!                                                        -> daily -> tardis      -> *.csv.gz
+//!                                                                 -> hftbacktest -> *.npz
 //! databases ---------> database (rows in order)          -> table  -> trades.parquet, trades.csv
 //! ```
+mod daily;
 mod database;
 mod gather;
+mod hftbacktest;
+mod npz;
 pub mod plan;
+mod spool;
 mod table;
 mod tardis;
 
 use crate::io::output;
 use crate::replay::{self, ReplayError};
+use daily::DailyRows;
 use gather::{Gatherer, Rows, TableRows};
+use hftbacktest::Hftbacktest;
 use plan::{ExportPlan, Format, From};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tardis::TardisRows;
+use tardis::TardisCsv;
 
 /// Exports for the command line: one line per file to standard output, everything else to standard error.
 /// Setting `stop` ends it early; what was read until then is written. Returns the exit code: 0, 1 when an
@@ -63,7 +70,12 @@ fn run(
         }
     };
     let rows: Box<dyn Rows> = match plan.format {
-        Format::TardisCsv => Box::new(TardisRows::create(&plan.folder, plan.tables)?),
+        Format::TardisCsv => {
+            Box::new(DailyRows::new(plan.tables, TardisCsv::create(&plan.folder)?))
+        }
+        Format::Hftbacktest => {
+            Box::new(DailyRows::new(plan.tables, Hftbacktest::create(&plan.folder)?))
+        }
         format => Box::new(TableRows::create(&plan.folder, plan.tables, format)?),
     };
     let gatherer = Gatherer::new(rows, &plan.only);

@@ -44,6 +44,8 @@ pub enum Format {
     Csv,
     /// The CSV files of Tardis: one for each kind of data, token and UTC day, compressed with gzip.
     TardisCsv,
+    /// The event arrays of hftbacktest: one for each token and UTC day.
+    Hftbacktest,
 }
 
 impl Format {
@@ -53,6 +55,7 @@ impl Format {
             Self::Parquet => "parquet",
             Self::Csv => "csv",
             Self::TardisCsv => "csv.gz",
+            Self::Hftbacktest => "npz",
         }
     }
 }

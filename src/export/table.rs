@@ -5,6 +5,7 @@
 use super::plan::Format;
 use crate::base::limits::EXPORT_ROWS_PER_GROUP;
 use crate::base::price::Quantity;
+use crate::io::file::NewFile;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
@@ -14,7 +15,6 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type as SchemaType;
-use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -185,8 +185,8 @@ pub(super) struct Written {
 
 /// Where the rows go.
 enum Output {
-    Parquet(Box<SerializedFileWriter<File>>),
-    Csv(BufWriter<File>, Vec<Cell>),
+    Parquet(Box<SerializedFileWriter<NewFile>>),
+    Csv(BufWriter<NewFile>, Vec<Cell>),
 }
 
 /// A file being written.
@@ -196,7 +196,6 @@ pub(super) struct Table {
     waiting: usize,
     rows: u64,
     path: PathBuf,
-    unfinished: PathBuf,
 }
 
 impl Table {
@@ -208,12 +207,9 @@ impl Table {
         message_type: &str,
     ) -> Result<Self, String> {
         let path = folder.join(format!("{name}.{}", format.suffix()));
-        let unfinished = folder.join(format!("{name}.{}.unfinished", format.suffix()));
-        let shown = unfinished.display();
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-        let file =
-            File::create(&unfinished).map_err(|error| format!("cannot write {shown}: {error}"))?;
+        let file = NewFile::create(&path)?;
         let schema =
             parse_message_type(message_type).map_err(|error| format!("{name}: {error}"))?;
         let columns = schema.get_fields().iter().map(|field| Column::of(field)).collect();
@@ -221,8 +217,8 @@ impl Table {
             Format::Csv => csv(file, &schema).map_err(|error| error.to_string()),
             _ => parquet(file, schema, name).map_err(|error| error.to_string()),
         };
-        let output = output.map_err(|error| format!("cannot write {shown}: {error}"))?;
-        Ok(Self { output, columns, waiting: 0, rows: 0, path, unfinished })
+        let output = output.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        Ok(Self { output, columns, waiting: 0, rows: 0, path })
     }
 
     /// Adds a row: `fill` pushes one value to each column.
@@ -233,7 +229,7 @@ impl Table {
     }
 
     fn flush(&mut self) -> Result<(), String> {
-        let Self { columns, waiting, unfinished, .. } = self;
+        let Self { columns, waiting, path, .. } = self;
         let result = match &mut self.output {
             Output::Parquet(writer) => {
                 write_group(writer, columns, *waiting).map_err(|error| error.to_string())
@@ -242,7 +238,7 @@ impl Table {
                 write_lines(file, cells, columns, *waiting).map_err(|error| error.to_string())
             }
         };
-        result.map_err(|error| format!("cannot write {}: {error}", unfinished.display()))?;
+        result.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         self.rows += *waiting as u64;
         *waiting = 0;
         columns.iter_mut().for_each(Column::clear);
@@ -252,20 +248,18 @@ impl Table {
     /// Writes the buffered rows and renames the file.
     pub(super) fn finish(mut self) -> Result<Written, String> {
         self.flush()?;
-        let Self { output, rows, path, unfinished, .. } = self;
-        let shown = unfinished.display();
-        let closed = match output {
-            Output::Parquet(writer) => writer.close().map(drop).map_err(|error| error.to_string()),
-            Output::Csv(mut file, _) => file.flush().map_err(|error| error.to_string()),
+        let Self { output, rows, path, .. } = self;
+        let file = match output {
+            Output::Parquet(writer) => writer.into_inner().map_err(|error| error.to_string()),
+            Output::Csv(file, _) => file.into_inner().map_err(|error| error.to_string()),
         };
-        closed.map_err(|error| format!("cannot write {shown}: {error}"))?;
-        std::fs::rename(&unfinished, &path)
-            .map_err(|error| format!("cannot rename {shown}: {error}"))?;
+        let file = file.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        file.complete()?;
         Ok(Written { path, rows })
     }
 }
 
-fn parquet(file: File, schema: SchemaType, name: &str) -> Result<Output, ParquetError> {
+fn parquet(file: NewFile, schema: SchemaType, name: &str) -> Result<Output, ParquetError> {
     let level = ZstdLevel::try_new(3).unwrap_or_default();
     let version = KeyValue::new("ringbook.schema".to_owned(), format!("{name} {SCHEMA_VERSION}"));
     let properties = WriterProperties::builder()
@@ -277,7 +271,7 @@ fn parquet(file: File, schema: SchemaType, name: &str) -> Result<Output, Parquet
     Ok(Output::Parquet(Box::new(writer)))
 }
 
-fn csv(file: File, schema: &SchemaType) -> io::Result<Output> {
+fn csv(file: NewFile, schema: &SchemaType) -> io::Result<Output> {
     let names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
     let mut file = BufWriter::new(file);
     writeln!(file, "{}", names.join(","))?;
@@ -285,7 +279,7 @@ fn csv(file: File, schema: &SchemaType) -> io::Result<Output> {
 }
 
 fn write_lines(
-    file: &mut BufWriter<File>,
+    file: &mut BufWriter<NewFile>,
     cells: &[Cell],
     columns: &[Column],
     rows: usize,
@@ -305,7 +299,7 @@ fn write_lines(
 }
 
 fn write_group(
-    writer: &mut SerializedFileWriter<File>,
+    writer: &mut SerializedFileWriter<NewFile>,
     columns: &[Column],
     rows: usize,
 ) -> Result<(), ParquetError> {

@@ -8,8 +8,9 @@ use super::zstd_frames::ZstdFrames;
 use crate::base::limits::SECRET_BYTES_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FallocateFlags, OFlags};
+use std::fmt::Display;
 use std::fs::{File, Metadata};
-use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -418,13 +419,42 @@ impl NewFile {
     /// # Errors
     /// One line with the path; nothing is left of it.
     pub fn finish(mut self, bytes: &[u8]) -> Result<(), String> {
-        let Self { file, path, unfinished } = &mut self;
-        let written = std::io::Write::write_all(file, bytes).and_then(|()| {
-            unfinished.as_ref().map_or(Ok(()), |from| std::fs::rename(from, &*path))
-        });
-        written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        *unfinished = None;
+        self.file.write_all(bytes).map_err(|error| self.explain(error))?;
+        self.complete()
+    }
+
+    /// Gives it its name: all of it has been written.
+    ///
+    /// # Errors
+    /// One line with the path; nothing is left of it.
+    pub fn complete(mut self) -> Result<(), String> {
+        if let Some(from) = &self.unfinished {
+            std::fs::rename(from, &self.path).map_err(|error| self.explain(error))?;
+        }
+        self.unfinished = None;
         Ok(())
+    }
+
+    /// One line with the path.
+    #[must_use]
+    pub fn explain(&self, error: impl Display) -> String {
+        format!("cannot write {}: {error}", self.path.display())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for NewFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 
@@ -459,7 +489,6 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     fn read(bytes: &[u8]) -> (Form, String, Option<ErrorKind>) {
         let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -4,6 +4,7 @@
 mod configuration;
 mod deployment;
 mod export;
+mod hftbacktest;
 mod plot;
 mod progress;
 mod replay;

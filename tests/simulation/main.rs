@@ -19,9 +19,6 @@ mod world;
 use fault::Fault;
 use world::Stream;
 
-/// Seeds of a short run: a minute of two cores in a debug build. The long runs have thousands.
-const SHORT: u64 = 15;
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -43,7 +40,7 @@ fn run(first: u64, count: u64) {
 
 #[test]
 fn simulation_short() {
-    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", SHORT));
+    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 40));
 }
 
 /// Seeds that found a bug of the engine, or of this model: a hole behind a stalled connection (19), books taken along
