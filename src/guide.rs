@@ -11,7 +11,7 @@
 //! | [`kalshi`] | keys, connections and checks of Kalshi; both venues in one process |
 //! | [`storing_trades`] | trades and markets in SQLite or PostgreSQL: schema, queries, outages |
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
-//! | [`archive`] | the books of a market at any time of a capture |
+//! | [`archive`] | the books of a market at any time of a capture; listing, verifying, cutting, compressing captures |
 //! | [`plots`] | plots: one market of a capture, the recorded time, latency histograms |
 //! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |

@@ -82,6 +82,7 @@
 //! | [`replay`] | captures to books, through the shard's own code |
 //! | [`replay_gateway`] | recorded days for clients of the gateway, one replay each |
 //! | [`export`] | captures and databases to Parquet |
+//! | [`archive`] | captures as an archive: what they have, whether they are whole, parts of them |
 //! | [`config`] | flags and settings, validated |
 //! | [`api`] | the engine builder and the types a library user names |
 //! | [`engine`] | creates links and threads, stops them in reverse order |
@@ -167,6 +168,10 @@
 mod api;
 #[cfg(feature = "internals")]
 pub mod api;
+#[cfg(not(feature = "internals"))]
+mod archive;
+#[cfg(feature = "internals")]
+pub mod archive;
 #[cfg(not(feature = "internals"))]
 mod base;
 #[cfg(feature = "internals")]

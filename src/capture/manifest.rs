@@ -33,6 +33,9 @@ pub enum Entry {
         bytes: u64,
         /// Uncompressed length, bytes.
         text_bytes: u64,
+        /// Level of zstd at which it was compressed afterwards.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        level: Option<i32>,
     },
     /// Records are missing in this time range.
     Gap {
@@ -52,6 +55,21 @@ pub enum Entry {
         /// Number of trades among them, if known.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         trades: Option<u64>,
+        /// Cause.
+        cause: String,
+    },
+    /// A segment was removed because it is older, or the folder larger, than was to be kept.
+    Removed {
+        /// Time.
+        at: u64,
+        /// File name.
+        file: String,
+        /// Earliest receive time.
+        from: u64,
+        /// Latest receive time.
+        to: u64,
+        /// Bytes with its index.
+        bytes: u64,
         /// Cause.
         cause: String,
     },
@@ -81,10 +99,11 @@ pub fn read(text: &str) -> Vec<Entry> {
 #[must_use]
 pub fn last_end(entries: &[Entry]) -> Option<(u64, bool)> {
     let times = entries.iter().map(|entry| match entry {
-        Entry::Started { at, .. } | Entry::Stopped { at } => *at,
-        Entry::Segment { to, .. } | Entry::Gap { to, .. } => *to,
+        Entry::Started { at, .. } | Entry::Stopped { at } => Some(*at),
+        Entry::Segment { to, .. } | Entry::Gap { to, .. } => Some(*to),
+        Entry::Removed { .. } => None,
     });
-    let last = times.max()?;
+    let last = times.flatten().max()?;
     Some((last, matches!(entries.last(), Some(Entry::Stopped { .. }))))
 }
 

@@ -1,6 +1,7 @@
 //! Subcommands: flags to work, results to exit codes.
 //!
 //! Runs on:  main thread, not pinned.
+pub mod archive;
 pub mod bench_live;
 pub mod book;
 mod columns;
@@ -45,6 +46,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Gateway(args) => gateway::run(&args),
         Command::Book(args) => book::run(&args),
+        Command::Capture(args) => archive::run(&args.command),
         Command::Export(args) => export::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),

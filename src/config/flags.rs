@@ -6,6 +6,7 @@ use super::replay::venue;
 use super::venue::connection_table;
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL,
+    archive::CaptureArgs,
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     book::BookArgs,
     export::ExportArgs,
@@ -94,6 +95,8 @@ pub enum Command {
     Gateway(GatewayArgs),
     /// Print the books of one market as they were at some time of a capture.
     Book(BookArgs),
+    /// List, verify, cut and compress captures.
+    Capture(CaptureArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
     /// Draw one market of a capture: price, depth, trades.
@@ -541,6 +544,21 @@ pub struct CaptureFlags {
     #[arg(long, value_name = "MINUTES", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub capture_file_minutes: u64,
+
+    /// Remove finished files of the folder whose last record is older than so many days. Default: none.
+    #[arg(long, value_name = "DAYS", requires = "capture",
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub capture_keep_days: Option<u32>,
+
+    /// Remove the oldest finished files of the folder while it has more than so many gigabytes. Default: none.
+    #[arg(long, value_name = "GB", requires = "capture",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub capture_keep_gb: Option<u32>,
+
+    /// Run this command of the shell for each closed file, with its path as the last argument: a script that uploads
+    /// it, or as in 'cp -t /mnt/backup'. A failure is logged and counted.
+    #[arg(long, value_name = "CMD", requires = "capture")]
+    pub capture_on_close: Option<String>,
 }
 
 /// Flags of `ringbook demo`.

@@ -3,6 +3,7 @@
 //! Runs on:  main thread, before anything starts.
 //!
 //! Each setting of a [`Config`] is valid; [`Config::check`] compares them with each other at the start.
+pub mod archive;
 pub mod bench_live;
 pub mod book;
 pub mod export;
@@ -325,7 +326,18 @@ fn capture(flags: &flags::CaptureFlags) -> Option<Capture> {
     let capture = Capture::new(flags.capture.as_ref()?)
         .flush(Duration::from_millis(flags.capture_flush_ms))
         .files(flags.capture_file_mb * 1_000_000, minutes);
-    Some(capture)
+    let capture = match flags.capture_keep_days {
+        Some(days) => capture.keep_for(Duration::from_secs(86_400 * u64::from(days))),
+        None => capture,
+    };
+    let capture = match flags.capture_keep_gb {
+        Some(gb) => capture.keep_bytes(u64::from(gb) * 1_000_000_000),
+        None => capture,
+    };
+    Some(match &flags.capture_on_close {
+        Some(command) => capture.on_close(command),
+        None => capture,
+    })
 }
 
 fn endpoint(name: &str, text: &str, schemes: [&str; 2]) -> Result<Endpoint, SettingError> {

@@ -140,7 +140,7 @@ pub(super) fn recordings(
 const UNKNOWN: &str = "no message of a venue is recognized: give recorded frames, one a line; if they are, name their venue by --venue";
 
 /// The captures in a folder that is none itself; else the path.
-fn within(path: &Path) -> Result<Vec<PathBuf>, String> {
+pub(super) fn within(path: &Path) -> Result<Vec<PathBuf>, String> {
     let mut captures = Vec::new();
     if path.is_dir() && segments(path)?.is_empty() {
         for folder in file::folders(path)? {

@@ -9,6 +9,7 @@ use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::gateway::StalePolicy;
 use crate::io::{authority::ServeName, driver::Driver, file};
 use crate::sink::capture::CaptureOptions;
+use crate::sink::capture::retention::Retention;
 use crate::sink::{ledger::Batching, store::StoreAddress, trades::SinkOptions};
 use crate::topology::Idle;
 use crate::venue::Feed;
@@ -93,6 +94,9 @@ pub struct Capture {
     flush: Duration,
     file_bytes: u64,
     file_age: Duration,
+    keep_age: Option<Duration>,
+    keep_bytes: Option<u64>,
+    on_close: Option<String>,
 }
 
 impl Capture {
@@ -104,6 +108,9 @@ impl Capture {
             flush: Duration::from_secs(1),
             file_bytes: 1_024_000_000,
             file_age: Duration::from_hours(1),
+            keep_age: None,
+            keep_bytes: None,
+            on_close: None,
         }
     }
 
@@ -120,13 +127,47 @@ impl Capture {
         Self { file_bytes: bytes, file_age: age, ..self }
     }
 
+    /// Removes finished files whose last record is older, 1 day to 100 years. Default: none is removed.
+    #[must_use]
+    pub fn keep_for(self, age: Duration) -> Self {
+        Self { keep_age: Some(age), ..self }
+    }
+
+    /// Removes the oldest finished files until the folder has no more than this, bytes: room for two files at least.
+    /// Default: none is removed.
+    #[must_use]
+    pub fn keep_bytes(self, bytes: u64) -> Self {
+        Self { keep_bytes: Some(bytes), ..self }
+    }
+
+    /// Runs a command of the shell for each closed file, with its path as the last argument. A failure is logged and
+    /// counted.
+    #[must_use]
+    pub fn on_close(self, command: impl Into<String>) -> Self {
+        Self { on_close: Some(command.into()), ..self }
+    }
+
     fn check(self) -> Result<CaptureOptions, SettingError> {
         let [flush_ns, segment_ns] = [self.flush, self.file_age].map(nanoseconds);
         within("capture-flush-ms", flush_ns / MILLISECOND_NS, [10, 60_000])?;
         within("capture-file-mb", self.file_bytes / 1_000_000, [1, 1 << 20])?;
         within("capture-file-minutes", segment_ns / (60 * SECOND_NS), [1, 7 * 24 * 60])?;
-        let (folder, segment_bytes) = (self.folder, self.file_bytes);
-        Ok(CaptureOptions { folder, flush_ns, segment_bytes, segment_ns })
+        if let Some(age) = self.keep_age {
+            within("capture-keep-days", age.as_secs() / 86_400, [1, 36_500])?;
+        }
+        let (folder, segment_bytes, on_close) = (self.folder, self.file_bytes, self.on_close);
+        if let Some(bytes) = self.keep_bytes.filter(|&bytes| bytes < 2 * segment_bytes) {
+            let (gb, mb) = (bytes as f64 / 1e9, segment_bytes / 1_000_000);
+            return Err(SettingError(format!(
+                "capture-keep-gb {gb}: must have room for two files of {mb} MB; give more, or make files smaller \
+                 (--capture-file-mb)"
+            )));
+        }
+        if on_close.as_ref().is_some_and(|command| command.trim().is_empty()) {
+            return Err(SettingError("capture-on-close \"\": names no command".into()));
+        }
+        let retention = Retention { ns: self.keep_age.map(nanoseconds), bytes: self.keep_bytes };
+        Ok(CaptureOptions { folder, flush_ns, segment_bytes, segment_ns, retention, on_close })
     }
 }
 
@@ -468,6 +509,13 @@ mod tests {
         assert!(line(config.trades("oracle:x")).starts_with("trades "));
         let long = Capture::new("c").flush(Duration::from_secs(61));
         assert_eq!(line(config.capture(long)), "capture-flush-ms 61000: must be 10 to 60000");
+        let small = Capture::new("c").keep_bytes(2_000_000_000);
+        assert!(
+            line(config.capture(small)).starts_with("capture-keep-gb 2: must have room for two")
+        );
+        assert!(
+            line(config.capture(Capture::new("c").on_close(" "))).starts_with("capture-on-close")
+        );
         let batches = Trades::new("sqlite:t.db").batches(0, Duration::from_secs(1));
         assert_eq!(line(config.trades(batches)), "trades-batch 0: must be 1 to 50000");
         let minutes = Duration::from_secs(601);

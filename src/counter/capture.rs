@@ -23,6 +23,18 @@ pub struct CaptureReport {
     pub segments: u64,
     /// Bytes of lines that are not written yet.
     pub waiting_bytes: u64,
+    /// Old files removed.
+    #[serde(default)]
+    pub removed: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub removed_bytes: u64,
+    /// Commands run for closed files.
+    #[serde(default)]
+    pub commands: u64,
+    /// Of them failed, or not run because too many files waited.
+    #[serde(default)]
+    pub commands_failed: u64,
     /// Frames that are not in the capture; a marker stands where they are missing.
     pub lost: u64,
     /// Trades in them.
@@ -105,6 +117,14 @@ pub struct CaptureBoard {
     pub segments: Figure,
     /// See [`CaptureReport::waiting_bytes`].
     pub waiting_bytes: Figure,
+    /// See [`CaptureReport::removed`].
+    pub removed: Figure,
+    /// See [`CaptureReport::removed_bytes`].
+    pub removed_bytes: Figure,
+    /// See [`CaptureReport::commands`].
+    pub commands: Figure,
+    /// See [`CaptureReport::commands_failed`].
+    pub commands_failed: Figure,
     /// See [`CaptureReport::lost`].
     pub lost: Figure,
     /// See [`CaptureReport::lost_trades`].
@@ -157,6 +177,10 @@ impl CaptureBoard {
             bytes: self.bytes.get(),
             segments: self.segments.get(),
             waiting_bytes: self.waiting_bytes.get(),
+            removed: self.removed.get(),
+            removed_bytes: self.removed_bytes.get(),
+            commands: self.commands.get(),
+            commands_failed: self.commands_failed.get(),
             lost: self.lost.get(),
             lost_trades: self.lost_trades.get(),
             last_write_wall_ns: self.last_write_wall_ns.get(),

@@ -189,8 +189,8 @@ fold!(TradeReport {
 
 // One sink captures all venues.
 fold!(CaptureReport {
-    shared: folder frames records text_bytes bytes segments waiting_bytes lost lost_trades last_write_wall_ns
-        failing_since_wall_ns error loss;
+    shared: folder frames records text_bytes bytes segments waiting_bytes removed removed_bytes
+        commands commands_failed lost lost_trades last_write_wall_ns failing_since_wall_ns error loss;
 });
 
 fold!(LifecycleReport {

@@ -3,6 +3,7 @@
 //! Runs on:  the core that owns the object. Independent of venues.
 pub mod authority;
 pub mod blocking;
+pub mod child;
 pub mod client_stream;
 pub mod clock;
 pub mod connection;

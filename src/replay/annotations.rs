@@ -11,11 +11,15 @@ use crate::base::policy::HashChecks;
 use crate::base::price::{Price, Quantity};
 use crate::base::routing::shard_of;
 use crate::base::time::Now;
-use crate::capture::line::AnnotationRecord;
+use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::market::book::BookOpening;
 use crate::shard::books::{Books, ConnectionSlot, HandoverProgress};
 use crate::shard::publish::Handler;
 use serde::Deserialize;
+
+/// The keys before `k`, and `k`, take no more.
+const PREFIX_BYTES_MAX: usize = 96;
+const KIND_BOOKS: &[u8] = br#""k":"m""#;
 
 /// Keys of an annotation.
 #[derive(Debug, Default, Deserialize)]
@@ -92,6 +96,35 @@ impl Opening {
             neg_risk: self.n,
         })
     }
+}
+
+/// A book that an engine opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// Id or ticker.
+    pub(crate) market: String,
+    pub(crate) token: String,
+    /// Of the market; empty in captures of earlier versions.
+    pub(crate) slug: String,
+}
+
+/// The time and the books of a record of opened books; `None` for other records.
+pub(crate) fn openings(line: &str) -> Option<(u64, Vec<Opened>)> {
+    // The fixed prefix of a capture; most records are frames.
+    let prefix = &line.as_bytes()[..PREFIX_BYTES_MAX.min(line.len())];
+    if !prefix.windows(KIND_BOOKS.len()).any(|part| part == KIND_BOOKS) {
+        return None;
+    }
+    let record = Record::read(line.trim_end());
+    let What::Annotation(AnnotationRecord::Books) = record.what else { return None };
+    Some((record.receive_ns?, books_in(line)?))
+}
+
+/// The books of a record that lists some.
+pub(crate) fn books_in(line: &str) -> Option<Vec<Opened>> {
+    let keys = sonic_rs::from_str::<Keys>(line).ok()?;
+    let opened = |book: Opening| Opened { market: book.m, token: book.a, slug: book.s };
+    Some(keys.books.into_iter().map(opened).collect())
 }
 
 /// The market that has this slug, token or id in a record of opened books.

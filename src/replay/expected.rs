@@ -63,10 +63,10 @@ pub(crate) fn missing(plan: &Plan) -> Missing {
     missing
 }
 
-/// For a folder without segments: one line for the first missing one.
-pub(crate) fn lost_in(folder: &Path) -> Option<String> {
+/// One line for each segment that a folder should have.
+pub(crate) fn lost_segments(folder: &Path) -> Vec<String> {
     let known = Known::of(folder);
-    known.lost().next().map(|name| known.line(folder, name))
+    known.lost().map(|name| known.line(folder, name)).collect()
 }
 
 /// Recorded facts of a folder.
@@ -91,9 +91,17 @@ impl Known {
         };
         let text = file::read_optional(&folder.join(manifest::FILE)).unwrap_or_default();
         for entry in manifest::read(&text) {
-            if let Entry::Segment { file, from, to, bytes, .. } = entry {
-                known.bytes.insert(file.clone(), bytes);
-                known.times.insert(file, (from, to));
+            match entry {
+                Entry::Segment { file, from, to, bytes, .. } => {
+                    known.bytes.insert(file.clone(), bytes);
+                    known.times.insert(file, (from, to));
+                }
+                // Not missing: nobody wanted to keep it.
+                Entry::Removed { file, .. } => {
+                    known.bytes.remove(&file);
+                    known.times.remove(&file);
+                }
+                _ => {}
             }
         }
         let segment =
@@ -156,7 +164,7 @@ pub(crate) fn stored_bytes(plan: &Plan) -> Option<u64> {
 }
 
 /// The byte range of a file that contains a range of times according to its index.
-pub(super) fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
+pub(crate) fn part(source: &Source, range: &Range<u64>) -> Range<u64> {
     let blocks = index::read(&file::read_index(source).unwrap_or_default());
     let Some(last) = blocks.last() else { return 0..u64::MAX };
     let end = last.offset + last.bytes;

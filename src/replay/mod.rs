@@ -36,8 +36,10 @@ mod sequence;
 mod threads;
 mod worker;
 
+pub(crate) use annotations::{books_in, openings};
 pub use books_at::{BooksAt, books_at};
 pub use detect::{foreign_file, venue_of};
+pub(crate) use expected::{lost_segments, part};
 pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
 pub use recorded::Recorded;

@@ -140,7 +140,7 @@ fn check_files(plan: &Plan) -> Result<(), ReplayError> {
     for source in plan.files() {
         let facts = file::look(source).map_err(|why| {
             let lost = match source {
-                file::Source::Path(path) => expected::lost_in(path),
+                file::Source::Path(path) => expected::lost_segments(path).into_iter().next(),
                 file::Source::Stdin => None,
             };
             ReplayError::Input(lost.unwrap_or(why))

@@ -447,6 +447,14 @@ pub(super) const CAPTURE: Rows<CaptureReport> = rows! { "", CaptureReport;
     Counter "capture_lost_trades", "trades", "Trade messages in the missing frames",
         "as capture_lost", |c, _| Whole(c.lost_trades);
     Counter "capture_segments", "files", "Segment files started", "nothing", |c, _| Whole(c.segments);
+    Counter "capture_removed", "files", "Old files removed (--capture-keep-days, --capture-keep-gb)",
+        "nothing", |c, _| Whole(c.removed);
+    Counter "capture_removed_bytes", "bytes", "Bytes of the removed files", "nothing",
+        |c, _| Whole(c.removed_bytes);
+    Counter "capture_commands", "commands", "Commands run for closed files (--capture-on-close)",
+        "nothing", |c, _| Whole(c.commands);
+    Counter "capture_commands_failed", "commands", "Commands that failed, or files that no command was run for",
+        "a log line has the file and the cause; run the command for it by hand", |c, _| Whole(c.commands_failed);
     Gauge "capture_last_write_age_seconds", "s", "Time since the last block was written",
         "above a few seconds: the disk hangs, or no frame arrives", |c, now| age(c.last_write_wall_ns, now);
     Gauge "capture_failing_seconds", "s", "Time since writing began to fail; absent while it succeeds",

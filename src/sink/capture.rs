@@ -6,7 +6,9 @@
 //!
 //! A failed write is retried after its partial output was truncated, so a segment always consists of complete zstd
 //! frames.
-mod segment;
+mod hook;
+pub(crate) mod retention;
+pub(crate) mod segment;
 
 use crate::base::id::ConnectionId;
 use crate::base::limits::{
@@ -24,7 +26,9 @@ use crate::io::{
     threads::{ends_within, lower_priority},
 };
 use crate::link::shard_capture::{CaptureReceiver, Entry, Kind};
+use hook::{CloseHook, ClosedFiles};
 use log::{error, info, warn};
+use retention::Retention;
 use segment::{Folder, Missing, Rotation};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -44,6 +48,10 @@ pub struct CaptureOptions {
     pub segment_bytes: u64,
     /// A segment ends after this time, nanoseconds.
     pub segment_ns: u64,
+    /// How much of the folder is kept.
+    pub retention: Retention,
+    /// A command of the shell that is run for each closed segment.
+    pub on_close: Option<String>,
 }
 
 /// The running capture.
@@ -52,6 +60,7 @@ pub struct CaptureSink {
     stop: Arc<AtomicBool>,
     board: Arc<CaptureBoard>,
     thread: JoinHandle<()>,
+    hook: Option<CloseHook>,
 }
 
 impl CaptureSink {
@@ -79,6 +88,9 @@ impl CaptureSink {
         }
         let board = Arc::new(CaptureBoard::new(shown));
         let stop = Arc::new(AtomicBool::new(false));
+        let command = options.on_close.clone();
+        let hook = command.map(|command| CloseHook::start(command, Arc::clone(&board)));
+        let (hook, closed) = hook.transpose()?.unzip();
         let writer = Writer {
             receivers,
             turn: 0,
@@ -86,6 +98,8 @@ impl CaptureSink {
             url: url.to_owned(),
             sequences: HashMap::new(),
             down: HashMap::new(),
+            retention: options.retention,
+            closed,
             flush_ns: options.flush_ns,
             begun_ns: now.mono_ns,
             retry_ns: 0,
@@ -98,7 +112,7 @@ impl CaptureSink {
             .name("capture".into())
             .spawn(move || writer.run())
             .map_err(|error| no_thread("capture", &error).to_string())?;
-        Ok(Self { stop, board, thread })
+        Ok(Self { stop, board, thread, hook })
     }
 
     /// The figures for the status report.
@@ -112,6 +126,9 @@ impl CaptureSink {
     pub fn stop(self) -> CaptureReport {
         self.stop.store(true, Ordering::Release);
         if ends_within(self.thread, SINK_DRAIN_NS + SINK_END_NS) {
+            if let Some(hook) = self.hook {
+                hook.finish(SINK_END_NS);
+            }
             return self.board.read();
         }
         error!("the capture did not end in time");
@@ -135,6 +152,9 @@ struct Writer {
     sequences: HashMap<ConnectionId, u64>,
     /// Connections that ended: time and cause, until they are open again.
     down: HashMap<ConnectionId, (u64, String)>,
+    retention: Retention,
+    /// With a command for closed segments.
+    closed: Option<ClosedFiles>,
     flush_ns: u64,
     /// Start of the current block, monotonic.
     begun_ns: u64,
@@ -149,6 +169,7 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         lower_priority();
+        self.remove_old(self.clock.now());
         let mut stop_ns = None;
         loop {
             let now = self.clock.now();
@@ -246,6 +267,7 @@ impl Writer {
                     board.set_error("");
                 }
                 self.begun_ns = now.mono_ns;
+                self.on_closed(now);
             }
             Err(error) => {
                 let line = error.to_string();
@@ -256,6 +278,26 @@ impl Writer {
                 board.set_error(&line);
                 self.retry_ns = now.mono_ns + CAPTURE_RETRY_NS;
             }
+        }
+    }
+
+    /// Hands closed segments to the user's command, and removes old ones.
+    fn on_closed(&mut self, now: Now) {
+        let closed = self.folder.take_closed();
+        if closed.is_empty() {
+            return;
+        }
+        if let Some(files) = &self.closed {
+            closed.into_iter().for_each(|path| files.push(path));
+        }
+        self.remove_old(now);
+    }
+
+    fn remove_old(&mut self, now: Now) {
+        for (removed, why) in self.folder.remove_surplus(self.retention, now.wall_ns) {
+            self.board.removed.add(1);
+            self.board.removed_bytes.add(removed.bytes);
+            info!("{} is removed ({} bytes): {why}", removed.path.display(), removed.bytes);
         }
     }
 
@@ -296,6 +338,7 @@ impl Writer {
             self.board.set_error(&line);
             self.board.failing_since_wall_ns.set(now.wall_ns);
         }
+        self.on_closed(now);
         self.publish();
     }
 }

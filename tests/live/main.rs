@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod adding;
+mod archive;
 mod bench;
 mod books;
 mod capturing;

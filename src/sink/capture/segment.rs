@@ -1,6 +1,7 @@
 //! The files of a capture: segments of zstd frames, their indices, the manifest.
 //!
 //! Runs on:  the thread `capture`. Owns: the files.
+use super::retention::{self, Retention, Stored};
 use crate::base::limits::{CAPTURE_MANIFEST_RESERVE_BYTES, CAPTURE_MARKS_MAX};
 use crate::capture::index::Block;
 use crate::capture::line::write_header;
@@ -19,30 +20,30 @@ const LEVEL: i32 = 1;
 
 /// Bounds of a segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rotation {
+pub(crate) struct Rotation {
     /// Compressed size, bytes.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Duration, nanoseconds.
-    pub(super) ns: u64,
+    pub(crate) ns: u64,
 }
 
 /// What was written so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Totals {
-    pub(super) records: u64,
-    pub(super) text_bytes: u64,
-    pub(super) bytes: u64,
-    pub(super) segments: u64,
-    pub(super) written_wall_ns: u64,
+pub(crate) struct Totals {
+    pub(crate) records: u64,
+    pub(crate) text_bytes: u64,
+    pub(crate) bytes: u64,
+    pub(crate) segments: u64,
+    pub(crate) written_wall_ns: u64,
 }
 
 /// Records that were written and are not in the files any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     /// Frames, and trades among them.
-    pub(super) count: FrameCount,
+    pub(crate) count: FrameCount,
     /// Cause, for log and manifest.
-    pub(super) cause: String,
+    pub(crate) cause: String,
 }
 
 /// End of a block of a segment.
@@ -69,7 +70,7 @@ struct Segment {
 
 /// The folder of a capture.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     /// Locked: a second process cannot write to the folder.
     lock: File,
@@ -89,12 +90,14 @@ pub(super) struct Folder {
     pending: Vec<Entry>,
     latest_ns: u64,
     totals: Totals,
+    /// Segments that ended since they were taken.
+    closed: Vec<PathBuf>,
 }
 
 impl Folder {
     /// Creates the folder if missing, and records in the manifest the gap since an earlier run. Returns the folder
     /// and the cause of that gap.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         rotation: Rotation,
         wall_ns: u64,
@@ -151,39 +154,40 @@ impl Folder {
             pending: Vec::new(),
             latest_ns: wall_ns,
             totals: Totals::default(),
+            closed: Vec::new(),
         };
         Ok((folder, gap.map(|(_, cause)| cause.to_owned())))
     }
 
     /// Buffer to append a record with this receive time to.
-    pub(super) fn text(&mut self, receive_ns: u64) -> &mut Vec<u8> {
+    pub(crate) fn text(&mut self, receive_ns: u64) -> &mut Vec<u8> {
         self.block.add(receive_ns);
         self.latest_ns = self.latest_ns.max(receive_ns);
         &mut self.text
     }
 
     /// Counts the last appended record as a frame.
-    pub(super) fn count_frame(&mut self, frame: FrameCount) {
+    pub(crate) fn count_frame(&mut self, frame: FrameCount) {
         self.count += frame;
     }
 
     /// Bytes of text not written yet.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.text.len()
     }
 
     /// Latest receive time of a record.
-    pub(super) fn latest(&self) -> u64 {
+    pub(crate) fn latest(&self) -> u64 {
         self.latest_ns
     }
 
     /// Totals written.
-    pub(super) fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         self.totals
     }
 
     /// Adds an entry to the manifest with the next write.
-    pub(super) fn add_entry(&mut self, entry: Entry) {
+    pub(crate) fn add_entry(&mut self, entry: Entry) {
         self.pending.push(entry);
     }
 
@@ -191,7 +195,7 @@ impl Folder {
     ///
     /// # Errors
     /// The disk failed: retry later. The buffer is unchanged and the files contain no part of it.
-    pub(super) fn flush(&mut self, wall_ns: u64) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, wall_ns: u64) -> io::Result<()> {
         self.rotate(wall_ns)?;
         let segment = match &mut self.segment {
             Some(segment) => segment,
@@ -239,7 +243,7 @@ impl Folder {
 
     /// Checks that the segment was not deleted or truncated externally. If it was, adds a gap to the manifest and
     /// continues in another segment.
-    pub(super) fn check(&mut self) -> Option<Missing> {
+    pub(crate) fn check(&mut self) -> Option<Missing> {
         let end = self.segment.as_ref()?.end;
         let FileState { is_deleted, len } = state(&self.segment.as_ref()?.file).ok()?;
         if !is_deleted && len >= end.sum.bytes {
@@ -267,7 +271,7 @@ impl Folder {
     }
 
     /// Discards the buffer and `unsent` frames and adds the gap to the manifest.
-    pub(super) fn discard(&mut self, unsent: FrameCount, wall_ns: u64, cause: &str) -> FrameCount {
+    pub(crate) fn discard(&mut self, unsent: FrameCount, wall_ns: u64, cause: &str) -> FrameCount {
         let mut count = std::mem::take(&mut self.count);
         count += unsent;
         let from = if self.block.records > 0 { self.block.from } else { self.latest_ns };
@@ -323,20 +327,62 @@ impl Folder {
             return Ok(());
         }
         segment.file.sync_all()?;
-        self.add_entry(Entry::Segment { file: segment.name, from, to, records, bytes, text_bytes });
+        self.closed.push(self.path.join(&segment.name));
+        let (file, level) = (segment.name, None);
+        self.add_entry(Entry::Segment { file, from, to, records, bytes, text_bytes, level });
         self.write_manifest()
+    }
+
+    /// The segments that ended since the last call.
+    pub(crate) fn take_closed(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Removes finished segments beyond the retention, the oldest first; those that were removed, and why.
+    pub(crate) fn remove_surplus(
+        &mut self,
+        retention: Retention,
+        wall_ns: u64,
+    ) -> Vec<(Stored, &'static str)> {
+        let open = self.segment.as_ref().map(|segment| segment.name.as_str());
+        let surplus = retention.surplus(&self.path, open, wall_ns);
+        let mut removed = Vec::new();
+        for (file, why) in surplus {
+            let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Stored { from, to, bytes, .. } = file;
+            let at = wall_ns;
+            self.add_entry(Entry::Removed { at, file: name, from, to, bytes, cause: why.into() });
+            // Before the file: a reader must not miss it.
+            let result = self.write_manifest().and_then(|()| retention::remove(&file.path));
+            if let Err(error) = result {
+                warn!("{}: cannot be removed: {error}", file.path.display());
+                break;
+            }
+            removed.push((file, why));
+        }
+        removed
     }
 
     /// Ends the segment and the manifest.
     ///
     /// # Errors
     /// The disk failed; earlier blocks are complete.
-    pub(super) fn finish(&mut self, wall_ns: u64) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, wall_ns: u64) -> io::Result<()> {
         let ended = self.segment.take().map_or(Ok(()), |segment| self.end(segment));
         self.add_entry(Entry::Stopped { at: wall_ns });
         self.write_manifest()?;
         self.manifest.sync_all()?;
         ended
+    }
+
+    /// Ends the segment, of an engine that did not stop here.
+    ///
+    /// # Errors
+    /// The disk failed; earlier blocks are complete.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        self.segment.take().map_or(Ok(()), |segment| self.end(segment))?;
+        self.write_manifest()?;
+        self.manifest.sync_all()
     }
 }
 
@@ -418,7 +464,7 @@ impl Segment {
 }
 
 /// `20261127T071500123Z`: sorts by time and is valid on every file system.
-fn stamp(wall_ns: u64) -> String {
+pub(crate) fn stamp(wall_ns: u64) -> String {
     let at = Timestamp::from_nanosecond(i128::from(wall_ns)).unwrap_or(Timestamp::UNIX_EPOCH);
     let text = at.strftime("%Y%m%dT%H%M%S%3fZ").to_string();
     text.replace('.', "")

@@ -17,6 +17,8 @@ fn options(folder: &Path) -> CaptureOptions {
         flush_ns: 20 * MILLISECOND_NS,
         segment_bytes: u64::MAX,
         segment_ns: u64::MAX / 4,
+        retention: Retention::default(),
+        on_close: None,
     }
 }
 
@@ -360,4 +362,61 @@ fn the_backlog_of_a_shard_delays_no_other() {
     let text = text(folder.path());
     let order: Vec<u64> = text.lines().map(|line| Record::read(line).connection.unwrap()).collect();
     assert_eq!(order, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 1, 1]);
+}
+
+#[test]
+fn old_segments_are_removed_and_no_reader_misses_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let rotation = Rotation { bytes: 1, ns: u64::MAX / 4 };
+    let (mut files, _) = Folder::open(folder.path(), rotation, 1_000, 1).unwrap();
+    for at in [2_000, 3_000, 4_000, 5_000] {
+        write_frame(&mut files, at);
+        files.flush(at).unwrap();
+    }
+    assert_eq!(files.take_closed().len(), 3);
+    let segments = || crate::io::file::segments(folder.path()).unwrap();
+    let all = segments();
+    assert_eq!(all.len(), 4);
+    let retention = Retention { ns: Some(1_500), bytes: None };
+    let removed = files.remove_surplus(retention, 5_000);
+    let times: Vec<u64> = removed.iter().map(|(file, _)| file.to).collect();
+    assert_eq!((times, segments()), (vec![2_000, 3_000], all[2..].to_vec()));
+    assert!(files.remove_surplus(retention, 5_000).is_empty(), "once");
+    // The open one stays, whatever the retention.
+    let removed = files.remove_surplus(Retention { ns: None, bytes: Some(0) }, 5_000);
+    assert_eq!((removed.len(), segments()), (1, all[3..].to_vec()));
+    assert!(removed[0].1.contains("--capture-keep-gb"), "{removed:?}");
+    files.finish(6_000).unwrap();
+    let names = events(folder.path()).into_iter().filter_map(|entry| match entry {
+        manifest::Entry::Removed { file, .. } => Some(folder.path().join(file)),
+        _ => None,
+    });
+    assert_eq!(names.collect::<Vec<_>>(), all[..3]);
+    let indices = crate::io::file::indices(folder.path());
+    assert_eq!(indices, [all[3].with_extension("").with_extension("index")]);
+}
+
+#[test]
+fn a_command_runs_for_each_closed_file_and_its_failure_is_counted() {
+    for (command, is_failure) in [("cp -t COPIES", false), ("cp -t COPIES/none", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (capture, copies) = (folder.path().join("capture"), folder.path().join("copies"));
+        std::fs::create_dir(&copies).unwrap();
+        let on_close = Some(command.replace("COPIES", &copies.display().to_string()));
+        let options = CaptureOptions { on_close, ..options(&capture) };
+        let (mut sender, receiver) = capture_link(ShardId(0), 4);
+        let sink = CaptureSink::start(&options, vec![receiver], "", HostClock::new()).unwrap();
+        sender.frame(ONE, 1_000, "{}", false);
+        assert!(sender.ship(1_001));
+        drop(sender);
+        let report = sink.stop();
+        assert_eq!((report.commands, report.commands_failed), (1, u64::from(is_failure)));
+        assert!(report.is_complete());
+        let names = |folder: &Path| -> Vec<_> {
+            let files = crate::io::file::segments(folder).unwrap();
+            files.iter().map(|path| path.file_name().unwrap().to_owned()).collect()
+        };
+        let copied = if is_failure { Vec::new() } else { names(&capture) };
+        assert_eq!(names(&copies), copied);
+    }
 }

@@ -8,7 +8,7 @@ use crate::gateway::Follower;
 use crate::http::Client;
 use crate::program::{Program, TIMEOUT};
 use crate::replayed::{self, Books, Replayed, books, read, replay};
-use crate::{tardis, tardis_replay};
+use crate::{archive, tardis, tardis_replay};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -87,6 +87,7 @@ fn clients_of_a_recorded_day_of_kalshi_have_the_books_of_the_replay() {
     assert_eq!(last.len(), 30);
     assert!(replayed::book_command_has(&capture, middle.parse().unwrap(), &half));
     let tickers: Vec<&String> = last.keys().collect();
+    archive::part_has(&capture, tickers[3], &last);
     let gateway = Replayed::start(&capture, &FLAGS);
     let at = |query: &str| {
         let mut follower = Follower::connect(gateway.address, &format!("/v1/stream{query}"));

@@ -1,0 +1,220 @@
+//! Which records of a capture concern some of its markets.
+//!
+//! Runs on:  the starting thread (pure).
+//!
+//! Frames of other markets are left out, and books of other markets are not opened. What concerns connections as a
+//! whole stays. Where a venue numbers the messages of a connection, all frames of those with a wanted market stay: a
+//! missing number would be a loss.
+use crate::capture::line::{AnnotationRecord, Record, What};
+use crate::capture::outline::Values;
+use crate::replay::books_in;
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// What is kept of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Nothing,
+    Whole,
+    /// This line in its place.
+    Part(String),
+}
+
+/// Markets by their names, and what the capture has of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    names: Vec<String>,
+    /// Names that were found.
+    found: HashSet<String>,
+    /// Their markets and tokens, quoted as in JSON.
+    ids: Vec<String>,
+    /// Connections that have or had one of their books.
+    connections: HashSet<u64>,
+    is_numbered: bool,
+}
+
+impl Filter {
+    /// Without names everything is kept.
+    pub(super) fn new(names: &[String]) -> Self {
+        Self { names: names.to_vec(), ..Self::default() }
+    }
+
+    /// An engine's records begin; `is_numbered`: its venue numbers messages.
+    pub(super) fn begin(&mut self, is_numbered: bool) {
+        self.connections.clear();
+        self.is_numbered = is_numbered;
+    }
+
+    /// Names of which no book was opened.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(|name| !self.found.contains(*name))
+    }
+
+    pub(super) fn keep(&mut self, record: &Record<'_>, line: &str) -> Kept {
+        if self.names.is_empty() {
+            return Kept::Whole;
+        }
+        let is_kept = match &record.what {
+            What::Text(Cow::Borrowed(frame)) => {
+                self.is_connected(record) || self.is_named_in(frame) || !has_market(frame)
+            }
+            // Not JSON: it may concern any book.
+            What::Text(Cow::Owned(_)) | What::Binary(_) => true,
+            What::Skipped => self.is_connected(record) || self.is_named_in(line),
+            What::Sent => self.is_named_in(&line.replace("\\\"", "\"")),
+            What::Answer(..) | What::Annotation(AnnotationRecord::Proof) => self.is_named_in(line),
+            What::Annotation(AnnotationRecord::Books | AnnotationRecord::Described) => {
+                return self.keep_books(record, line);
+            }
+            What::Opened { from } => {
+                if from.is_some_and(|from| self.connections.contains(&from)) {
+                    self.connections.extend(record.connection);
+                }
+                true
+            }
+            _ => true,
+        };
+        if is_kept { Kept::Whole } else { Kept::Nothing }
+    }
+
+    /// Whether all messages of the record's connection are needed.
+    fn is_connected(&self, record: &Record<'_>) -> bool {
+        self.is_numbered && record.connection.is_some_and(|c| self.connections.contains(&c))
+    }
+
+    fn is_named_in(&self, text: &str) -> bool {
+        self.ids.iter().any(|id| text.contains(id.as_str()))
+    }
+
+    /// A record of books, with the wanted ones only.
+    fn keep_books(&mut self, record: &Record<'_>, line: &str) -> Kept {
+        let mut members = Values::of(line.as_bytes());
+        let list = loop {
+            match members.next() {
+                Some((b"books", list)) => break list,
+                Some(_) => {}
+                None => return Kept::Whole,
+            }
+        };
+        // A part of the line.
+        let start = (list.as_ptr() as usize).wrapping_sub(line.as_ptr() as usize);
+        let (before, after) = (&line[..start], &line[start + list.len()..]);
+        let mut books = Values::of(list);
+        let (mut kept, mut count) = (Vec::new(), 0);
+        while let Some((_, book)) = books.next() {
+            count += 1;
+            let Ok(book) = std::str::from_utf8(book) else { return Kept::Whole };
+            if self.wants(&format!("{before}[{book}]{after}")) {
+                kept.push(book);
+            }
+        }
+        if kept.is_empty() {
+            return Kept::Nothing;
+        }
+        self.connections.extend(record.connection);
+        if kept.len() == count {
+            Kept::Whole
+        } else {
+            Kept::Part(format!("{before}[{}]{after}", kept.join(",")))
+        }
+    }
+
+    /// Whether a record of one book has a wanted one; learns its ids.
+    fn wants(&mut self, line: &str) -> bool {
+        let Some(book) = books_in(line).and_then(|books| books.into_iter().next()) else {
+            return false;
+        };
+        let [market, token] = [&book.market, &book.token].map(|id| format!("\"{id}\""));
+        let names = self.names.iter().filter(|name| {
+            [&book.market, &book.token, &book.slug].into_iter().any(|of| of == *name)
+        });
+        let names: Vec<String> = names.cloned().collect();
+        let is_wanted = !names.is_empty() || self.ids.contains(&market);
+        if is_wanted {
+            self.found.extend(names);
+            for id in [market, token] {
+                if !self.ids.contains(&id) {
+                    self.ids.push(id);
+                }
+            }
+        }
+        is_wanted
+    }
+}
+
+/// Whether a frame names a market of either venue.
+fn has_market(frame: &str) -> bool {
+    frame.contains("\"market\"") || frame.contains("\"market_ticker\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep(filter: &mut Filter, line: &str) -> Kept {
+        filter.keep(&Record::read(line), line)
+    }
+
+    fn books(connection: u64, markets: &[&str]) -> String {
+        let book = |market: &&str| {
+            format!(r#"{{"m":"0x{market}","a":"{market}","n":false,"s":"is-{market}"}}"#)
+        };
+        let books: Vec<String> = markets.iter().map(book).collect();
+        format!(r#"{{"t":1,"c":{connection},"s":0,"k":"m","d":0,"books":[{}]}}"#, books.join(","))
+    }
+
+    fn frame(connection: u64, market: &str) -> String {
+        format!(r#"{{"t":2,"c":{connection},"s":1,"k":"t","f":{{"market":"0x{market}"}}}}"#)
+    }
+
+    #[test]
+    fn frames_and_books_of_other_markets_are_left_out() {
+        for name in ["0xa1", "is-a1", "a1"] {
+            let mut filter = Filter::new(&[name.to_owned(), "other".to_owned()]);
+            filter.begin(false);
+            assert_eq!(keep(&mut filter, &books(1, &["b7"])), Kept::Nothing);
+            assert_eq!(keep(&mut filter, &books(1, &["b7", "a1"])), Kept::Part(books(1, &["a1"])));
+            assert_eq!(keep(&mut filter, &books(1, &["a1"])), Kept::Whole);
+            assert_eq!(keep(&mut filter, &frame(1, "a1")), Kept::Whole);
+            assert_eq!(keep(&mut filter, &frame(9, "a1")), Kept::Whole);
+            assert_eq!(keep(&mut filter, &frame(1, "b7")), Kept::Nothing);
+            let kept = [
+                r#"{"t":1,"c":0,"s":0,"k":"p","d":0,"shards":1,"hashes":"all"}"#,
+                r#"{"t":1,"c":7,"s":0,"k":"o","d":0,"url":"x"}"#,
+                r#"{"t":1,"c":7,"s":0,"k":"x","f":"PONG"}"#,
+                r#"{"t":1,"c":7,"s":0,"k":"t","f":{"error":"no"}}"#,
+                r#"{"t":1,"c":1,"s":0,"k":"z","d":0,"a":"a1","z":"1f"}"#,
+                r#"{"t":1,"c":7,"s":0,"k":"w","f":"{\"assets_ids\":[\"a1\",\"b7\"]}"}"#,
+                r#"{"t":1,"c":7,"s":0,"k":"e","why":"cut"}"#,
+            ];
+            for line in kept {
+                assert_eq!(keep(&mut filter, line), Kept::Whole, "{line}");
+            }
+            for line in [
+                r#"{"t":1,"c":1,"s":0,"k":"z","d":0,"a":"b7","z":"1f"}"#,
+                r#"{"t":1,"c":1,"s":0,"k":"y","f":{"market":"0xb7"}}"#,
+                r#"{"t":1,"c":7,"s":0,"k":"w","f":"{\"assets_ids\":[\"b7\"]}"}"#,
+                r#"{"t":1,"c":0,"s":0,"k":"r","d":0,"q":1,"f":[{"asset_id":"b7"}]}"#,
+            ] {
+                assert_eq!(keep(&mut filter, line), Kept::Nothing, "{line}");
+            }
+            assert_eq!(filter.missing().collect::<Vec<_>>(), ["other"]);
+        }
+        assert_eq!(keep(&mut Filter::new(&[]), &frame(1, "b7")), Kept::Whole);
+    }
+
+    #[test]
+    fn numbered_connections_of_a_wanted_market_stay_whole() {
+        let mut filter = Filter::new(&["0xa1".to_owned()]);
+        filter.begin(true);
+        let _ = keep(&mut filter, &books(1, &["a1", "b7"]));
+        let _ = keep(&mut filter, &books(2, &["c9"]));
+        assert_eq!(keep(&mut filter, &frame(1, "b7")), Kept::Whole);
+        assert_eq!(keep(&mut filter, &frame(2, "b7")), Kept::Nothing);
+        let replaced = r#"{"t":1,"c":3,"s":0,"k":"o","d":0,"url":"x","from":1,"a":["a1"]}"#;
+        assert_eq!(keep(&mut filter, replaced), Kept::Whole);
+        assert_eq!(keep(&mut filter, &frame(3, "b7")), Kept::Whole);
+        filter.begin(true);
+        assert_eq!(keep(&mut filter, &frame(1, "b7")), Kept::Nothing);
+    }
+}

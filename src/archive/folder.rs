@@ -1,0 +1,124 @@
+//! A folder of captures: its files with their indices, and its manifest.
+//!
+//! Runs on:  the starting thread.
+use crate::capture::index::{self, Block};
+use crate::capture::manifest::{self, Entry};
+use crate::io::file::{self, Source};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// A segment as the manifest lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) text_bytes: u64,
+    pub(super) level: Option<i32>,
+}
+
+/// One segment.
+#[derive(Clone, Debug)]
+pub(super) struct SegmentFile {
+    pub(super) path: PathBuf,
+    /// Stored length, bytes.
+    pub(super) len: u64,
+    /// Its index; empty without one.
+    pub(super) blocks: Vec<Block>,
+    /// Its line in the manifest; none while it is written, and after a killed process.
+    pub(super) listed: Option<Listed>,
+}
+
+impl SegmentFile {
+    pub(super) fn source(&self) -> Source {
+        Source::Path(self.path.clone())
+    }
+}
+
+/// A folder of captures.
+#[derive(Clone, Debug)]
+pub(super) struct CaptureFolder {
+    pub(super) path: PathBuf,
+    /// In chronological order.
+    pub(super) segments: Vec<SegmentFile>,
+    pub(super) manifest: Vec<Entry>,
+}
+
+impl CaptureFolder {
+    /// Looks at the files; reads indices and manifest.
+    ///
+    /// # Errors
+    /// One line: the folder has no segment, or cannot be read.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        if path.is_file() {
+            return Err(format!("{shown} is a file: name the folder of a capture"));
+        }
+        let files = file::segments(path)?;
+        if files.is_empty() {
+            return Err(format!("{shown}: a folder without a capture: it has no .ndjson.zst file"));
+        }
+        let text = file::read_optional(&path.join(manifest::FILE)).unwrap_or_default();
+        let manifest = manifest::read(&text);
+        let listed = listed(&manifest);
+        let segment = |path: PathBuf| {
+            let source = Source::Path(path.clone());
+            let len = file::look(&source)?.len.unwrap_or(0);
+            let blocks = index::read(&file::read_index(&source).unwrap_or_default());
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let listed = listed.get(name).copied();
+            Ok(SegmentFile { path, len, blocks, listed })
+        };
+        let segments = files.into_iter().map(segment).collect::<Result<_, String>>()?;
+        Ok(Self { path: path.to_owned(), segments, manifest })
+    }
+}
+
+/// The segments of a manifest; of two lines for one file the later one counts.
+fn listed(manifest: &[Entry]) -> HashMap<&str, Listed> {
+    let segment = |entry| match entry {
+        &Entry::Segment { ref file, from, to, records, bytes, text_bytes, level } => {
+            Some((file.as_str(), Listed { from, to, records, bytes, text_bytes, level }))
+        }
+        _ => None,
+    };
+    manifest.iter().filter_map(segment).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::io::file;
+    use crate::sink::capture::segment::{Folder, Rotation};
+    use std::path::{Path, PathBuf};
+
+    /// Writes a run that starts at `wall_ns`, with a block for each record.
+    pub(crate) fn write_run(folder: &Path, wall_ns: u64, records: &[String]) {
+        let rotation = Rotation { bytes: u64::MAX, ns: u64::MAX / 4 };
+        let (mut files, _) = Folder::open(folder, rotation, wall_ns, 1).unwrap();
+        let mut last_ns = wall_ns;
+        for record in records {
+            let digits = record.trim_start_matches(r#"{"t":"#).split(',').next().unwrap();
+            last_ns = digits.parse().unwrap();
+            files.text(last_ns).extend_from_slice(format!("{record}\n").as_bytes());
+            files.flush(last_ns).unwrap();
+        }
+        files.finish(last_ns + 1).unwrap();
+    }
+
+    /// Writes a segment of two blocks, and one of the rest, of two frames each, at these times; their paths.
+    pub(crate) fn write(folder: &Path, times: &[u64]) -> Vec<PathBuf> {
+        let rotation = Rotation { bytes: u64::MAX, ns: 1_500 };
+        let (mut files, _) = Folder::open(folder, rotation, times[0], 1).unwrap();
+        for &at in times {
+            for place in 0..2 {
+                let record =
+                    format!(r#"{{"t":{},"c":1,"s":0,"k":"t","f":{{"n":{at}}}}}"#, at + place);
+                files.text(at + place).extend_from_slice(format!("{record}\n").as_bytes());
+            }
+            files.flush(at).unwrap();
+        }
+        files.finish(times[times.len() - 1] + 1).unwrap();
+        file::segments(folder).unwrap()
+    }
+}
