@@ -135,6 +135,28 @@ mod tests {
         );
     }
 
+    /// For Miri, which maps no files.
+    #[test]
+    fn the_words_are_those_of_the_mapping() {
+        let map = MmapOptions::new().len(COUNT * WORD).map_anon().unwrap();
+        let shared = SharedWords { map: map.into(), _file: File::open("/dev/null").unwrap() };
+        assert_eq!(shared.words().len(), COUNT);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                (0..COUNT as u64).for_each(|place| {
+                    shared.words()[place as usize].store(place + 1, Ordering::Release);
+                });
+            });
+            while shared.words()[COUNT - 1].load(Ordering::Acquire) == 0 {
+                std::hint::spin_loop();
+            }
+            // What is written before the last word is seen with it.
+            let seen = shared.words().iter().map(|word| word.load(Ordering::Relaxed));
+            assert!(seen.eq(1..=COUNT as u64));
+            writer.join().unwrap();
+        });
+    }
+
     #[test]
     fn other_files_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
