@@ -19,6 +19,7 @@ mod recordings;
 mod target;
 
 use campaign::Campaign;
+use ringbook::base::limits::DECODE_STACK_BYTES;
 use std::time::{Duration, Instant};
 
 /// A seed of the run; the same inputs follow from the same seed.
@@ -27,25 +28,32 @@ fn seed() -> u64 {
 }
 
 /// So many inputs, the same ones every time.
-fn short(name: &str, inputs: u64) {
-    let mut campaign = Campaign::new(target::named(name), seed());
-    for _ in 0..inputs {
-        campaign.step();
-    }
-    println!("{}", campaign.summary());
-    assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
+fn short(name: &'static str, inputs: u64) {
+    run(name, move |campaign| (0..inputs).for_each(|_| campaign.step()));
 }
 
 /// For `FUZZ_SECONDS` of the environment.
-fn long(name: &str) {
+fn long(name: &'static str) {
     let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |text| text.parse().unwrap());
-    let mut campaign = Campaign::new(target::named(name), seed());
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(seconds) {
-        campaign.step();
-    }
-    println!("{}, {:.0} s", campaign.summary(), start.elapsed().as_secs_f64());
-    assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
+    run(name, move |campaign| {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(seconds) {
+            campaign.step();
+        }
+    });
+}
+
+/// Runs a campaign with the stack of a thread that decodes: JSON nests up to 255 levels.
+fn run(name: &'static str, steps: impl FnOnce(&mut Campaign) + Send + 'static) {
+    let run = move || {
+        let start = Instant::now();
+        let mut campaign = Campaign::new(target::named(name), seed());
+        steps(&mut campaign);
+        println!("{}, {:.0} s", campaign.summary(), start.elapsed().as_secs_f64());
+        assert!(campaign.behaviours() > 1, "{name}: all inputs behave alike");
+    };
+    let thread = std::thread::Builder::new().stack_size(DECODE_STACK_BYTES).spawn(run).unwrap();
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 /// Seeds and dictionary of every target, as libFuzzer reads them: `tests/fuzz/guided/run`.

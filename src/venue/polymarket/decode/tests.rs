@@ -1,5 +1,6 @@
 //! Frames of every shape, and invalid frames.
 use super::*;
+use crate::base::limits::DECODE_STACK_BYTES;
 use crate::base::price::{Price, Quantity};
 use crate::market::book::Side;
 
@@ -266,7 +267,7 @@ fn quantities_beyond_the_range_are_refused() {
 #[test]
 fn nesting_without_end_is_a_bad_frame_and_no_crash() {
     let deep = "[".repeat(1_000_000);
-    for frame in [
+    let frames = [
         deep.clone(),
         format!(r#"{{"unknown":{deep}"#),
         format!(r#"{{"price":{deep}"#),
@@ -274,10 +275,16 @@ fn nesting_without_end_is_a_bad_frame_and_no_crash() {
         format!(r#"{{"price_changes":[{{"size":{deep}"#),
         format!(r#"{{"bids":[{{"unknown":{}"#, r#"{"a":"#.repeat(300_000)),
         format!(r#"{{"unknown":{}"#, r#"[{"a":"#.repeat(300_000)),
-    ] {
-        let log = decode(&frame);
-        assert!(log.last().expect("odd").contains("BadFrame"), "{log:?}");
-    }
+    ];
+    let run = move || {
+        for frame in frames {
+            let log = decode(&frame);
+            assert!(log.last().expect("odd").contains("BadFrame"), "{log:?}");
+        }
+    };
+    // sonic-rs refuses the 255th level; without optimization a level takes 10 KB.
+    let thread = std::thread::Builder::new().stack_size(DECODE_STACK_BYTES).spawn(run);
+    thread.unwrap().join().unwrap();
 }
 
 #[test]
