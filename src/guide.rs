@@ -13,7 +13,7 @@
 //! | [`capture_and_replay`] | recording a session, replaying it, formats of other recorders |
 //! | [`archive`] | the books of a market at any time of a capture; listing, verifying, cutting, compressing captures |
 //! | [`plots`] | plots: one market of a capture, the recorded time, latency histograms |
-//! | [`exports`] | Parquet tables for polars, pandas and DuckDB |
+//! | [`exports`] | tables and files for polars, pandas, DuckDB and backtesters |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
 //! | [`tardis`] | programs for tardis-machine on the gateway: paths, options, messages |
 //! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |

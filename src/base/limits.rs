@@ -719,6 +719,8 @@ pub const CAPTURE_MANIFEST_RESERVE_BYTES: u64 = 64 * 1024;
 pub const PROOFS_PER_HOUSEKEEPING: usize = 2;
 /// Rows of an export in memory before they are written: about 60 MB per table.
 pub const EXPORT_ROWS_PER_GROUP: usize = 262_144;
+/// Rows of a batch of an Arrow stream.
+pub const EXPORT_ROWS_PER_BATCH: usize = 65_536;
 /// Rows of a sorted export in memory before all go to its temporary file.
 pub const EXPORT_SPOOL_BYTES: usize = 64 << 20;
 /// Ended markets without a known winner: three days of 400,000 per month.

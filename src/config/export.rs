@@ -2,14 +2,14 @@
 //!
 //! Runs on:  the starting thread.
 use super::replay::{by_venue, files, range, time, venue};
-use crate::export::plan::{ExportPlan, Format, From, Tables};
+use crate::export::plan::{Destination, ExportPlan, Format, From, PartitionKey, Tables};
 use crate::replay::Recording;
 use crate::replay::plan::{Plan, Speed};
 use crate::sink::store::StoreAddress;
-use crate::venue::{self, Feed};
+use crate::venue::{self as venues, Feed};
 use std::path::PathBuf;
 
-/// Write trades, level changes and best prices as Parquet, CSV or the files of backtesters.
+/// Write trades, level changes and best prices as Parquet, Arrow, CSV or the files of backtesters.
 ///
 /// From captures come the tables trades, levels and tops, from a database trades. Prices and sizes are exact decimals
 /// with six places, times are timestamps in UTC: the venue's in milliseconds, ours in nanoseconds.
@@ -32,9 +32,13 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = To::Parquet)]
     pub to: To,
 
-    /// The folder of the files
+    /// The folder of the files; `-` is standard output, for one table as csv or arrow
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Divide the files of parquet in the Hive layout, by day, venue or both: DIR/trades/day=2026-11-30/venue=kalshi
+    #[arg(long, value_name = "KEYS", value_parser = keys)]
+    pub partition: Option<Partition>,
 
     /// Tables to write of captures: some of trades, levels and tops
     #[arg(long, value_name = "TABLES", default_value = "trades,levels,tops", value_parser = Tables::parse)]
@@ -60,6 +64,8 @@ pub enum To {
     Parquet,
     /// A CSV file for each table
     Csv,
+    /// An Arrow IPC stream for each table
+    Arrow,
     /// The CSV files of Tardis: one for each kind of data, token and UTC day, compressed with gzip
     TardisCsv,
     /// The event arrays of hftbacktest: an `.npz` file for each token and UTC day
@@ -71,6 +77,7 @@ impl To {
         match self {
             Self::Parquet => Format::Parquet,
             Self::Csv => Format::Csv,
+            Self::Arrow => Format::Arrow,
             Self::TardisCsv => Format::TardisCsv,
             Self::Hftbacktest => Format::Hftbacktest,
         }
@@ -83,46 +90,77 @@ impl ExportArgs {
     /// # Errors
     /// One line with flag and remedy; exit code 2.
     pub fn plan(&self) -> Result<ExportPlan, String> {
-        let is_database = |path: &PathBuf| {
-            let text = path.to_string_lossy();
-            ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme))
-        };
-        let databases = self.sources.iter().filter(|path| is_database(path)).count();
-        let from = match databases {
-            0 => {
-                let range = range(self.since, self.until, ["--since", "--until"])?;
-                let files = files(&self.sources)?;
-                let plan = |files, feed| {
-                    Ok(Plan::new(files, 1, 1, Speed::Max, None)?.between(range.clone()).of(feed))
-                };
-                let recordings = by_venue(files.clone(), self.venue);
-                let recordings =
-                    recordings.unwrap_or_else(|| vec![Recording { feed: venue::ALL[0], files }]);
-                let plans =
-                    recordings.into_iter().map(|Recording { feed, files }| plan(files, feed));
-                From::Captures(plans.collect::<Result<_, String>>()?)
+        let to = Destination::of(self.out.clone());
+        let from = source(&self.sources, self.venue, self.since, self.until)?;
+        let is_database = matches!(from, From::Database(_));
+        let has_tables = matches!(self.to, To::Parquet | To::Csv | To::Arrow);
+        if is_database && (!has_tables || !self.market.is_empty()) {
+            return Err("--to tardis-csv, --to hftbacktest and --market are for captures; choose --to parquet, csv or \
+                        arrow, and filter by column"
+                .into());
+        }
+        if self.partition.is_some() && self.to != To::Parquet {
+            return Err("--partition is for --to parquet".into());
+        }
+        if to == Destination::StandardOutput {
+            if !matches!(self.to, To::Csv | To::Arrow) {
+                return Err("--out - takes --to csv or arrow; name a folder for the other formats".into());
             }
-            1 if self.sources.len() == 1 => {
-                if self.since.is_some() || self.until.is_some() {
-                    return Err(
-                        "--since and --until are for captures; a database is exported whole".into(),
-                    );
-                }
-                let has_tables = matches!(self.to, To::Parquet | To::Csv);
-                if !has_tables || !self.market.is_empty() {
-                    return Err("--to tardis-csv, --to hftbacktest and --market are for captures; choose --to csv or \
-                                parquet, and filter by column".into());
-                }
-                From::Database(StoreAddress::parse(&self.sources[0].to_string_lossy())?)
+            if !is_database && self.tables.count() > 1 {
+                return Err("--out - takes one table: add --tables trades, levels or tops".into());
             }
-            _ => return Err("export one database at a time, and captures apart from it".into()),
-        };
+        }
         Ok(ExportPlan {
             from,
-            folder: self.out.clone(),
+            to,
             format: self.to.format(),
+            partition: self.partition.clone().unwrap_or_default().0,
             only: self.market.clone(),
             tables: self.tables,
         })
+    }
+}
+
+/// Value of `--partition`.
+#[derive(Clone, Debug, Default)]
+pub struct Partition(Vec<PartitionKey>);
+
+fn keys(text: &str) -> Result<Partition, String> {
+    PartitionKey::parse_list(text).map(Partition)
+}
+
+/// The captures or the database that the arguments name.
+fn source(
+    sources: &[PathBuf],
+    venue: Option<Feed>,
+    since: Option<u64>,
+    until: Option<u64>,
+) -> Result<From, String> {
+    let is_database = |path: &PathBuf| {
+        let text = path.to_string_lossy();
+        ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme))
+    };
+    match sources.iter().filter(|path| is_database(path)).count() {
+        0 => {
+            let range = range(since, until, ["--since", "--until"])?;
+            let files = files(sources)?;
+            let plan = |files, feed| {
+                Ok(Plan::new(files, 1, 1, Speed::Max, None)?.between(range.clone()).of(feed))
+            };
+            let recordings = by_venue(files.clone(), venue);
+            let recordings =
+                recordings.unwrap_or_else(|| vec![Recording { feed: venues::ALL[0], files }]);
+            let plans = recordings.into_iter().map(|Recording { feed, files }| plan(files, feed));
+            Ok(From::Captures(plans.collect::<Result<_, String>>()?))
+        }
+        1 if sources.len() == 1 => {
+            if since.is_some() || until.is_some() {
+                return Err(
+                    "--since and --until are for captures; a database is read whole".into()
+                );
+            }
+            Ok(From::Database(StoreAddress::parse(&sources[0].to_string_lossy())?))
+        }
+        _ => Err("name one database, or captures apart from it".into()),
     }
 }

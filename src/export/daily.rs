@@ -16,7 +16,7 @@ use crate::market::event::Trade;
 use crate::shard::publish::{BookView, Change};
 use std::collections::{BTreeMap, HashMap};
 
-const DAY_NS: u64 = 86_400 * 1_000_000_000;
+pub(super) const DAY_NS: u64 = 86_400 * 1_000_000_000;
 
 /// What a row is about, and when. Times are nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,43 +1,49 @@
-//! Exports the trades of a database.
+//! Reads the trades of a database.
 //!
 //! Runs on:  the starting thread.
-use super::plan::Format;
-use super::table::{TRADES, Table, Written};
+use super::plan::ExportPlan;
+use super::sorted::TableFiles;
+use super::table::{TRADES, Written};
 use crate::io::progress::Progress;
 use crate::sink::store::{StoreAddress, StoredTrade};
 use parquet::data_type::ByteArray;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes every trade in the order of venue time, until `stop` is set.
-pub(super) fn export(
+/// Calls `add` for every trade in the order of venue time, until `stop` is set.
+pub(super) fn each(
     address: &StoreAddress,
-    folder: &Path,
-    format: Format,
     stop: &Arc<AtomicBool>,
-) -> Result<Written, String> {
+    mut add: impl FnMut(&StoredTrade) -> Result<(), String>,
+) -> Result<(), String> {
     let shown = address.shown();
-    let mut table = Table::create(folder, "trades", format, TRADES)?;
     let explain = |error: crate::sink::store::StoreError| format!("{shown}: {error}");
     let mut reader = address.read().map_err(explain)?;
     let progress = Progress::of_items(reader.count().map_err(explain)?, "trades");
     let mut failure = None;
-    let mut add = |trade: &StoredTrade| {
+    let mut each = |trade: &StoredTrade| {
         progress.add();
-        if let Err(error) = push(&mut table, trade) {
-            failure = Some(error);
-        }
+        failure = add(trade).err();
         failure.is_none() && !stop.load(Ordering::Relaxed)
     };
-    let result = reader.each_trade(&mut add);
+    let result = reader.each_trade(&mut each);
     drop(progress);
     failure.map_or(Ok(()), Err)?;
-    result.map_err(explain)?;
+    result.map_err(explain)
+}
+
+/// Writes every trade.
+pub(super) fn export(
+    address: &StoreAddress,
+    plan: &ExportPlan,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<Written>, String> {
+    let mut table = TableFiles::create(&plan.to, plan.format, &plan.partition, TRADES)?;
+    each(address, stop, |trade| push(&mut table, trade))?;
     table.finish()
 }
 
-fn push(table: &mut Table, trade: &StoredTrade) -> Result<(), String> {
+fn push(table: &mut TableFiles, trade: &StoredTrade) -> Result<(), String> {
     let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
     let some = |value: &str| (!value.is_empty()).then(|| text(value));
     table.push(|columns| {

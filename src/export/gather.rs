@@ -1,18 +1,19 @@
 //! A handler on a replay's books that writes rows.
 //!
 //! Runs on:  the replay's one shard; the starting thread before and after.
-use super::plan::{Format, Tables};
-use super::table::{TRADES, Table, Written};
+use super::plan::ExportPlan;
+use super::sorted::TableFiles;
+use super::table::{TRADES, Written};
 use crate::base::id::TokenId;
 use crate::market::book::{BookState, Level, Side};
 use crate::market::event::Trade;
 use crate::shard::publish::{BookView, Change, Handler};
 use parquet::data_type::ByteArray;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const LEVELS: &str = "message levels {
+    REQUIRED BYTE_ARRAY venue (UTF8);
     REQUIRED BYTE_ARRAY market (UTF8);
     REQUIRED BYTE_ARRAY token (UTF8);
     REQUIRED BYTE_ARRAY kind (UTF8);
@@ -24,6 +25,7 @@ const LEVELS: &str = "message levels {
 }";
 
 const TOPS: &str = "message tops {
+    REQUIRED BYTE_ARRAY venue (UTF8);
     REQUIRED BYTE_ARRAY market (UTF8);
     REQUIRED BYTE_ARRAY token (UTF8);
     OPTIONAL INT32 bid (DECIMAL(7,6));
@@ -110,23 +112,24 @@ impl Handler for Gatherer {
 
 /// The three tables.
 pub(super) struct TableRows {
-    trades: Option<Table>,
-    levels: Option<Table>,
-    tops: Option<Table>,
+    trades: Option<TableFiles>,
+    levels: Option<TableFiles>,
+    tops: Option<TableFiles>,
     /// Interned texts.
     texts: HashMap<String, ByteArray>,
     last: HashMap<TokenId, Top>,
 }
 
 impl TableRows {
-    pub(super) fn create(folder: &Path, tables: Tables, format: Format) -> Result<Self, String> {
-        let wanted = |is: bool, name: &str, message_type: &str| {
-            is.then(|| Table::create(folder, name, format, message_type)).transpose()
+    pub(super) fn create(plan: &ExportPlan) -> Result<Self, String> {
+        let ExportPlan { to, format, partition, tables, .. } = plan;
+        let wanted = |is: bool, message_type: &str| {
+            is.then(|| TableFiles::create(to, *format, partition, message_type)).transpose()
         };
         Ok(Self {
-            trades: wanted(tables.trades, "trades", TRADES)?,
-            levels: wanted(tables.levels, "levels", LEVELS)?,
-            tops: wanted(tables.tops, "tops", TOPS)?,
+            trades: wanted(tables.trades, TRADES)?,
+            levels: wanted(tables.levels, LEVELS)?,
+            tops: wanted(tables.tops, TOPS)?,
             texts: HashMap::new(),
             last: HashMap::new(),
         })
@@ -152,16 +155,17 @@ impl TableRows {
             return Ok(());
         }
         let side = if side == Side::Bid { "bid" } else { "ask" };
-        let texts = [view.market.as_str(), view.token.as_str(), kind, side].map(|t| self.text(t));
+        let texts = [view.venue.name(), view.market.as_str(), view.token.as_str(), kind, side];
+        let texts = texts.map(|text| self.text(text));
         let Some(table) = &mut self.levels else { return Ok(()) };
         table.push(|columns| {
             for (column, text) in columns.iter_mut().zip(texts) {
                 column.text(text);
             }
-            columns[4].int(level.price.0);
-            columns[5].long(level.quantity.0);
-            columns[6].time(view.facts.timestamp_ms);
-            columns[7].time(view.read_wall_ns);
+            columns[5].int(level.price.0);
+            columns[6].long(level.quantity.0);
+            columns[7].time(view.facts.timestamp_ms);
+            columns[8].time(view.read_wall_ns);
         })
     }
 
@@ -179,19 +183,21 @@ impl TableRows {
             return Ok(());
         }
         let (bid, ask, state) = top;
-        let texts = [view.market.as_str(), view.token.as_str(), state.name()];
-        let [market, token, state] = texts.map(|text| self.text(text));
+        let texts =
+            [view.venue.name(), view.market.as_str(), view.token.as_str(), state.name()];
+        let [venue, market, token, state] = texts.map(|text| self.text(text));
         let Some(table) = &mut self.tops else { return Ok(()) };
         table.push(|columns| {
-            columns[0].text(market);
-            columns[1].text(token);
-            columns[2].maybe_int(bid.map(|level| level.price.0));
-            columns[3].maybe_long(bid.map(|level| level.quantity.0));
-            columns[4].maybe_int(ask.map(|level| level.price.0));
-            columns[5].maybe_long(ask.map(|level| level.quantity.0));
-            columns[6].text(state);
-            columns[7].time(view.facts.timestamp_ms);
-            columns[8].time(view.read_wall_ns);
+            columns[0].text(venue);
+            columns[1].text(market);
+            columns[2].text(token);
+            columns[3].maybe_int(bid.map(|level| level.price.0));
+            columns[4].maybe_long(bid.map(|level| level.quantity.0));
+            columns[5].maybe_int(ask.map(|level| level.price.0));
+            columns[6].maybe_long(ask.map(|level| level.quantity.0));
+            columns[7].text(state);
+            columns[8].time(view.facts.timestamp_ms);
+            columns[9].time(view.read_wall_ns);
         })
     }
 }
@@ -242,6 +248,10 @@ impl Rows for TableRows {
 
     fn finish(&mut self) -> Result<Vec<Written>, String> {
         let tables = [self.trades.take(), self.levels.take(), self.tops.take()];
-        tables.into_iter().flatten().map(Table::finish).collect()
+        let mut written = Vec::new();
+        for table in tables.into_iter().flatten() {
+            written.extend(table.finish()?);
+        }
+        Ok(written)
     }
 }

@@ -3,17 +3,23 @@
 //! Runs on:  the starting thread and a replay's.
 //!
 //! ```text
-//! captures  -> replay -> gather (a handler on the books) -> table  -> *.parquet, *.csv
+//! captures  -> replay -> gather (a handler on the books) -> sorted -> table -> *.parquet
+//!                                                        -> table  -> *.csv, *.arrows
 //!                                                        -> daily -> tardis      -> *.csv.gz
 //!                                                                 -> hftbacktest -> *.npz
-//! databases ---------> database (rows in order)          -> table  -> trades.parquet, trades.csv
+//! databases ---------> database (rows in order)          -> as captures, the table of trades
 //! ```
+mod arrow_stream;
+mod columns;
+mod csv_lines;
 mod daily;
 mod database;
 mod gather;
 mod hftbacktest;
 mod npz;
 pub mod plan;
+mod row_groups;
+mod sorted;
 mod spool;
 mod table;
 mod tardis;
@@ -23,9 +29,11 @@ use crate::replay::{self, ReplayError};
 use daily::DailyRows;
 use gather::{Gatherer, Rows, TableRows};
 use hftbacktest::Hftbacktest;
-use plan::{ExportPlan, Format, From};
+use crate::replay::plan::Plan;
+use plan::{Destination, ExportPlan, Format, From};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use table::Written;
 use tardis::TardisCsv;
 
 /// Exports for the command line: one line per file to standard output, everything else to standard error.
@@ -33,7 +41,20 @@ use tardis::TardisCsv;
 /// input could not be read to its end or a file could not be written, 130 when stopped.
 #[must_use]
 pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
-    let (files, failures) = match run(plan, stop) {
+    finish("export", &plan.to, run(plan, stop), stop)
+}
+
+/// The files and what is missing in them.
+type Done = (Vec<Written>, Vec<String>);
+
+fn finish(
+    command: &str,
+    to: &Destination,
+    result: Result<Done, String>,
+    stop: &Arc<AtomicBool>,
+) -> u8 {
+    let complain = |why: &str| output::complain(format_args!("ringbook {command}: {why}"));
+    let (files, failures) = match result {
         Ok(done) => done,
         Err(why) => {
             complain(&why);
@@ -41,7 +62,11 @@ pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
         }
     };
     for file in files {
-        output::print_line(format_args!("{}: {} rows", file.path.display(), file.rows));
+        let line = format!("{}: {} rows", file.path.display(), file.rows);
+        match to {
+            Destination::Folder(_) => output::print_line(line),
+            Destination::StandardOutput => complain(&line),
+        }
     }
     for failure in &failures {
         complain(failure);
@@ -53,35 +78,47 @@ pub fn execute(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> u8 {
     }
 }
 
-fn complain(why: &str) {
-    output::complain(format_args!("ringbook export: {why}"));
+fn rows(plan: &ExportPlan) -> Result<Box<dyn Rows>, String> {
+    Ok(match (plan.format, &plan.to) {
+        (Format::TardisCsv, Destination::Folder(folder)) => {
+            Box::new(DailyRows::new(plan.tables, TardisCsv::create(folder)?))
+        }
+        (Format::Hftbacktest, Destination::Folder(folder)) => {
+            Box::new(DailyRows::new(plan.tables, Hftbacktest::create(folder)?))
+        }
+        _ => Box::new(TableRows::create(plan)?),
+    })
 }
 
-fn run(
-    plan: &ExportPlan,
-    stop: &Arc<AtomicBool>,
-) -> Result<(Vec<table::Written>, Vec<String>), String> {
+fn run(plan: &ExportPlan, stop: &Arc<AtomicBool>) -> Result<Done, String> {
     let plans = match &plan.from {
         From::Captures(plans) => plans,
         From::Database(address) => {
-            let file = database::export(address, &plan.folder, plan.format, stop)?;
-            let empty = (file.rows == 0).then(|| "the database has no trades".to_owned());
-            return Ok((vec![file], Vec::from_iter(empty)));
+            let files = database::export(address, plan, stop)?;
+            let is_empty = files.iter().all(|file| file.rows == 0);
+            return Ok((files, Vec::from_iter(is_empty.then(|| NO_TRADES.to_owned()))));
         }
     };
-    let rows: Box<dyn Rows> = match plan.format {
-        Format::TardisCsv => {
-            Box::new(DailyRows::new(plan.tables, TardisCsv::create(&plan.folder)?))
-        }
-        Format::Hftbacktest => {
-            Box::new(DailyRows::new(plan.tables, Hftbacktest::create(&plan.folder)?))
-        }
-        format => Box::new(TableRows::create(&plan.folder, plan.tables, format)?),
-    };
-    let gatherer = Gatherer::new(rows, &plan.only);
+    let gatherer = Gatherer::new(rows(plan)?, &plan.only);
+    let (mut failures, messages) = replay_all(plans, &gatherer, stop)?;
+    let files = gatherer.finish()?;
+    if files.iter().all(|file| file.rows == 0) && failures.is_empty() {
+        failures.push(why_nothing(&plan.only, messages));
+    }
+    Ok((files, failures))
+}
+
+const NO_TRADES: &str = "the database has no trades";
+
+/// Replays captures into a handler: what is missing, and the number of messages.
+fn replay_all(
+    plans: &[Plan],
+    gatherer: &Gatherer,
+    stop: &Arc<AtomicBool>,
+) -> Result<(Vec<String>, u64), String> {
     let (mut failures, mut messages) = (Vec::new(), 0);
     for replayed in plans {
-        let report = replay::run_with(replayed, stop, &gatherer);
+        let report = replay::run_with(replayed, stop, gatherer);
         let report = report.map_err(|error| match error {
             ReplayError::Input(why) | ReplayError::Usage(why) => why,
         })?;
@@ -91,16 +128,12 @@ fn run(
             failures.push(format!("{} inputs could not be decoded", report.errors));
         }
     }
-    let files = gatherer.finish()?;
-    if files.iter().all(|file| file.rows == 0) && failures.is_empty() {
-        failures.push(why_nothing(plan, messages));
-    }
-    Ok((files, failures))
+    Ok((failures, messages))
 }
 
 /// Why no table has a row.
-fn why_nothing(plan: &ExportPlan, messages: u64) -> String {
-    match (messages, plan.only.is_empty()) {
+fn why_nothing(only: &[String], messages: u64) -> String {
+    match (messages, only.is_empty()) {
         (0, _) => "nothing was exported: no message is in this range".to_owned(),
         (_, true) => format!(
             "nothing was exported: none of {messages} messages is a trade or a change of a book whose snapshot is among \
@@ -108,7 +141,7 @@ fn why_nothing(plan: &ExportPlan, messages: u64) -> String {
         ),
         (_, false) => format!(
             "nothing was exported: none of {messages} messages is about {}; --market takes a market id, a ticker or a token",
-            plan.only.join(", ")
+            only.join(", ")
         ),
     }
 }

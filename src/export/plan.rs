@@ -17,6 +17,12 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Number of them.
+    #[must_use]
+    pub fn count(self) -> usize {
+        [self.trades, self.levels, self.tops].into_iter().filter(|&is| is).count()
+    }
+
     /// Parses a list such as `trades,tops`.
     ///
     /// # Errors
@@ -42,6 +48,8 @@ pub enum Format {
     Parquet,
     /// A CSV file for each table.
     Csv,
+    /// An Arrow IPC stream for each table.
+    Arrow,
     /// The CSV files of Tardis: one for each kind of data, token and UTC day, compressed with gzip.
     TardisCsv,
     /// The event arrays of hftbacktest: one for each token and UTC day.
@@ -54,6 +62,7 @@ impl Format {
         match self {
             Self::Parquet => "parquet",
             Self::Csv => "csv",
+            Self::Arrow => "arrows",
             Self::TardisCsv => "csv.gz",
             Self::Hftbacktest => "npz",
         }
@@ -69,15 +78,65 @@ pub enum From {
     Database(StoreAddress),
 }
 
+/// Where the tables go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A file for each in this folder.
+    Folder(PathBuf),
+    /// One table.
+    StandardOutput,
+}
+
+impl Destination {
+    /// The value of `--out`: a folder, or `-`.
+    #[must_use]
+    pub fn of(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Self::StandardOutput } else { Self::Folder(path) }
+    }
+}
+
+/// By what the files of a table are divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionKey {
+    /// UTC day of the time of receipt.
+    Day,
+    /// Venue.
+    Venue,
+}
+
+impl PartitionKey {
+    /// Parses a list such as `day,venue`.
+    ///
+    /// # Errors
+    /// One line with the expected values.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
+        let mut keys = Vec::new();
+        for name in text.split(',') {
+            let key = match name.trim() {
+                "day" => Self::Day,
+                "venue" => Self::Venue,
+                _ => return Err(format!("{name}: expected day, venue, or both with a comma")),
+            };
+            if keys.contains(&key) {
+                return Err(format!("{name} is there twice"));
+            }
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+}
+
 /// The plan of an export.
 #[derive(Clone, Debug)]
 pub struct ExportPlan {
     /// Source.
     pub from: From,
-    /// Output folder.
-    pub folder: PathBuf,
+    /// Where the files go. Standard output takes one table as CSV or Arrow.
+    pub to: Destination,
     /// What is written there.
     pub format: Format,
+    /// By what Parquet files are divided; not at all where it is empty.
+    pub partition: Vec<PartitionKey>,
     /// Markets or tokens whose rows are wanted; all where it is empty.
     pub only: Vec<String>,
     /// Tables of a capture.
@@ -95,6 +154,16 @@ mod tests {
         let two = Tables { levels: false, ..all };
         assert_eq!(Tables::parse("tops, trades"), Ok(two));
         assert!(Tables::parse("").is_err());
+        assert_eq!(two.count(), 2);
         assert!(Tables::parse("trades,quotes").unwrap_err().starts_with("quotes: expected"));
+    }
+
+    #[test]
+    fn partition_keys_are_named_once() {
+        use PartitionKey::{Day, Venue};
+        assert_eq!(PartitionKey::parse_list("day, venue"), Ok(vec![Day, Venue]));
+        assert_eq!(PartitionKey::parse_list("venue"), Ok(vec![Venue]));
+        assert!(PartitionKey::parse_list("day,day").is_err());
+        assert!(PartitionKey::parse_list("hour").unwrap_err().starts_with("hour: expected"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  the exporting thread. Owns: a temporary file without a name in the output folder, once rows exceed memory.
 //! Bounds:   `EXPORT_SPOOL_BYTES` of rows in memory, 16 bytes for each chunk in the file.
+use super::table::create_folder;
 use crate::base::limits::EXPORT_SPOOL_BYTES;
 use std::collections::HashMap;
 use std::fs::File;
@@ -43,8 +44,7 @@ pub(super) struct Spool<K> {
 impl<K: Clone + Eq + Hash + Ord> Spool<K> {
     /// A spool whose file will be in `folder`, which is created.
     pub(super) fn create(folder: &Path) -> Result<Self, String> {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+        create_folder(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             parts: HashMap::new(),

@@ -414,6 +414,16 @@ impl NewFile {
         Ok(Self { file, path: path.to_owned(), unfinished: Some(unfinished) })
     }
 
+    /// Standard output as a file: what was printed before is before it.
+    ///
+    /// # Errors
+    /// One line: there is none.
+    pub fn standard_output() -> Result<Self, String> {
+        let file = super::output::as_file();
+        let file = file.map_err(|error| format!("cannot write standard output: {error}"))?;
+        Ok(Self { file, path: "standard output".into(), unfinished: None })
+    }
+
     /// Writes it whole and gives it its name.
     ///
     /// # Errors

@@ -6,7 +6,9 @@
 //! the program, which has an engine to run and files to write. `println!` and similar macros panic; `tests/tidy.rs`
 //! forbids them.
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A status line is shown and must be cleared before other output.
@@ -16,6 +18,14 @@ static LOSS_REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// Clears the terminal's line.
 const WIPE: &[u8] = b"\r\x1b[K";
+
+/// Standard output as a file, for what is no text.
+///
+/// # Errors
+/// There is none.
+pub(super) fn as_file() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
 
 /// Prints to standard output, without a newline.
 pub fn print(text: impl Display) {

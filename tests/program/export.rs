@@ -5,6 +5,8 @@
 //! The others are the Parquet library's own row reader, and polars and DuckDB where Python has them
 //! (`RINGBOOK_TEST_PYTHON` names the interpreter; CI installs them).
 
+mod tables;
+
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row};
 use ringbook::base::id::{ConnectionId, MarketId, TokenId, TradeId, Venue};
@@ -20,7 +22,10 @@ use std::process::{Command, Output};
 
 fn export(source: &Path, out: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringbook"));
-    command.arg("export").arg(source).arg("--out").arg(out).args(flags);
+    command.arg("export").arg(source).args(flags);
+    if !flags.contains(&"--out") {
+        command.arg("--out").arg(out);
+    }
     command.output().unwrap()
 }
 
@@ -81,7 +86,7 @@ fn a_capture_gives_trades_levels_and_tops_exactly() {
     assert_eq!(reported(&tops[0]), ["0.420000", "1.500000", "0.450000"]);
     assert_eq!(reported(&tops[1]), ["0.430000", "5.000001", "0.450000"]);
     assert_eq!(reported(&tops[2]), ["0.420000", "1.500000", "0.450000"]);
-    python(&out, &[("trades", 1, "2.250000"), ("levels", 6, "43.500001")]);
+    parquet_readers(&out, &[("trades", 1, "2.250000"), ("levels", 6, "43.500001")]);
     // A part of it, by time.
     let output = export(&source, &out, &["--since", "1790491135700000000", "--tables", "trades"]);
     let line = String::from_utf8(output.stderr).unwrap();
@@ -97,9 +102,13 @@ fn a_capture_gives_trades_levels_and_tops_exactly() {
     }
 }
 
+fn python() -> String {
+    std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
 /// What a script prints that needs polars and DuckDB; none where Python has not both.
 fn run_python(script: &str) -> Option<String> {
-    let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let python = python();
     let has = Command::new(&python).args(["-c", "import polars, duckdb"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: {python} has no polars and duckdb");
@@ -111,7 +120,7 @@ fn run_python(script: &str) -> Option<String> {
 }
 
 /// Opens the files with polars and DuckDB; each must see the rows, and the sum of the sizes to the last digit.
-fn python(out: &Path, files: &[(&str, usize, &str)]) {
+fn parquet_readers(out: &Path, files: &[(&str, usize, &str)]) {
     for (name, count, size) in files {
         let path = out.join(format!("{name}.parquet"));
         let path = path.display();
@@ -162,20 +171,24 @@ fn a_database_gives_its_trades() {
     assert_eq!(column(&read[999], "size"), "1.000999");
     assert_eq!(column(&read[999], "side"), "sell");
     assert_eq!(column(&read[999], "fee_bps"), "null");
-    python(&out, &[("trades", 1_000, "1000.499500")]);
+    parquet_readers(&out, &[("trades", 1_000, "1000.499500")]);
 }
 
 #[test]
 fn what_cannot_be_exported_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let cases: [(&str, &[&str], i32, &str); 6] = [
+    let cases: [(&str, &[&str], i32, &str); 10] = [
         ("sqlite:/no/such/file.db", &[], 1, "no such file"),
         ("/no/such/file", &[], 1, "no such file"),
         ("mysql:trades", &[], 1, "no such file"),
         ("sqlite:x.db", &["--since", "1"], 2, "are for captures"),
         ("sqlite:x.db", &["--to", "tardis-csv"], 2, "are for captures"),
         ("-", &["--since", "5", "--until", "5"], 2, "--since must be before --until"),
+        ("-", &["--partition", "day", "--to", "csv"], 2, "--partition is for --to parquet"),
+        ("-", &["--out", "-"], 2, "--out - takes --to csv or arrow"),
+        ("-", &["--out", "-", "--to", "csv"], 2, "--out - takes one table"),
+        ("sqlite:x.db", &["--to", "hftbacktest"], 2, "are for captures"),
     ];
     for (source, flags, code, expected) in cases {
         let output = export(Path::new(source), &out, flags);
@@ -255,8 +268,8 @@ fn both_venues_are_exported_to_csv() {
     assert_eq!(trades, expected);
     let levels = std::fs::read_to_string(out.join("levels.csv")).unwrap();
     // A change without a time has none: not 1970.
-    let lines: Vec<&str> = levels.lines().filter(|line| line.starts_with("KXA-1")).collect();
-    assert_eq!(lines[2], "KXA-1,KXA-1,change,bid,0.41,5,,2026-09-27T06:38:55.2Z", "{levels}");
+    let lines: Vec<&str> = levels.lines().filter(|line| line.starts_with("kalshi,")).collect();
+    assert_eq!(lines[2], "kalshi,KXA-1,KXA-1,change,bid,0.41,5,,2026-09-27T06:38:55.2Z", "{levels}");
     assert_eq!(lines.len(), 4, "{levels}");
     // As the guide says.
     let script = format!(
@@ -281,7 +294,7 @@ print(duckdb.sql(f'SELECT sum(size) FROM read_csv(\"{{path}}\", types={{types}})
     let file = SerializedFileReader::new(File::open(out.join("levels.parquet")).unwrap()).unwrap();
     let metadata = file.metadata().file_metadata().key_value_metadata().unwrap().clone();
     let version = metadata.iter().find(|pair| pair.key == "ringbook.schema").unwrap();
-    assert_eq!(version.value.as_deref(), Some("levels 2"));
+    assert_eq!(version.value.as_deref(), Some("levels 3"));
 }
 
 /// A book that is not live has no rows, and the levels that have changed meanwhile when it is live again.
@@ -325,9 +338,8 @@ fn tardis_files_open_in_other_programs_with_equal_books() {
 
 /// Every reader that is installed has this last book and these last best prices.
 fn tardis_readers(out: &Path, venue: &str, symbol: &str, book: &str, quote: &str) {
-    let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/tardis_csv.py");
-    let mut command = Command::new(python);
+    let mut command = Command::new(python());
     let Ok(output) = command.arg(script).arg(out).args([venue, "2026-09-27", symbol]).output()
     else {
         eprintln!("skipped: there is no Python");
