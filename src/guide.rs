@@ -14,6 +14,7 @@
 //! | [`archive`] | the books of a market at any time of a capture; listing, verifying, cutting, compressing captures |
 //! | [`plots`] | plots: one market of a capture, the recorded time, latency histograms |
 //! | [`exports`] | tables and files for polars, pandas, DuckDB and backtesters |
+//! | [`candles`] | candles of trades, views with decimal prices, queries |
 //! | [`gateway`] | clients of the venues connect to ringbook: what is served, what differs |
 //! | [`tardis`] | programs for tardis-machine on the gateway: paths, options, messages |
 //! | [`gateway_tls`] | TLS, the venues' names and signatures of the gateway |
@@ -57,6 +58,9 @@ pub mod plots {}
 
 #[doc = include_str!("guide/exports.md")]
 pub mod exports {}
+
+#[doc = include_str!("guide/candles.md")]
+pub mod candles {}
 
 #[doc = include_str!("guide/gateway.md")]
 pub mod gateway {}

@@ -48,6 +48,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Book(args) => book::run(&args),
         Command::Capture(args) => archive::run(&args.command),
         Command::Export(args) => export::run(&args),
+        Command::Candles(args) => export::candles(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),
         Command::Top(flags) => top::run(&flags),

@@ -1,7 +1,8 @@
-//! The flags of `ringbook export`.
+//! The flags of `ringbook export` and `ringbook candles`.
 //!
 //! Runs on:  the starting thread.
 use super::replay::{by_venue, files, range, time, venue};
+use crate::export::candles::{CandlesPlan, Interval};
 use crate::export::plan::{Destination, ExportPlan, Format, From, PartitionKey, Tables};
 use crate::replay::Recording;
 use crate::replay::plan::{Plan, Speed};
@@ -104,7 +105,9 @@ impl ExportArgs {
         }
         if to == Destination::StandardOutput {
             if !matches!(self.to, To::Csv | To::Arrow) {
-                return Err("--out - takes --to csv or arrow; name a folder for the other formats".into());
+                return Err(
+                    "--out - takes --to csv or arrow; name a folder for the other formats".into()
+                );
             }
             if !is_database && self.tables.count() > 1 {
                 return Err("--out - takes one table: add --tables trades, levels or tops".into());
@@ -155,12 +158,93 @@ fn source(
         }
         1 if sources.len() == 1 => {
             if since.is_some() || until.is_some() {
-                return Err(
-                    "--since and --until are for captures; a database is read whole".into()
-                );
+                return Err("--since and --until are for captures; a database is read whole".into());
             }
             Ok(From::Database(StoreAddress::parse(&sources[0].to_string_lossy())?))
         }
         _ => Err("name one database, or captures apart from it".into()),
+    }
+}
+
+/// Make candles of trades: first, highest, lowest and last price, and the volume in contracts and dollars.
+///
+/// One row for each token and interval with trades, sorted by token and time. Intervals begin at multiples of their
+/// length since midnight UTC; a trade belongs to the one of the venue's time.
+///
+/// Exit code: as `ringbook export`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CandlesArgs {
+    /// One database as --trades names it (sqlite:FILE, postgres://USER@HOST/DATABASE), or captures (files, folders, `-`)
+    #[arg(value_name = "SOURCE", required = true)]
+    pub sources: Vec<PathBuf>,
+
+    /// Of captures of both venues, only this one: polymarket or kalshi [default: recognized by the first message of each
+    /// file; polymarket for `-`]
+    #[arg(long, value_name = "VENUE", value_parser = venue)]
+    pub venue: Option<Feed>,
+
+    /// Length of a candle: a part of a day from 1s to 1d, such as 1s, 1m, 15m, 4h
+    #[arg(long, value_name = "LENGTH", default_value = "1m", value_parser = Interval::parse)]
+    pub interval: Interval,
+
+    /// The format
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = TableFormat::Csv)]
+    pub to: TableFormat,
+
+    /// The folder of the file; `-` is standard output, as csv or arrow
+    #[arg(long, value_name = "DIR", default_value = "-")]
+    pub out: PathBuf,
+
+    /// Only this market or token; may be repeated
+    #[arg(long, value_name = "MARKET")]
+    pub market: Vec<String>,
+
+    /// Leave out what was received before this time; of captures
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<u64>,
+
+    /// Leave out what was received at this time and later; of captures
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<u64>,
+}
+
+/// Values of `--to` of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TableFormat {
+    /// A CSV file
+    Csv,
+    /// A Parquet file
+    Parquet,
+    /// An Arrow IPC stream
+    Arrow,
+}
+
+impl TableFormat {
+    const fn format(self) -> Format {
+        match self {
+            Self::Csv => Format::Csv,
+            Self::Parquet => Format::Parquet,
+            Self::Arrow => Format::Arrow,
+        }
+    }
+}
+
+impl CandlesArgs {
+    /// Checks the flags together.
+    ///
+    /// # Errors
+    /// One line with flag and remedy; exit code 2.
+    pub fn plan(&self) -> Result<CandlesPlan, String> {
+        let to = Destination::of(self.out.clone());
+        if to == Destination::StandardOutput && self.to == TableFormat::Parquet {
+            return Err("--to parquet writes a file: name its folder with --out".into());
+        }
+        Ok(CandlesPlan {
+            from: source(&self.sources, self.venue, self.since, self.until)?,
+            to,
+            format: self.to.format(),
+            only: self.market.clone(),
+            interval: self.interval,
+        })
     }
 }

@@ -9,7 +9,7 @@ use super::{
     archive::CaptureArgs,
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     book::BookArgs,
-    export::ExportArgs,
+    export::{CandlesArgs, ExportArgs},
     file::{FileError, Settings, with_file},
     plot::PlotArgs,
     replay::ReplayArgs,
@@ -99,6 +99,8 @@ pub enum Command {
     Capture(CaptureArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
+    /// Make candles of the trades of a database or of captures.
+    Candles(CandlesArgs),
     /// Draw one market of a capture: price, depth, trades.
     Plot(PlotArgs),
     /// Compare every book of a running engine with the venue's own, level by level.

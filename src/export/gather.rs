@@ -183,8 +183,7 @@ impl TableRows {
             return Ok(());
         }
         let (bid, ask, state) = top;
-        let texts =
-            [view.venue.name(), view.market.as_str(), view.token.as_str(), state.name()];
+        let texts = [view.venue.name(), view.market.as_str(), view.token.as_str(), state.name()];
         let [venue, market, token, state] = texts.map(|text| self.text(text));
         let Some(table) = &mut self.tops else { return Ok(()) };
         table.push(|columns| {

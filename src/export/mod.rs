@@ -10,6 +10,7 @@
 //! databases ---------> database (rows in order)          -> as captures, the table of trades
 //! ```
 mod arrow_stream;
+pub mod candles;
 mod columns;
 mod csv_lines;
 mod daily;
@@ -25,11 +26,11 @@ mod table;
 mod tardis;
 
 use crate::io::output;
+use crate::replay::plan::Plan;
 use crate::replay::{self, ReplayError};
 use daily::DailyRows;
 use gather::{Gatherer, Rows, TableRows};
 use hftbacktest::Hftbacktest;
-use crate::replay::plan::Plan;
 use plan::{Destination, ExportPlan, Format, From};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

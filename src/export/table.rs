@@ -61,9 +61,7 @@ impl Table {
                 let file = NewFile::create(&path)?;
                 (path, file)
             }
-            Destination::StandardOutput => {
-                ("standard output".into(), NewFile::standard_output()?)
-            }
+            Destination::StandardOutput => ("standard output".into(), NewFile::standard_output()?),
         };
         let columns = schema.get_fields().iter().map(|field| Column::of(field)).collect();
         let version = (SCHEMA_KEY, format!("{} {SCHEMA_VERSION}", schema.name()));

@@ -12,7 +12,7 @@ pub use address::PostgresAddress;
 
 use super::store::{
     Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TOKEN_INDEX, TRADE_COLUMNS,
-    gather, milliseconds, open_markets_of,
+    candles_view, candles_views, gather, milliseconds, open_markets_of,
 };
 use crate::base::id::Venue;
 use crate::base::limits::{HISTORY_READ_NS, HISTORY_SLICE_NS, STORE_INDEX_NS, STORE_TIMEOUT_NS};
@@ -27,7 +27,7 @@ use rows::{push_market, push_row, push_tokens};
 
 /// Schema migrations in order; `ringbook_schema` counts the applied ones. A released migration is never
 /// changed.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE trades (
         venue       text    NOT NULL,
@@ -79,6 +79,20 @@ const STEPS: [&str; 2] = [
     ALTER TABLE markets ADD COLUMN result text;
     ALTER TABLE markets ADD COLUMN settlement_value numeric;
 ",
+    concat!(
+        "
+    CREATE VIEW decimal_trades AS
+    SELECT venue, market, token, nullif(outcome, '') AS outcome, price_e6 * 0.000001 AS price,
+           size_e6 * 0.000001 AS size, side, to_timestamp(venue_ms / 1e3) AS venue_time,
+           to_timestamp(receive_ns / 1e9) AS receive_time, id, fee_bps_e6 * 0.000001 AS fee_bps, venue_ms, receive_ns
+    FROM trades;
+    ",
+        candles_views!(
+            " * 0.000001",
+            "sum(price_e6::numeric * size_e6) * 0.000000000001",
+            "to_timestamp(g.begin_ms / 1000)"
+        )
+    ),
 ];
 
 /// Serializes migrations of engines that start at once. The number is arbitrary.

@@ -3,7 +3,7 @@
 //! Runs on:  the thread `trade-store`, which may block for `SQLITE_BUSY_NS`.
 use super::store::{
     Batch, KnownToken, Loss, Reader, Store, StoreError, StoredTrade, TOKEN_INDEX, TRADE_COLUMNS,
-    gather, milliseconds, open_markets_of,
+    candles_view, candles_views, gather, milliseconds, open_markets_of,
 };
 use crate::base::id::{TokenId, TradeId, Venue};
 use crate::base::limits::{HISTORY_SLICE_NS, SQLITE_BUSY_NS};
@@ -21,7 +21,7 @@ const SLICE_MS: i64 = (HISTORY_SLICE_NS / MILLISECOND_NS).cast_signed();
 
 /// Schema migrations in order; `user_version` counts the applied ones. A released migration is never
 /// changed.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE trades (
         venue       TEXT    NOT NULL,
@@ -74,6 +74,21 @@ const STEPS: [&str; 2] = [
     ALTER TABLE markets ADD COLUMN result TEXT;
     ALTER TABLE markets ADD COLUMN settlement_value TEXT;
 ",
+    concat!(
+        "
+    CREATE VIEW decimal_trades AS
+    SELECT venue, market, token, nullif(outcome, '') AS outcome, price_e6 / 1e6 AS price, size_e6 / 1e6 AS size, side,
+           strftime('%Y-%m-%dT%H:%M:%fZ', venue_ms / 1e3, 'unixepoch') AS venue_time,
+           strftime('%Y-%m-%dT%H:%M:%fZ', receive_ns / 1e9, 'unixepoch') AS receive_time,
+           id, fee_bps_e6 / 1e6 AS fee_bps, venue_ms, receive_ns
+    FROM trades;
+    ",
+        candles_views!(
+            " / 1e6",
+            "sum(price_e6 / 1e6 * (size_e6 / 1e6))",
+            "strftime('%Y-%m-%dT%H:%M:%SZ', g.begin_ms / 1000, 'unixepoch')"
+        )
+    ),
 ];
 
 /// The rows of this table are the entries of its primary key: an index has all columns of the key, so also time and

@@ -47,6 +47,64 @@ macro_rules! market_update {
 }
 pub(super) use market_update;
 
+/// A view of candles of so many milliseconds. Its scale multiplies 1e-6; the first and the last price are read by the
+/// primary key, because sorting all trades takes several times as long.
+macro_rules! candles_view {
+    ($name:literal, $ms:literal, $scale:literal, $dollars:literal, $time:literal) => {
+        concat!(
+            "CREATE VIEW candles_",
+            $name,
+            " AS
+    SELECT g.venue, g.market, g.token, nullif(g.outcome, '') AS outcome, ",
+            $time,
+            " AS time,
+           (SELECT t.price_e6",
+            $scale,
+            " FROM trades t WHERE t.venue_ms = g.first_ms AND t.token = g.token AND t.venue = g.venue
+            ORDER BY t.receive_ns LIMIT 1) AS open,
+           g.high_e6",
+            $scale,
+            " AS high, g.low_e6",
+            $scale,
+            " AS low,
+           (SELECT t.price_e6",
+            $scale,
+            " FROM trades t WHERE t.venue_ms = g.last_ms AND t.token = g.token AND t.venue = g.venue
+            ORDER BY t.receive_ns DESC LIMIT 1) AS close,
+           g.volume_e6",
+            $scale,
+            " AS volume, g.dollars, g.trades, g.begin_ms
+    FROM (SELECT venue, market, token, max(outcome) AS outcome, venue_ms / ",
+            $ms,
+            " * ",
+            $ms,
+            " AS begin_ms, min(venue_ms) AS first_ms, max(venue_ms) AS last_ms, max(price_e6) AS high_e6,
+                 min(price_e6) AS low_e6, sum(size_e6) AS volume_e6, ",
+            $dollars,
+            " AS dollars, count(*) AS trades
+          FROM trades GROUP BY token, venue, market, venue_ms / ",
+            $ms,
+            ") AS g;
+    "
+        )
+    };
+}
+
+/// The views of all lengths.
+macro_rules! candles_views {
+    ($scale:literal, $dollars:literal, $time:literal) => {
+        concat!(
+            candles_view!("1s", "1000", $scale, $dollars, $time),
+            candles_view!("1m", "60000", $scale, $dollars, $time),
+            candles_view!("5m", "300000", $scale, $dollars, $time),
+            candles_view!("15m", "900000", $scale, $dollars, $time),
+            candles_view!("1h", "3600000", $scale, $dollars, $time),
+            candles_view!("1d", "86400000", $scale, $dollars, $time),
+        )
+    };
+}
+pub(super) use {candles_view, candles_views};
+
 /// The query for [`gather`]: the tokens of a market in consecutive rows, in order.
 pub(super) fn open_markets_of(venue: Venue) -> String {
     format!(

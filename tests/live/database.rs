@@ -195,6 +195,27 @@ fn a_resolved_market_stays_resolved(store: &mut PostgresStore) {
     assert_eq!(store.first_value(outcome).unwrap(), Some(name));
 }
 
+/// Three trades of one minute; and the server understands every query of the guide's page.
+fn views_have_decimals(store: &mut PostgresStore) {
+    let query = "SELECT concat_ws(' ', outcome, time AT TIME ZONE 'UTC', open, high, low, close, volume, dollars,
+                                  trades, begin_ms)
+                 FROM candles_1m";
+    let candle = "Yes 2026-08-14 17:27:00 0.585000 0.585000 0.585000 0.585000 7.380000 4.317300000000 3 1786728420000";
+    assert_eq!(store.first_value(query).unwrap().as_deref(), Some(candle));
+    let query = "SELECT concat_ws(' ', price, size, fee_bps, venue_time AT TIME ZONE 'UTC') FROM decimal_trades
+                 WHERE venue_ms = 1786728467102";
+    let trade = "0.585000 2.460000 0.000007 2026-08-14 17:27:47.102";
+    assert_eq!(store.first_value(query).unwrap().as_deref(), Some(trade));
+    let page = include_str!("../../src/guide/candles.md");
+    let queries = page.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    assert_eq!(queries.clone().count(), 10);
+    for query in queries {
+        if let Err(error) = store.first_value(query) {
+            panic!("{query}: {error}");
+        }
+    }
+}
+
 /// Prices of a token are read by the index, which is added where it is missing or was interrupted.
 fn prices_are_indexed(store: &mut PostgresStore) {
     assert_eq!(store.has_token_index(), Ok(true), "a new table has it");
@@ -291,6 +312,7 @@ fn a_real_server_stores_each_trade_once_and_reports_what_it_refuses() {
         store.first_value("SELECT sum(trades) FROM trade_losses").unwrap().as_deref(),
         Some("3")
     );
+    views_have_decimals(&mut store);
     rows_come_back(&mut store);
     prices_are_indexed(&mut store);
     // A second client finds the tables, and one of a later version is not touched.

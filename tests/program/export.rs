@@ -20,7 +20,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn export(source: &Path, out: &Path, flags: &[&str]) -> Output {
+pub(crate) fn export(source: &Path, out: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringbook"));
     command.arg("export").arg(source).args(flags);
     if !flags.contains(&"--out") {
@@ -29,12 +29,12 @@ fn export(source: &Path, out: &Path, flags: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn rows(path: &Path) -> Vec<Row> {
+pub(crate) fn rows(path: &Path) -> Vec<Row> {
     let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
     reader.get_row_iter(None).unwrap().map(Result::unwrap).collect()
 }
 
-fn column(row: &Row, name: &str) -> String {
+pub(crate) fn column(row: &Row, name: &str) -> String {
     let field = row.get_column_iter().find(|(column, _)| *column == name).unwrap().1;
     match field {
         Field::Str(text) => text.clone(),
@@ -107,7 +107,7 @@ fn python() -> String {
 }
 
 /// What a script prints that needs polars and DuckDB; none where Python has not both.
-fn run_python(script: &str) -> Option<String> {
+pub(crate) fn run_python(script: &str) -> Option<String> {
     let python = python();
     let has = Command::new(&python).args(["-c", "import polars, duckdb"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
@@ -242,7 +242,7 @@ const KALSHI: [&str; 5] = [
 ];
 
 /// Captures of both venues in one folder.
-fn both_venues(folder: &Path) {
+pub(crate) fn both_venues(folder: &Path) {
     std::fs::write(folder.join("polymarket.ndjson"), capture()).unwrap();
     let mut kalshi = Vec::new();
     for (place, frame) in (0u64..).zip(KALSHI) {
@@ -269,7 +269,10 @@ fn both_venues_are_exported_to_csv() {
     let levels = std::fs::read_to_string(out.join("levels.csv")).unwrap();
     // A change without a time has none: not 1970.
     let lines: Vec<&str> = levels.lines().filter(|line| line.starts_with("kalshi,")).collect();
-    assert_eq!(lines[2], "kalshi,KXA-1,KXA-1,change,bid,0.41,5,,2026-09-27T06:38:55.2Z", "{levels}");
+    assert_eq!(
+        lines[2], "kalshi,KXA-1,KXA-1,change,bid,0.41,5,,2026-09-27T06:38:55.2Z",
+        "{levels}"
+    );
     assert_eq!(lines.len(), 4, "{levels}");
     // As the guide says.
     let script = format!(
