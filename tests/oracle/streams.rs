@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 const SEEDS: u64 = 40;
-const SHARDS: [&str; 3] = ["1", "2", "5"];
+/// One shard, and one of these.
+const SHARDS: [&str; 2] = ["2", "5"];
 
 pub(crate) fn reference(stream: &Stream) -> Reference {
     Reference::of(stream.frames.iter().map(|f| &f.text))
@@ -38,7 +39,7 @@ fn generated_streams_replay_to_the_reference() {
         let reference = reference(&stream);
         let files = files(&stream, seed, folder.path());
         let mut reports = BTreeSet::new();
-        for shards in SHARDS {
+        for shards in ["1", SHARDS[usize::try_from(seed).unwrap() % SHARDS.len()]] {
             let run = binary::replay(&files, &["--shards", shards]);
             let wrong = compare::differences(&reference, &run.books, &Tolerance::default());
             failures.extend(wrong.iter().map(|w| format!("seed {seed} [{shards}]: {w}")));

@@ -12,7 +12,7 @@ mod rig;
 mod venue;
 mod world;
 
-use crate::{frame, number};
+use crate::{SHORT, frame, number};
 use world::{Seen, World};
 
 /// Runs seeds one after the other and prints what was injected and seen.
@@ -27,7 +27,7 @@ fn run(first: u64, count: u64) {
 
 #[test]
 fn numbered_short() {
-    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", 40));
+    run(number("SIMULATION_SEED", 1), number("SIMULATION_SEEDS", SHORT));
 }
 
 /// Seeds that found a bug of the engine: best prices that seemed to disprove a right book (2), a book that was live
