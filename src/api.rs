@@ -252,6 +252,12 @@ mod tests {
                 "2",
                 "--capture",
                 "c",
+                "--capture-keep-days",
+                "30",
+                "--capture-keep-gb",
+                "9",
+                "--capture-on-close",
+                "cp -t copies",
                 "--idle",
                 "spin",
             ],
@@ -262,7 +268,12 @@ mod tests {
                 .gateway(([127, 0, 0, 1], 9400))
                 .gateway_stale(StalePolicy::Hold)
                 .gateway_buffer_mib(2)
-                .capture("c")
+                .capture(
+                    Capture::new("c")
+                        .keep_for(Duration::from_secs(30 * 86_400))
+                        .keep_bytes(9_000_000_000)
+                        .on_close("cp -t copies"),
+                )
                 .idle(Idle::Spin),
         );
         let [http, ws] = ["http://127.0.0.1:8", "ws://127.0.0.1:8/ws/market"];

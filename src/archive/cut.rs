@@ -4,8 +4,6 @@
 //!
 //! The books of an engine depend on all it has received, so the part begins at the start of the engine that was
 //! recording at the beginning of the range. Records are copied byte for byte, but for the lists of opened books.
-mod filter;
-
 use super::folder::{CaptureFolder, SegmentFile};
 use crate::base::limits::CAPTURE_BLOCK_BYTES;
 use crate::base::time::SECOND_NS;
@@ -14,9 +12,8 @@ use crate::capture::manifest::Entry;
 use crate::io::file;
 use crate::io::output::print_line;
 use crate::io::progress::Progress;
-use crate::replay::{part, venue_of};
+use crate::replay::{Kept, MarketFilter, part, venue_of};
 use crate::sink::capture::segment::{Folder, Rotation, stamp};
-use filter::{Filter, Kept};
 use std::io::BufRead as _;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -104,7 +101,7 @@ pub fn run(cut: &Cut, stop: &Arc<AtomicBool>) -> Result<Written, String> {
     runs.retain(|run| run.start_ns < cut.range.end);
     let mut writer = Writer {
         written: Written::default(),
-        filter: Filter::new(&cut.markets),
+        filter: MarketFilter::new(&cut.markets),
         progress: Progress::of_bytes(Some(
             runs.iter().flat_map(|run| &run.segments).map(|segment| segment.len).sum(),
         )),
@@ -167,7 +164,7 @@ fn started(folder: &CaptureFolder, stem: &str) -> Option<(u64, u16)> {
 
 struct Writer<'a> {
     written: Written,
-    filter: Filter,
+    filter: MarketFilter,
     progress: Progress,
     stop: &'a Arc<AtomicBool>,
 }

@@ -82,6 +82,7 @@ pub struct Plan {
     range: Option<Range<u64>>,
     is_ordered: bool,
     measures_day: bool,
+    markets: Vec<String>,
     feed: Feed,
 }
 
@@ -127,6 +128,7 @@ impl Plan {
             range: None,
             is_ordered: false,
             measures_day: false,
+            markets: Vec::new(),
             feed: venue::ALL[0],
         })
     }
@@ -186,6 +188,19 @@ impl Plan {
     #[must_use]
     pub const fn appends_books(&self) -> bool {
         self.appends_books
+    }
+
+    /// Leaves out records that concern other markets only; a slug, an id, a ticker or a token each. None: nothing is
+    /// left out.
+    #[must_use]
+    pub fn of_markets(self, markets: Vec<String>) -> Self {
+        Self { markets, ..self }
+    }
+
+    /// The markets of [`Plan::of_markets`].
+    #[must_use]
+    pub fn markets(&self) -> &[String] {
+        &self.markets
     }
 
     /// Sets the venue of the frames.

@@ -6,6 +6,7 @@ use super::detect::{foreign, looks_binary};
 use super::dispatch::{DispatchOutput, Dispatcher};
 use super::expected::{self, Missing, part};
 use super::lines::{Condition, Lines, Value};
+use super::market_filter::{Kept, MarketFilter};
 use super::order::{ReceiveOrder, Waiting};
 use super::pace::Pace;
 use super::plan::Plan;
@@ -56,6 +57,8 @@ pub(super) struct Reader<'a> {
     missing: Missing,
     /// Until the range of a subscriber begins.
     start: Option<Start>,
+    /// Where only some markets are wanted.
+    filter: Option<MarketFilter>,
 }
 
 /// The beginning of a subscriber's range: what was received before only prepares the books.
@@ -108,6 +111,7 @@ impl<'a> Reader<'a> {
             hole: false,
             missing: Missing::default(),
             start: None,
+            filter: None,
         }
     }
 
@@ -127,6 +131,7 @@ impl<'a> Reader<'a> {
             self.order = is_ordered.then(ReceiveOrder::default);
             self.pace = if self.start.is_none() { pace } else { None };
             self.hole = false;
+            self.filter = self.filter();
             self.dispatcher.begin_pass(pass == 0);
             for number in 0..self.plan.files().len() {
                 self.read_file(number)?;
@@ -155,6 +160,16 @@ impl<'a> Reader<'a> {
     /// The results of the dispatcher, and one line per fault; afterwards the channels are closed.
     pub(super) fn into_output(self) -> (DispatchOutput, Vec<String>) {
         (self.dispatcher.into_output(), self.failures)
+    }
+
+    /// Of a plan for some markets.
+    fn filter(&self) -> Option<MarketFilter> {
+        let markets = self.plan.markets();
+        (!markets.is_empty()).then(|| {
+            let mut filter = MarketFilter::new(markets);
+            filter.begin(self.plan.feed().capabilities().is_sequenced());
+            filter
+        })
     }
 
     fn stopped(&self) -> bool {
@@ -366,6 +381,15 @@ impl<'a> Reader<'a> {
         if self.is_outside(&record, text) {
             return Ok(());
         }
+        let part;
+        let (record, text) = match self.filter.as_mut().map(|filter| filter.keep(&record, text)) {
+            None | Some(Kept::Whole) => (record, text),
+            Some(Kept::Nothing) => return Ok(()),
+            Some(Kept::Part(line)) => {
+                part = line;
+                (Record::read(&part), part.as_str())
+            }
+        };
         if std::mem::take(&mut self.hole) {
             self.on_all_waiting()?;
             self.dispatcher.discard_held();

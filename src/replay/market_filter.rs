@@ -1,19 +1,22 @@
 //! Which records of a capture concern some of its markets.
 //!
-//! Runs on:  the starting thread (pure).
+//! Runs on:  the replay's reader, the starting thread (pure).
 //!
 //! Frames of other markets are left out, and books of other markets are not opened. What concerns connections as a
 //! whole stays. Where a venue numbers the messages of a connection, all frames of those with a wanted market stay: a
 //! missing number would be a loss.
+use super::annotations::books_in;
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::capture::outline::Values;
-use crate::replay::books_in;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+/// Beginning of most frames of Polymarket.
+const MARKET_FIRST: &str = r#"{"market":"#;
+
 /// What is kept of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     Nothing,
     Whole,
     /// This line in its place.
@@ -22,7 +25,7 @@ pub(super) enum Kept {
 
 /// Markets by their names, and what the capture has of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Filter {
+pub(crate) struct MarketFilter {
     names: Vec<String>,
     /// Names that were found.
     found: HashSet<String>,
@@ -30,33 +33,38 @@ pub(super) struct Filter {
     ids: Vec<String>,
     /// Connections that have or had one of their books.
     connections: HashSet<u64>,
+    /// The venue numbers messages.
     is_numbered: bool,
+    /// An engine has recorded: it says which connection has which books.
+    is_engine: bool,
 }
 
-impl Filter {
+impl MarketFilter {
     /// Without names everything is kept.
-    pub(super) fn new(names: &[String]) -> Self {
-        Self { names: names.to_vec(), ..Self::default() }
+    pub(crate) fn new(names: &[String]) -> Self {
+        // Recordings of other tools do not list books: ids stand for themselves.
+        let ids = names.iter().map(|name| format!("\"{name}\"")).collect();
+        Self { names: names.to_vec(), ids, ..Self::default() }
     }
 
     /// An engine's records begin; `is_numbered`: its venue numbers messages.
-    pub(super) fn begin(&mut self, is_numbered: bool) {
+    pub(crate) fn begin(&mut self, is_numbered: bool) {
         self.connections.clear();
-        self.is_numbered = is_numbered;
+        (self.is_numbered, self.is_engine) = (is_numbered, false);
     }
 
     /// Names of which no book was opened.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &String> {
         self.names.iter().filter(|name| !self.found.contains(*name))
     }
 
-    pub(super) fn keep(&mut self, record: &Record<'_>, line: &str) -> Kept {
+    pub(crate) fn keep(&mut self, record: &Record<'_>, line: &str) -> Kept {
         if self.names.is_empty() {
             return Kept::Whole;
         }
         let is_kept = match &record.what {
             What::Text(Cow::Borrowed(frame)) => {
-                self.is_connected(record) || self.is_named_in(frame) || !has_market(frame)
+                self.is_connected(record) || self.is_of_market(frame)
             }
             // Not JSON: it may concern any book.
             What::Text(Cow::Owned(_)) | What::Binary(_) => true,
@@ -72,6 +80,10 @@ impl Filter {
                 }
                 true
             }
+            What::Annotation(AnnotationRecord::Begun) => {
+                self.is_engine = true;
+                true
+            }
             _ => true,
         };
         if is_kept { Kept::Whole } else { Kept::Nothing }
@@ -79,7 +91,17 @@ impl Filter {
 
     /// Whether all messages of the record's connection are needed.
     fn is_connected(&self, record: &Record<'_>) -> bool {
-        self.is_numbered && record.connection.is_some_and(|c| self.connections.contains(&c))
+        let has_wanted = || record.connection.is_some_and(|c| self.connections.contains(&c));
+        self.is_numbered && (!self.is_engine || has_wanted())
+    }
+
+    /// Whether a frame concerns a wanted market, or may concern any.
+    fn is_of_market(&self, frame: &str) -> bool {
+        // Most frames begin with their only market.
+        if let Some(rest) = frame.strip_prefix(MARKET_FIRST) {
+            return self.ids.iter().any(|id| rest.starts_with(id)) || self.is_named_in(rest);
+        }
+        self.is_named_in(frame) || !has_market(frame)
     }
 
     fn is_named_in(&self, text: &str) -> bool {
@@ -151,7 +173,7 @@ fn has_market(frame: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn keep(filter: &mut Filter, line: &str) -> Kept {
+    fn keep(filter: &mut MarketFilter, line: &str) -> Kept {
         filter.keep(&Record::read(line), line)
     }
 
@@ -170,8 +192,10 @@ mod tests {
     #[test]
     fn frames_and_books_of_other_markets_are_left_out() {
         for name in ["0xa1", "is-a1", "a1"] {
-            let mut filter = Filter::new(&[name.to_owned(), "other".to_owned()]);
+            let mut filter = MarketFilter::new(&[name.to_owned(), "other".to_owned()]);
             filter.begin(false);
+            let begun = r#"{"t":1,"c":0,"s":0,"k":"p","d":0,"shards":1,"hashes":"all"}"#;
+            assert_eq!(keep(&mut filter, begun), Kept::Whole);
             assert_eq!(keep(&mut filter, &books(1, &["b7"])), Kept::Nothing);
             assert_eq!(keep(&mut filter, &books(1, &["b7", "a1"])), Kept::Part(books(1, &["a1"])));
             assert_eq!(keep(&mut filter, &books(1, &["a1"])), Kept::Whole);
@@ -179,7 +203,6 @@ mod tests {
             assert_eq!(keep(&mut filter, &frame(9, "a1")), Kept::Whole);
             assert_eq!(keep(&mut filter, &frame(1, "b7")), Kept::Nothing);
             let kept = [
-                r#"{"t":1,"c":0,"s":0,"k":"p","d":0,"shards":1,"hashes":"all"}"#,
                 r#"{"t":1,"c":7,"s":0,"k":"o","d":0,"url":"x"}"#,
                 r#"{"t":1,"c":7,"s":0,"k":"x","f":"PONG"}"#,
                 r#"{"t":1,"c":7,"s":0,"k":"t","f":{"error":"no"}}"#,
@@ -200,13 +223,17 @@ mod tests {
             }
             assert_eq!(filter.missing().collect::<Vec<_>>(), ["other"]);
         }
-        assert_eq!(keep(&mut Filter::new(&[]), &frame(1, "b7")), Kept::Whole);
+        assert_eq!(keep(&mut MarketFilter::new(&[]), &frame(1, "b7")), Kept::Whole);
     }
 
     #[test]
     fn numbered_connections_of_a_wanted_market_stay_whole() {
-        let mut filter = Filter::new(&["0xa1".to_owned()]);
+        let mut filter = MarketFilter::new(&["0xa1".to_owned()]);
         filter.begin(true);
+        // Other tools do not say which connection has which books.
+        assert_eq!(keep(&mut filter, &frame(1, "b7")), Kept::Whole);
+        let begun = r#"{"t":1,"c":0,"s":0,"k":"p","d":0,"shards":1,"hashes":"all"}"#;
+        let _ = keep(&mut filter, begun);
         let _ = keep(&mut filter, &books(1, &["a1", "b7"]));
         let _ = keep(&mut filter, &books(2, &["c9"]));
         assert_eq!(keep(&mut filter, &frame(1, "b7")), Kept::Whole);
@@ -214,7 +241,5 @@ mod tests {
         let replaced = r#"{"t":1,"c":3,"s":0,"k":"o","d":0,"url":"x","from":1,"a":["a1"]}"#;
         assert_eq!(keep(&mut filter, replaced), Kept::Whole);
         assert_eq!(keep(&mut filter, &frame(3, "b7")), Kept::Whole);
-        filter.begin(true);
-        assert_eq!(keep(&mut filter, &frame(1, "b7")), Kept::Nothing);
     }
 }
