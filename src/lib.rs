@@ -81,7 +81,7 @@
 //! | [`price_table`] | best prices of every book in shared memory |
 //! | [`replay`] | captures to books, through the shard's own code |
 //! | [`replay_gateway`] | recorded days for clients of the gateway, one replay each |
-//! | [`export`] | captures and databases to Parquet |
+//! | [`export`] | captures and databases to tables, candles and files of backtesters |
 //! | [`archive`] | captures as an archive: what they have, whether they are whole, parts of them |
 //! | [`config`] | flags and settings, validated |
 //! | [`api`] | the engine builder and the types a library user names |
