@@ -9,6 +9,12 @@ pub use crate::base::{
     policy::HashChecks,
     price::{Price, Quantity},
 };
+pub use crate::bus::BusError;
+#[cfg(feature = "kafka")]
+pub use crate::bus::{
+    BusReader,
+    books::{BusBook, BusCounts, BusEvent, BusState, BusTrade},
+};
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
 pub use crate::counter::report::EngineReport;
 pub use crate::gateway::{Site as GatewaySite, StalePolicy};
@@ -111,6 +117,12 @@ impl EngineBuilder {
     /// Writes every frame into a folder; [`Capture`] has more settings. For one venue only.
     pub fn capture(self, capture: impl Into<Capture>) -> Self {
         self.set(|config| config.capture(capture).map(drop))
+    }
+
+    /// Publishes every book and trade at a broker of the Kafka protocol, as in `"kafka://127.0.0.1:9092/ringbook"`; each
+    /// book as a whole once in `snapshots`. Needs the cargo feature `kafka`; [`guide::bus`](crate::guide::bus).
+    pub fn bus(self, address: &str, snapshots: Duration) -> Self {
+        self.set(|config| config.bus(address, snapshots).map(drop))
     }
 
     /// Answers health, statistics, metrics and books over HTTP at this address; port 0 is a free one

@@ -10,6 +10,7 @@ mod wiring;
 
 pub use running::{Engine, ShutdownReport};
 
+use crate::bus::BusError;
 use crate::config::SettingError;
 use crate::io::executor::StartError;
 use crate::serve::BindError;
@@ -46,6 +47,9 @@ pub enum EngineError {
     /// Trades cannot be stored. Exit code 1.
     #[error("trades {0} (`trades`, --trades)")]
     Trades(String),
+    /// The bus cannot be used. Exit code 1.
+    #[error("bus {0} (`bus`, --bus)")]
+    Bus(BusError),
     /// Nothing can be captured. Exit code 1.
     #[error("capture {0} (`capture`, --capture)")]
     Capture(String),
@@ -62,6 +66,7 @@ impl EngineError {
             | Self::Start(_)
             | Self::Files(_)
             | Self::Trades(_)
+            | Self::Bus(_)
             | Self::Capture(_) => 1,
         }
     }

@@ -77,6 +77,7 @@
 //! | [`sink`] | storage: trade database and capture files, on threads that may block |
 //! | [`control`] | desired state: registry, discovery, placement, recycling, dials, REST |
 //! | [`gateway`] | subscribed books in the venues' protocols and in ringbook's own, without sockets |
+//! | [`bus`] | every book and trade at a Kafka-protocol broker (feature `kafka`), and a reader of them |
 //! | [`serve`] | local HTTP and WebSocket server: health, statistics, metrics, books, gateway |
 //! | [`price_table`] | best prices of every book in shared memory |
 //! | [`replay`] | captures to books, through the shard's own code |
@@ -101,6 +102,7 @@
 //! | `trade-index` | once: the index of a PostgreSQL table of an earlier version | PostgreSQL |
 //! | `trade-history` | stored trades for clients of the gateway | SQLite, PostgreSQL |
 //! | `capture` | the files of a capture | disk |
+//! | `bus` | the producer of `--bus`, with threads of librdkafka | the broker |
 //! | `prices` | the heartbeat of the shared-memory table | its interval |
 //! | `resolve`, `accept` | name lookups; new local clients | the kernel |
 //!
@@ -122,6 +124,7 @@
 //! | [`link::shard_trade`] | every trade, with `--trades` | counted, recorded in the table `trade_losses` |
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
+//! | [`link::serve_bus`] | records of every book and trade, with `--bus` | books are conflated, trades lost and counted |
 //! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |
 //! | [`link::serve_history`] | requests for stored prices, with `--trades` and a local server or gateway | HTTP 503 |
 //! | [`link::serve_shard`] | book queries and book images | HTTP 503, counted |
@@ -149,9 +152,6 @@
 //! - A venue fault is counted and costs at most its connection. A network fault is retried. A broken invariant of the
 //!   engine panics and ends the process.
 //!
-//! There is no message bus yet: it can use the updates of [`link::shard_updates`], on a thread that may block as in
-//! [`sink`].
-//!
 //! [`AwaitingSnapshot`]: market::book::BookState::AwaitingSnapshot
 //! [`Live`]: market::book::BookState::Live
 //! [`Stale`]: market::book::BookState::Stale
@@ -176,6 +176,10 @@ pub mod archive;
 mod base;
 #[cfg(feature = "internals")]
 pub mod base;
+#[cfg(not(feature = "internals"))]
+mod bus;
+#[cfg(feature = "internals")]
+pub mod bus;
 #[cfg(not(feature = "internals"))]
 mod capture;
 #[cfg(feature = "internals")]

@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "pool", "link"],
     ),
     ("gateway", &["base", "counter", "wire", "market", "link"]),
+    ("bus", &["base", "counter", "wire", "market", "io", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link", "gateway"]),
     (
         "replay",
@@ -74,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pool",
             "sink",
             "gateway",
+            "bus",
             "replay",
             "replay_gateway",
             "export",
@@ -84,7 +86,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
-            "base", "counter", "wire", "market", "io", "pool", "link", "gateway", "shard",
+            "base", "counter", "wire", "market", "io", "pool", "link", "gateway", "bus", "shard",
             "replay", "topology", "config",
         ],
     ),
@@ -92,7 +94,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "api", "base", "ring", "counter", "wire", "venue", "io", "pool", "link", "shard",
-            "control", "gateway", "serve", "sink", "topology", "config", "host",
+            "control", "gateway", "bus", "serve", "sink", "topology", "config", "host",
         ],
     ),
     (
@@ -109,6 +111,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "io",
             "pool",
             "link",
+            "bus",
             "serve",
             "replay",
             "replay_gateway",
@@ -197,6 +200,7 @@ const IO_BOUNDARY: &[Reach] = &[
             "src/replay/",
             "src/replay_gateway/",
             "src/sink/",
+            "src/bus/",
             "src/price_table/",
             "src/sim/",
             "src/bin/",
@@ -227,6 +231,11 @@ const IO_BOUNDARY: &[Reach] = &[
         names: &["tungstenite", "ureq_proto"],
         only: &["src/wire/", "src/sim/"],
         why: "wire turns bytes into frames; everything above sees frames",
+    },
+    Reach {
+        names: &["rdkafka"],
+        only: &["src/bus/"],
+        why: "the bus is the only client of brokers",
     },
     Reach {
         names: &["crossbeam_queue"],
@@ -314,6 +323,7 @@ const VENUE_FREE: &[&str] = &[
     "shard",
     "sink",
     "control",
+    "bus",
     "serve",
     "replay",
     "replay_gateway",

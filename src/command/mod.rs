@@ -18,6 +18,7 @@ pub mod pools;
 pub mod replay;
 pub mod run;
 pub mod shell;
+pub mod tail;
 pub mod terminal;
 pub mod top;
 pub mod topology;
@@ -51,6 +52,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Candles(args) => export::candles(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),
+        Command::Tail(flags) => tail::run(&flags),
         Command::Top(flags) => top::run(&flags),
         Command::Topology(flags) => topology::run(&flags),
         Command::Doctor(flags) => doctor::run(&flags),

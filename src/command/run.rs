@@ -140,6 +140,10 @@ impl Session {
         if let Some(address) = engine.serving() {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
+        if let Some(bus) = &config.bus {
+            let crate::bus::address::BusOptions { servers, prefix, engine, .. } = bus;
+            info!("bus: topics {prefix}.* at {servers}, as engine {engine}");
+        }
         for (site, address) in engine.gateways() {
             let stream = if site.has_stream() { ", /v1/stream too" } else { "" };
             let tls = if config.gateway_access.tls().is_some() { ", with TLS" } else { "" };
@@ -234,6 +238,9 @@ impl Session {
         if let Some(capture) = &ending.capture {
             complain(capture.line());
         }
+        if let Some(bus) = &ending.bus {
+            complain(bus.line());
+        }
         complain(format_args!("host: {host}"));
         complain(histograms.table().trim_end());
         let dir =
@@ -271,7 +278,12 @@ fn missing(ending: &ShutdownReport) -> Vec<String> {
         let trades = capture.lost_count().with_trades();
         format!("{lost} frames are not in {folder}{trades}: {why}; its manifest says when")
     });
-    trades.into_iter().chain(capture).collect()
+    let bus = ending.bus.as_ref().filter(|bus| !bus.is_complete());
+    let bus = bus.map(|bus| {
+        let (lost, broker) = (bus.trades_lost, &bus.broker);
+        format!("{lost} trades are not on the bus at {broker}: it was away for too long")
+    });
+    trades.into_iter().chain(capture).chain(bus).collect()
 }
 
 /// One line about comparisons of books with venue-reported values.

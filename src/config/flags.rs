@@ -1,6 +1,7 @@
 //! The flags of the command line: names, help, defaults.
 //!
 //! Runs on:  main thread.
+use super::bus::{BusFlags, TailFlags};
 use super::gateway::GatewayAccessFlags;
 use super::replay::venue;
 use super::venue::connection_table;
@@ -105,6 +106,8 @@ pub enum Command {
     Plot(PlotArgs),
     /// Compare every book of a running engine with the venue's own, level by level.
     Compare(CompareFlags),
+    /// Print the records that engines publish with `run --bus`, one JSON object a line.
+    Tail(TailFlags),
     /// Watch a running engine in the terminal: what is well, connections, markets, latency.
     Top(TopFlags),
     /// Print the threads, cores and links that a command line would start.
@@ -428,6 +431,10 @@ pub struct RunFlags {
     /// The capture.
     #[command(flatten)]
     pub capture: CaptureFlags,
+
+    /// The bus.
+    #[command(flatten)]
+    pub bus: BusFlags,
 
     /// Follow this market (condition id or slug), whatever discovery finds. Repeatable.
     #[arg(long = "market", value_name = "ID")]

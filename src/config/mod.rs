@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod bench_live;
 pub mod book;
+pub mod bus;
 pub mod export;
 pub mod file;
 pub mod flags;
@@ -25,6 +26,7 @@ use crate::base::id::TokenId;
 use crate::base::limits::LAG_WARN_NS;
 use crate::base::policy::HashChecks;
 use crate::base::time::SECOND_NS;
+use crate::bus::address::BusOptions;
 use crate::gateway::hub::Settings as GatewaySettings;
 use crate::io::authority::ServeName;
 use crate::io::driver::Driver;
@@ -126,6 +128,8 @@ pub struct Config {
     pub(crate) trades: Option<SinkOptions>,
     /// The capture.
     pub(crate) capture: Option<CaptureOptions>,
+    /// Where every book and trade is published.
+    pub(crate) bus: Option<BusOptions>,
 }
 
 impl Default for Config {
@@ -154,6 +158,7 @@ impl Default for Config {
             services: Vec::new(),
             trades: None,
             capture: None,
+            bus: None,
         }
     }
 }
@@ -220,6 +225,9 @@ impl Config {
         if let Some(capture) = capture(&flags.capture) {
             config.capture(capture)?;
         }
+        if let Some(address) = &flags.bus.bus {
+            config.bus(address, Duration::from_secs(flags.bus.bus_snapshot_seconds))?;
+        }
         config.check()?;
         Ok(config)
     }
@@ -239,9 +247,10 @@ impl Config {
         Ok(())
     }
 
-    /// Whether the serve core has a hub: for clients of the gateway, and for those of `/v1/stream` at `--serve`.
+    /// Whether the serve core has a hub: for clients of the gateway, for those of `/v1/stream` at `--serve`, and for the
+    /// bus.
     pub(crate) const fn has_hub(&self) -> bool {
-        self.gateway.is_some() || self.serve.is_some()
+        self.gateway.is_some() || self.serve.is_some() || self.bus.is_some()
     }
 
     /// Local server and certificate authority.

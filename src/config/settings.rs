@@ -189,7 +189,7 @@ impl From<PathBuf> for Capture {
     }
 }
 
-fn within(name: &str, value: u64, [least, most]: [u64; 2]) -> Result<(), SettingError> {
+pub(super) fn within(name: &str, value: u64, [least, most]: [u64; 2]) -> Result<(), SettingError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

@@ -32,9 +32,9 @@ use crate::base::{
     policy::ConnectionTable,
     time::{MILLISECOND_NS, Now},
 };
-use crate::counter::capture::CaptureBoard;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::counter::service::ServiceReport;
+use crate::counter::{bus::BusBoard, capture::CaptureBoard};
 use crate::link::{control_sink::SinkEnd, shard_control::Report};
 use crate::venue::Feed;
 use log::{debug, info, warn};
@@ -70,6 +70,8 @@ pub struct ControllerParts {
     pub sink: Option<SinkEnd>,
     /// Counters of the capture, if there is one.
     pub capture: Option<Arc<CaptureBoard>>,
+    /// Counters of the bus, if there is one.
+    pub bus: Option<Arc<BusBoard>>,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -126,7 +128,7 @@ impl Controller {
             dialer: Dialer::new(feed.stream_name(), parts.target, queue),
             snapshots: SnapshotRequester::new(shards.len(), capabilities.books_request_limits),
             publisher: MarketPublisher::new(venue, sink),
-            reporting: Reporting::new(venue, shards.len(), parts.links, parts.capture),
+            reporting: Reporting::new(venue, shards.len(), parts.links, (parts.capture, parts.bus)),
             shards,
             requests: VecDeque::new(),
             started: now,

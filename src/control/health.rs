@@ -86,11 +86,12 @@ impl Controller {
             found.notice(line);
         }
         self.check_books(&mut found, pool);
-        // Trade database and capture are the engine's, not the venue's.
+        // Trade database, capture and bus are the engine's, not the venue's.
         let trades = self.publisher.trade_report(pool);
         found.reasons.extend(trades.and_then(|trades| trades.trouble(now.wall_ns)));
         let capture = self.reporting.capture();
         found.reasons.extend(capture.and_then(|capture| capture.trouble(now.wall_ns)));
+        found.reasons.extend(self.reporting.bus().and_then(|bus| bus.trouble(now.wall_ns)));
         for shard in self.connections.placement.shards_without_room() {
             found.notice(format!("{shard} has no connection left for its pending markets"));
         }

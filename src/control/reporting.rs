@@ -6,6 +6,7 @@ use crate::base::{
     id::{ConnectionId, Venue},
     time::Now,
 };
+use crate::counter::bus::{BusBoard, BusReport};
 use crate::counter::capture::{CaptureBoard, CaptureReport};
 use crate::counter::latency::{ConnectionLatencies, Latencies, Stage};
 use crate::counter::report::LinkReport;
@@ -27,6 +28,7 @@ pub(super) struct Reporting {
     pub(super) services: Vec<ServiceReport>,
     links: LinkGauges,
     capture: Option<Arc<CaptureBoard>>,
+    bus: Option<Arc<BusBoard>>,
     pub(super) latencies: Latencies,
     /// Latencies since they were last taken.
     interval: Latencies,
@@ -42,7 +44,7 @@ impl Reporting {
         venue: Venue,
         shards: usize,
         links: LinkGauges,
-        capture: Option<Arc<CaptureBoard>>,
+        (capture, bus): (Option<Arc<CaptureBoard>>, Option<Arc<BusBoard>>),
     ) -> Self {
         Self {
             venue,
@@ -50,6 +52,7 @@ impl Reporting {
             services: Vec::new(),
             links,
             capture,
+            bus,
             latencies: Latencies::default(),
             interval: Latencies::default(),
             by_connection: Vec::new(),
@@ -101,6 +104,11 @@ impl Reporting {
     /// Counters of the capture, if there is one.
     pub(super) fn capture(&self) -> Option<CaptureReport> {
         self.capture.as_ref().map(|board| board.read())
+    }
+
+    /// Counters of the bus, if there is one.
+    pub(super) fn bus(&self) -> Option<BusReport> {
+        self.bus.as_ref().map(|board| board.read())
     }
 }
 

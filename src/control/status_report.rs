@@ -48,6 +48,7 @@ impl Controller {
             recycling: self.recycle_report(),
             trades: self.publisher.trade_report(&pool),
             capture: self.reporting.capture(),
+            bus: self.reporting.bus(),
             lifecycle: self.markets.report(),
             latencies: Vec::new(),
             buckets: Vec::new(),

@@ -4,6 +4,7 @@
 //!
 //! A field that no rule names does not compile, so none is lost. Which venue comes first makes no difference but to the
 //! order of lists.
+use super::bus::BusReport;
 use super::capture::CaptureReport;
 use super::report::{
     CorrectnessReport, EngineReport, ExchangeReport, HealthReport, LifecycleReport, PoolReport,
@@ -122,7 +123,7 @@ fold!(EngineReport {
     list: venues services router shards;
     least: started_wall_ns;
     most: now_wall_ns;
-    option: exchange trades capture;
+    option: exchange trades capture bus;
     report: health registry pool correctness recycling lifecycle;
     // Of histograms, which a report does not hold: the supervisor adds these up.
     derived: latencies buckets;
@@ -191,6 +192,12 @@ fold!(TradeReport {
 fold!(CaptureReport {
     shared: folder frames records text_bytes bytes segments waiting_bytes removed removed_bytes
         commands commands_failed lost lost_trades last_write_wall_ns failing_since_wall_ns error loss;
+});
+
+// One publisher serves all venues.
+fold!(BusReport {
+    shared: broker engine books records bytes waiting waiting_bytes snapshots_repeated conflated failed trades_lost
+        books_refused restarts last_record_wall_ns down_since_wall_ns error;
 });
 
 fold!(LifecycleReport {

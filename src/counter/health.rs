@@ -35,6 +35,9 @@ pub const CONDITIONS: &[&str] = &[
     "the capture in {folder} cannot be written for {seconds} s: {error}; records wait in memory, then frames are \
      dropped and marked: make room{loss}",
     "{frames} frames are not in the capture in {folder}: {cause}; its manifest says when",
+    "the broker {broker} has taken no records for {seconds} s: {error}; {waiting} wait, then books are published as they \
+     are afterwards, and trades are lost{loss}",
+    "{trades} trades are not on the bus at {broker}: it was away for too long",
 ];
 
 /// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.
@@ -69,6 +72,7 @@ fn is_instance(condition: &str, line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counter::bus::BusReport;
     use crate::counter::capture::CaptureReport;
     use crate::counter::trades::TradeReport;
 
@@ -105,8 +109,12 @@ mod tests {
         let both = CaptureReport { lost: 3, ..full.clone() };
         let lines = [down, lost, failed].into_iter().map(|report| report.trouble(9));
         let lines = lines.chain([full, holed, both].into_iter().map(|report| report.trouble(9)));
+        let away = BusReport { down_since_wall_ns: 1, ..BusReport::default() };
+        let missing = BusReport { trades_lost: 3, ..BusReport::default() };
+        let neither = BusReport { trades_lost: 3, error: "refused".into(), ..away.clone() };
+        let lines = lines.chain([away, missing, neither].into_iter().map(|bus| bus.trouble(9)));
         let lines: Vec<String> = lines.flatten().collect();
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines.len(), 9);
         for line in lines {
             assert!(condition_of(&line).is_some(), "{line}");
         }

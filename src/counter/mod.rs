@@ -1,6 +1,7 @@
 //! What the engine counts: latency histograms, and the report that every reader of it shares.
 //!
 //! Runs on:  any (pure).
+pub mod bus;
 pub mod capture;
 pub mod figure;
 pub mod fold;

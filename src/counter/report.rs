@@ -1,6 +1,7 @@
 //! The status report of the engine, built by the control core.
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
+use super::bus::BusReport;
 use super::capture::CaptureReport;
 use super::latency::{LatencySummary, StageBuckets};
 use super::service::ServiceReport;
@@ -43,6 +44,8 @@ pub struct EngineReport {
     pub trades: Option<TradeReport>,
     /// The capture; absent without `--capture`.
     pub capture: Option<CaptureReport>,
+    /// The bus; absent without `--bus`.
+    pub bus: Option<BusReport>,
     /// Discovery and expiry.
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.

@@ -7,7 +7,10 @@ use crate::base::{
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
-use crate::counter::{capture::CaptureReport, report::EngineReport, trades::TradeReport};
+use crate::bus::BusPublisher;
+use crate::counter::{
+    bus::BusReport, capture::CaptureReport, report::EngineReport, trades::TradeReport,
+};
 use crate::gateway::Site;
 use crate::io::{clock::HostClock, executor::Executor};
 use crate::link::main_control::{Command, ControlEvent};
@@ -29,6 +32,8 @@ pub struct ShutdownReport {
     pub trades: Option<TradeReport>,
     /// The last counters of the capture, where there was one.
     pub capture: Option<CaptureReport>,
+    /// The last counters of the bus, where there was one.
+    pub bus: Option<BusReport>,
     /// Shards or threads that did not end in time.
     pub left_behind: Vec<String>,
 }
@@ -49,6 +54,7 @@ pub struct Engine {
     pub(super) shards: Vec<Executor<()>>,
     pub(super) trades: Option<TradeSink>,
     pub(super) capture: Option<CaptureSink>,
+    pub(super) bus: Option<BusPublisher>,
     pub(super) last_ticket: u64,
 }
 
@@ -136,7 +142,8 @@ impl Engine {
         // The shards have ended, or never will: what they published is in the rings.
         let trades = self.trades.take().map(TradeSink::stop);
         let capture = self.capture.take().map(CaptureSink::stop);
-        ShutdownReport { report, trades, capture, left_behind }
+        let bus = self.bus.take().map(BusPublisher::stop);
+        ShutdownReport { report, trades, capture, bus, left_behind }
     }
 
     /// Stops the control core, which stops the shards. Gives its last report.

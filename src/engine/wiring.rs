@@ -8,6 +8,7 @@ use crate::base::{
     limits,
     time::{Clock, SECOND_NS},
 };
+use crate::bus::BusPublisher;
 use crate::config::{Config, venue::VenueConfig};
 use crate::control::{
     controller::{Controller, ControllerParts},
@@ -18,7 +19,7 @@ use crate::control::{
     shard_proxy::ShardProxy,
     supervisor::{Supervisor, SupervisorLinks},
 };
-use crate::counter::capture::CaptureBoard;
+use crate::counter::{bus::BusBoard, capture::CaptureBoard};
 use crate::gateway;
 use crate::io::authority::ServeName;
 use crate::io::{
@@ -32,6 +33,7 @@ use crate::io::{
 use crate::link::{
     control_sink::SinkEnd,
     main_control::MAIN_CONTROL_DEPTH,
+    serve_bus::BusSender,
     serve_control::{ControlAnswer, ControlQuery},
     serve_history::PriceHistory,
     serve_shard::{BookAnswer, BookQuery},
@@ -125,27 +127,24 @@ impl Engine {
             answers,
             gauges: links,
         };
-        let control =
-            ControlEnds { links, sinks, capture: capture.as_ref().map(CaptureSink::board) };
+        let (bus, bus_sender) = start_bus(config, &sleeper, &clock)?;
+        let control = ControlEnds {
+            links,
+            sinks,
+            capture: capture.as_ref().map(CaptureSink::board),
+            bus: bus.as_ref().map(BusPublisher::board),
+        };
         let cores = start_cores(config, &topology, built, control, &clock)?;
-        let (prices, serve_stop) = (start_history(config)?, Arc::new(AtomicBool::new(false)));
-        let gateway = config.has_hub().then(|| GatewayLinks {
-            shards: cores.updates,
-            sleeper,
-            settings: config.gateway_settings,
-            spin_ns: gateway_spin_ns(config, &topology),
-            clock: clock.clone(),
-            replays: None,
-            prices,
-            keys: config.gateway_access.keys.clone(),
-        });
+        let serve_stop = Arc::new(AtomicBool::new(false));
+        let spin_ns = gateway_spin_ns(config, &topology);
+        let gateway = gateway(config, (cores.updates, sleeper), (spin_ns, &clock), bus_sender)?;
         let ends = ServeEnds {
             gateway,
             shards: cores.serve,
             queries: query_sender,
             answers: answer_receiver,
         };
-        let serve = if listeners.is_empty() {
+        let serve = if listeners.is_empty() && bus.is_none() {
             None
         } else {
             let names = config.serve_names.clone();
@@ -164,6 +163,7 @@ impl Engine {
             shards: cores.shards,
             trades,
             capture,
+            bus,
             last_ticket: 0,
         })
     }
@@ -194,6 +194,27 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
         layout.shards = Some(asked.max(venues));
     }
     Topology::plan(&layout, &usable)
+}
+
+/// What the gateway needs, if there is a hub.
+fn gateway(
+    config: &Config,
+    (shards, sleeper): (Vec<ShardUpdates>, Sleeper),
+    (spin_ns, clock): (u64, &HostClock),
+    bus: Option<BusSender>,
+) -> Result<Option<GatewayLinks>, EngineError> {
+    let prices = start_history(config)?;
+    Ok(config.has_hub().then(|| GatewayLinks {
+        shards,
+        sleeper,
+        settings: config.gateway_settings,
+        spin_ns,
+        clock: clock.clone(),
+        keys: config.gateway_access.keys.clone(),
+        replays: None,
+        prices,
+        bus,
+    }))
 }
 
 /// How long the serve core polls for updates of the gateway before it sleeps: as the shards do.
@@ -265,6 +286,8 @@ struct ControlEnds {
     sinks: VecDeque<SinkEnd>,
     /// The figures of the capture.
     capture: Option<Arc<CaptureBoard>>,
+    /// The figures of the bus.
+    bus: Option<Arc<BusBoard>>,
 }
 
 /// Starts the shards of every venue, and the control core with a controller for each.
@@ -272,7 +295,7 @@ fn start_cores<H: Handler + Send>(
     config: &Config,
     topology: &Topology,
     built: Vec<BuiltVenue<H>>,
-    ControlEnds { links, mut sinks, capture }: ControlEnds,
+    ControlEnds { links, mut sinks, capture, bus }: ControlEnds,
     clock: &HostClock,
 ) -> Result<Cores, EngineError> {
     let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
@@ -290,6 +313,7 @@ fn start_cores<H: Handler + Send>(
             table: venue.table,
             sink: sinks.pop_front(),
             capture: capture.clone(),
+            bus: bus.clone(),
             seed: clock.now().wall_ns,
         });
         sources.push(its_sources);
@@ -569,6 +593,19 @@ fn start_history(config: &Config) -> Result<Option<PriceHistory>, EngineError> {
     let history = crate::sink::history::start(options.address.clone());
     let history = history.map_err(|error| EngineError::Start(no_thread("trade-history", &error)));
     history.map(Some)
+}
+
+/// Starts the thread that publishes to a broker, if one does; and the serve core's end. It is started here because
+/// threads have the cores of the one that starts them, and this one is not pinned.
+fn start_bus(
+    config: &Config,
+    sleeper: &Sleeper,
+    clock: &HostClock,
+) -> Result<(Option<BusPublisher>, Option<BusSender>), EngineError> {
+    let Some(options) = &config.bus else { return Ok((None, None)) };
+    let started = crate::bus::start(options, sleeper.waker(), clock.clone());
+    let (publisher, sender) = started.map_err(EngineError::Bus)?;
+    Ok((Some(publisher), Some(sender)))
 }
 
 /// Starts the thread that captures, if there is to be one.

@@ -5,6 +5,7 @@
 //!
 //! A client has the image of a book before any change of it. `deliver` turns updates into events for the clients of a
 //! book, `event` and `tardis` an event into frames of one client; `client` is what the hub holds of one.
+mod bus;
 mod client;
 mod deliver;
 mod event;
@@ -36,6 +37,7 @@ use serde::Serialize;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
+pub use bus::BusCounts;
 pub use client::Output;
 
 /// A client's place in the hub, from [`Hub::connect`] to [`Hub::disconnect`].
@@ -155,6 +157,8 @@ pub struct Hub {
     follow: VecDeque<TokenId>,
     /// Clients with output, each once.
     ready: VecDeque<ClientId>,
+    /// The client that publishes every book.
+    bus: Option<ClientId>,
     backlog: Backlog,
     catalog: Catalog,
     /// The last trades of subscribed books, newest last.
@@ -193,6 +197,7 @@ impl Hub {
             requests: VecDeque::new(),
             follow: VecDeque::new(),
             ready: VecDeque::new(),
+            bus: None,
             backlog: Backlog::new(first, GATEWAY_BACKLOG_EVENTS_MAX, GATEWAY_BACKLOG_BYTES_MAX),
             catalog: Catalog::default(),
             trades: VecDeque::new(),
@@ -283,6 +288,7 @@ impl Hub {
             self.send_due_tops(id, now);
             self.send_due_page(id, now);
         }
+        self.repeat_for_bus(now);
         self.drop_unused(now);
     }
 
@@ -404,6 +410,10 @@ impl Hub {
             Some(&key) => key,
             None => match self.open(token, false) {
                 Some(key) => key,
+                None if self.bus == Some(id) => {
+                    self.refuse_for_bus();
+                    return None;
+                }
                 None => {
                     self.close(id, 1013, "the gateway has no room for more books");
                     return None;

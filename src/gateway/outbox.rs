@@ -6,7 +6,8 @@
 //! Above half of `bytes_max` the outbox takes no changes and images of books: it marks their books. Below a quarter the
 //! image of a marked book is due ([`Outbox::take_marked`]), one by one, so that they do not fill it again; from then on
 //! the book's changes and states are taken again. Trades and answers are always taken. Above `bytes_max`, or when the client
-//! takes no byte for too long, the client is closed with 1013.
+//! takes no byte for too long, the client is closed with 1013; an outbox that drops ([`Outbox::dropping`]) only leaves
+//! the frame out.
 use crate::base::limits::GATEWAY_STALL_NS;
 use crate::link::shard_updates::SubscriptionKey;
 use foldhash::fast::FixedState;
@@ -37,7 +38,7 @@ pub enum Pushed {
     Marked,
     /// It is left out, as those of its book before it.
     LeftOut,
-    /// There was no room: *close the client with 1013*.
+    /// There was no room: *close the client with 1013*, unless the outbox drops.
     Lost,
 }
 
@@ -89,6 +90,8 @@ pub struct Outbox {
     /// Since when bytes wait and none was sent.
     waiting_since_ns: Option<u64>,
     is_full: bool,
+    /// What finds no room is left out, and the client stays.
+    is_dropping: bool,
     counts: OutboxCounts,
 }
 
@@ -106,8 +109,16 @@ impl Outbox {
             order: VecDeque::new(),
             waiting_since_ns: None,
             is_full: false,
+            is_dropping: false,
             counts: OutboxCounts::default(),
         }
+    }
+
+    /// The same for a client that stays, however little it takes.
+    #[must_use]
+    pub const fn dropping(mut self) -> Self {
+        self.is_dropping = true;
+        self
     }
 
     /// Queues a frame, or leaves it out and marks its book. `read_wall_ns` is when the shard read what caused it, 0 if
@@ -143,7 +154,7 @@ impl Outbox {
 
     fn queue(&mut self, frame: Rc<[u8]>, now_ns: u64, read_wall_ns: u64) -> Pushed {
         if self.is_full || self.bytes + frame.len() > self.bytes_max {
-            self.is_full = true;
+            self.is_full = !self.is_dropping;
             self.counts.dropped += 1;
             return Pushed::Lost;
         }
@@ -176,7 +187,7 @@ impl Outbox {
     /// The next book whose image is due, with its mark removed: queue the image with [`Outbox::push_marked`], and call
     /// again. `None` while more than a quarter of `bytes_max` is queued.
     pub fn take_marked(&mut self) -> Option<MarkedBook> {
-        if self.bytes > self.bytes_max / 4 {
+        if !self.takes_marked() {
             return None;
         }
         loop {
@@ -191,6 +202,18 @@ impl Outbox {
     #[must_use]
     pub fn has_room(&self, key: SubscriptionKey) -> bool {
         !self.marked.contains_key(&key) && self.bytes <= self.bytes_max / 2
+    }
+
+    /// Whether more than half of `bytes_max` is queued.
+    #[must_use]
+    pub const fn is_half_full(&self) -> bool {
+        self.bytes > self.bytes_max / 2
+    }
+
+    /// Whether images are due ([`Outbox::take_marked`]).
+    #[must_use]
+    pub const fn takes_marked(&self) -> bool {
+        self.bytes <= self.bytes_max / 4
     }
 
     /// Whether the book's changes are left out until its image.
@@ -227,6 +250,9 @@ impl Outbox {
     /// Whether the client is to be closed with 1013.
     #[must_use]
     pub fn overflow(&self, now_ns: u64) -> Option<Overflow> {
+        if self.is_dropping {
+            return None;
+        }
         if self.is_full {
             return Some(Overflow::Full);
         }
@@ -341,6 +367,17 @@ mod tests {
         assert_eq!(outbox.push(bytes(60), FrameClass::Other, 0, 0), Pushed::Queued);
         drain(&mut outbox, 1);
         assert_eq!(outbox.overflow(u64::MAX), None, "nothing waits");
+    }
+
+    #[test]
+    fn an_outbox_that_drops_goes_on() {
+        let mut outbox = Outbox::new(MAX).dropping();
+        assert_eq!(outbox.push(bytes(80), FrameClass::Other, 0, 0), Pushed::Queued);
+        assert_eq!(outbox.push(bytes(30), FrameClass::Other, 0, 0), Pushed::Lost);
+        assert_eq!(outbox.overflow(u64::MAX), None);
+        drain(&mut outbox, 1);
+        assert_eq!(outbox.push(bytes(30), FrameClass::Other, 1, 0), Pushed::Queued);
+        assert_eq!((outbox.counts().dropped, outbox.overflow(u64::MAX)), (1, None));
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl Kinds {
         self.0 & kind.bit() != 0
     }
 
+    /// All kinds.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Kind::ALL.into_iter().fold(0, |set, kind| set | kind.bit()))
+    }
+
     /// Whether only the stages of markets are wanted.
     #[must_use]
     pub const fn are_of_markets(self) -> bool {

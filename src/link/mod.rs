@@ -5,6 +5,7 @@ pub mod control_shard;
 pub mod control_sink;
 pub mod main_control;
 pub mod replay_gate;
+pub mod serve_bus;
 pub mod serve_control;
 pub mod serve_history;
 pub mod serve_shard;

@@ -54,6 +54,7 @@ impl ReplayServer {
                 keys,
                 replays: Some(Box::new(sessions)),
                 prices: None,
+                bus: None,
             };
             let links = ServeLinks {
                 control_queries,

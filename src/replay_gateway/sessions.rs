@@ -276,9 +276,17 @@ impl Replays for Sessions {
         let shards = vec![updates];
         let settings = Settings { waits: true, ..self.settings };
         let keys = Keys::default();
-        let (spin_ns, clock, replays, prices) = (0, HostClock::new(), None, None);
-        let links =
-            GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays, prices };
+        let links = GatewayLinks {
+            shards,
+            sleeper,
+            settings,
+            spin_ns: 0,
+            clock: HostClock::new(),
+            keys,
+            replays: None,
+            prices: None,
+            bus: None,
+        };
         Ok(ReplayLinks { links, gate })
     }
 

@@ -5,6 +5,7 @@
 //! Owns:     the hub, its ends of the links.
 //! Bounds:   `GATEWAY_UPDATES_PER_TURN` updates of a shard and `GATEWAY_CLIENTS_PER_TURN` writes before other tasks run;
 //!           `GATEWAY_WRITE_BYTES` of one write.
+mod bus;
 mod websocket;
 
 use super::event::{Bell, Event};
@@ -24,9 +25,11 @@ use crate::io::direct_socket::DirectSocket;
 use crate::io::driver::Doorbell;
 use crate::io::executor::{sleep, yield_now};
 use crate::io::wake::Sleeper;
+use crate::link::serve_bus::BusSender;
 use crate::link::serve_history::{PriceAnswer, PriceHistory, PriceRequest};
 use crate::link::shard_updates::{BookUpdate, UpdateRequest};
 use crate::ring::{Consumer, Producer};
+use bus::BusWriter;
 use futures_lite::future::or;
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
@@ -69,6 +72,8 @@ pub struct GatewayLinks {
     pub replays: Option<Box<dyn Replays>>,
     /// Prices of stored trades, where trades are stored.
     pub prices: Option<PriceHistory>,
+    /// Publishes every book and trade.
+    pub bus: Option<BusSender>,
 }
 
 impl ShardUpdates {
@@ -99,16 +104,18 @@ pub(super) struct Gateway {
     follow: Bell,
     replays: Option<Box<dyn Replays>>,
     prices: Option<PriceHistory>,
+    bus: RefCell<Option<BusWriter>>,
     /// The shard is a replay for the only client.
     steering: Option<Steering>,
 }
 
 impl Gateway {
     pub(super) fn new(links: GatewayLinks) -> Self {
-        let GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays, prices } =
-            links;
+        let GatewayLinks { shards, sleeper, settings, spin_ns, clock, keys, replays, .. } = links;
         let venues = shards.iter().map(|shard| shard.venue).collect();
-        let hub = Hub::new(venues, settings, clock.now().wall_ns);
+        let now = clock.now();
+        let mut hub = Hub::new(venues, settings, now.wall_ns);
+        let bus = links.bus.map(|link| BusWriter::new(&mut hub, link, now));
         Self {
             hub: RefCell::new(hub),
             shards: RefCell::new(shards),
@@ -122,7 +129,8 @@ impl Gateway {
             work: Bell::default(),
             follow: Bell::default(),
             replays,
-            prices,
+            prices: links.prices,
+            bus: RefCell::new(bus),
             steering: None,
         }
     }
@@ -229,12 +237,14 @@ impl Gateway {
             let mut worked = self.take_updates(now);
             worked |= self.send_requests();
             self.steer(now);
-            if now.mono_ns >= timer_ns {
+            let is_due = now.mono_ns >= timer_ns;
+            if is_due {
                 timer_ns = now.mono_ns + GATEWAY_TIMER_NS;
                 self.clock.borrow_mut().align();
                 self.hub.borrow_mut().handle_timeout(now);
             }
             worked |= self.write_ready(now);
+            worked |= self.pump_bus(now, is_due);
             if worked {
                 worked_ns = now.mono_ns;
             }
@@ -256,6 +266,16 @@ impl Gateway {
             };
             or(or(wait, timer), stop.wait()).await;
         }
+    }
+
+    /// Passes records to the bus; `publishes` its figures too.
+    fn pump_bus(&self, now: Now, publishes: bool) -> bool {
+        let (mut bus, mut hub) = (self.bus.borrow_mut(), self.hub.borrow_mut());
+        let Some(bus) = &mut *bus else { return false };
+        if publishes {
+            bus.publish(&hub);
+        }
+        bus.pump(&mut hub, now)
     }
 
     fn take_updates(&self, now: Now) -> bool {

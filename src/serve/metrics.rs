@@ -76,6 +76,7 @@ pub fn all() -> Vec<Metric> {
         .chain(of(RECYCLING))
         .chain(of(TRADES))
         .chain(of(CAPTURE))
+        .chain(of(BUS))
         .chain(of(SHARD))
         .chain(counters(IntakeCounts::ROWS))
         .chain(counters(BookCounts::ROWS))
@@ -128,7 +129,7 @@ macro_rules! rows {
 
 mod parts;
 pub(super) use parts::{
-    CORRECTNESS, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, SNAPSHOT_REQUESTS, SUBSCRIPTIONS,
+    BUS, CORRECTNESS, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, SNAPSHOT_REQUESTS, SUBSCRIPTIONS,
     VENUE,
 };
 

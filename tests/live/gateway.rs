@@ -4,7 +4,7 @@
 use crate::http::Client;
 use crate::library::quiet;
 use crate::program::{POLL_INTERVAL, TIMEOUT};
-use ringbook::sim::Venue;
+use ringbook::sim::{SimConfig, Venue};
 use ringbook::{Engine, EngineBuilder, Polymarket};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -215,7 +215,16 @@ impl Rig {
         rate: f64,
         settings: impl FnOnce(EngineBuilder) -> EngineBuilder,
     ) -> Self {
-        let venue = Venue::start(quiet(markets, rate)).unwrap();
+        Self::of(quiet(markets, rate), settings)
+    }
+
+    /// A venue with this configuration.
+    pub(crate) fn of(
+        config: SimConfig,
+        settings: impl FnOnce(EngineBuilder) -> EngineBuilder,
+    ) -> Self {
+        let markets = config.markets;
+        let venue = Venue::start(config).unwrap();
         let at = Polymarket::at(&venue.http_url(), &venue.ws_url());
         let builder = settings(Engine::builder().venue(at).shards(2));
         let local = ([127, 0, 0, 1], 0);

@@ -10,6 +10,8 @@ mod adding;
 mod archive;
 mod bench;
 mod books;
+#[cfg(feature = "kafka")]
+mod bus;
 mod capturing;
 mod database;
 mod dropping;

@@ -200,6 +200,7 @@ pub(crate) fn controller_parts(
         table: None,
         sink: None,
         capture: None,
+        bus: None,
         links: Vec::new(),
         seed,
     }

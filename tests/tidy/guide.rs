@@ -25,6 +25,8 @@ const OTHERS: &[&str] = &[
     "--lib",
     "--example",
     "--shm-size",
+    "--features",
+    "--path",
 ];
 
 fn is_page(file: &str) -> bool {

@@ -41,6 +41,10 @@ fn disagreements(manifest: &Table, lock: &Table, package: &str) -> Vec<String> {
         .collect();
     let mut whats = Vec::new();
     for (name, dependency) in manifest["dependencies"].as_table().expect("dependencies") {
+        // Of a feature that the comparison does not use.
+        if dependency.get("optional").and_then(Value::as_bool) == Some(true) {
+            continue;
+        }
         let wanted = dependency.as_str().or_else(|| dependency.get("version")?.as_str());
         let found = locked.iter().position(|(locked, version)| {
             locked == name && wanted.is_none_or(|wanted| accepts(wanted, version))
@@ -97,6 +101,9 @@ fn what_a_lock_file_lacks_is_found() {
         disagreements(&manifest, &lock, "ringbook")
     };
     assert_eq!(found("a = \"1.3\"\nb = { version = \"=0.2.5\" }\ngone = \"1\""), [""; 0]);
+    let optional =
+        "a = \"1\"\nb = \"=0.2.5\"\ngone = \"1\"\nnew = { version = \"3\", optional = true }";
+    assert_eq!(found(optional), [""; 0]);
     let all = found("a = \"1.5\"\nb = \"0.2\"\nnew = \"3\"");
     let begins = ["ringbook needs a 1.5,", "ringbook needs new 3,"];
     assert!(all.iter().zip(begins).all(|(what, begin)| what.starts_with(begin)), "{all:?}");

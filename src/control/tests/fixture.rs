@@ -103,6 +103,7 @@ pub(crate) fn parts(feed: Feed, shards: Vec<ShardProxy>) -> ControllerParts {
         table: is_table.then_some(kalshi::CONNECTIONS),
         sink: None,
         capture: None,
+        bus: None,
         seed: 1,
     }
 }

@@ -1,6 +1,7 @@
 //! What the hub holds of one client.
 //!
 //! Runs on:  serve core (pure).
+use super::bus::Follower;
 use super::{ClientReport, Settings};
 use crate::base::time::Now;
 use crate::gateway::outbox::{Outbox, Overflow};
@@ -100,6 +101,8 @@ pub(super) struct Client {
     pub(super) message: u64,
     /// Updates wait for it.
     waits: bool,
+    /// It is the bus.
+    pub(super) bus: Option<Box<Follower>>,
 }
 
 impl Client {
@@ -134,6 +137,7 @@ impl Client {
             is_ready: false,
             message: 0,
             waits: settings.waits,
+            bus: None,
         }
     }
 
@@ -153,6 +157,7 @@ impl Client {
             protocol: match self.protocol {
                 Protocol::Market(_) => "market",
                 Protocol::Kalshi(_) => "kalshi",
+                Protocol::Stream(..) if self.bus.is_some() => "bus",
                 Protocol::Stream(..) => "stream",
                 Protocol::Tardis(_) => "tardis",
                 Protocol::Polypy(_) => "polypy",
@@ -211,6 +216,9 @@ impl super::Hub {
         bytes: usize,
         now: Now,
     ) -> Output {
+        if let Some(client) = &mut self.clients[id.0 as usize] {
+            client.send_held(now);
+        }
         self.refill(id, now);
         let Some(client) = &mut self.clients[id.0 as usize] else { return Output::Nothing };
         if client.check_outbox(now) {

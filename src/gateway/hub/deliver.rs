@@ -88,9 +88,7 @@ impl Hub {
             BookUpdateKind::Closed => {
                 replica.state = BookState::AwaitingSnapshot;
                 self.publish(key, Event::Closed, now);
-                if let Some(book) = self.books.get_mut(&key) {
-                    book.replica = None;
-                }
+                self.on_closed(key, now);
             }
             BookUpdateKind::Trade(trade) => {
                 replica.on_trade(&trade);
@@ -110,6 +108,13 @@ impl Hub {
             }
             BookUpdateKind::Image { .. } | BookUpdateKind::Market(_) => {}
         }
+    }
+
+    fn on_closed(&mut self, key: SubscriptionKey, now: Now) {
+        if let Some(book) = self.books.get_mut(&key) {
+            book.replica = None;
+        }
+        self.leave_for_bus(key, now);
     }
 
     /// A market has come to another stage, in a recording at `read_wall_ns`: all clients that want markets get it,
@@ -142,7 +147,7 @@ impl Hub {
                 }
                 Protocol::Market(_) => {}
                 Protocol::Stream(session, _) if session.kinds.contain(Kind::Market) => {
-                    let frame = stream_frame.get_or_insert_with(|| {
+                    let frame: &Rc<[u8]> = stream_frame.get_or_insert_with(|| {
                         let venue = &self.shards[shard];
                         text.clear();
                         stream::market(text, backlog.next_sequence(), venue, event, wall_ns);
@@ -154,7 +159,9 @@ impl Hub {
                         });
                         frame
                     });
-                    queue.push(id, client, frame, FrameClass::Other);
+                    if !client.holds_market(event.info.market, frame) {
+                        queue.push(id, client, frame, FrameClass::Other);
+                    }
                 }
                 Protocol::Stream(..) | Protocol::Tardis(_) | Protocol::Polypy(_) => {}
                 Protocol::Kalshi(session) => {
@@ -167,6 +174,7 @@ impl Hub {
             }
         }
         self.catalog.on_event(self.shards[shard], event);
+        self.follow_for_bus(event, now);
     }
 
     /// The whole book. What the image has instead of updates that did not fit is sent too: a state that is not live

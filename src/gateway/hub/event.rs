@@ -85,7 +85,9 @@ impl Queue<'_> {
         if client.closing.is_some() {
             return Pushed::LeftOut;
         }
-        let (queued_ns, read_wall_ns) = (self.now.mono_ns, self.read_wall_ns);
+        // Latencies are those of the clients of this host.
+        let read_wall_ns = if client.bus.is_some() { 0 } else { self.read_wall_ns };
+        let queued_ns = self.now.mono_ns;
         let pushed = client.outbox.push(Rc::clone(frame), class, queued_ns, read_wall_ns);
         self.counts.frames += u64::from(pushed == Pushed::Queued);
         self.announce(id, client);
@@ -262,7 +264,11 @@ impl Context<'_> {
         if let Some(frame) = frame.filter(|_| wants)
             && (had_image || !matches!(event, Event::Changes(_)))
         {
-            is_behind |= queue.push(id, client, frame, event.class(key)) == Pushed::Marked;
+            let pushed = queue.push(id, client, frame, event.class(key));
+            is_behind |= pushed == Pushed::Marked;
+            if pushed == Pushed::Lost {
+                client.on_lost(key, &replica.token, event, frame);
+            }
             if matches!(event, Event::Image { .. }) {
                 client.books.insert(key, true);
             }

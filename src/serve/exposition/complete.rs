@@ -2,6 +2,7 @@
 //!
 //! Runs on:  tests.
 use super::{ServeReport, encode};
+use crate::counter::bus::BusReport;
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::counter::report::{
@@ -41,6 +42,7 @@ pub(super) fn one_of_everything() -> EngineReport {
         shards: vec![ShardReport { core: Some(0), ..ShardReport::default() }],
         trades: Some(TradeReport::default()),
         capture: Some(CaptureReport::default()),
+        bus: Some(BusReport::default()),
         latencies: vec![LatencySummary {
             stage: Stage::ALL[0].name().to_owned(),
             ..LatencySummary::default()

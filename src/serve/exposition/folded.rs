@@ -15,7 +15,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("services[].kind", "a constant that cannot be deserialized"),
 ];
 /// Taken from the other report only: one sink serves all venues, so both reports have the same figures.
-const SHARED: &[&str] = &["trades.", "capture."];
+const SHARED: &[&str] = &["trades.", "capture.", "bus."];
 /// Fields of the sink's report that each venue adds to.
 const ADDED: &[&str] =
     &["trades.connections_active", "trades.reconnections", "trades.last_reconnect_wall_ns"];
@@ -161,7 +161,7 @@ fn sums_are_sums_and_a_part_that_one_venue_has_is_kept() {
     let texts = |pointer: &str| sum.pointer(pointer).unwrap().as_str().unwrap().to_owned();
     assert_eq!(texts("/recycling/last_failure").matches("text").count(), 2);
     assert_eq!(sum["shards"].as_array().unwrap().len(), 2);
-    for part in ["exchange", "trades", "capture"] {
+    for part in ["exchange", "trades", "capture", "bus"] {
         let mut without = mine.clone();
         without[part] = Value::Null;
         assert_eq!(folded(&without, &other)[part], other[part]);

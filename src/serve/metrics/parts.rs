@@ -3,6 +3,7 @@
 //! Runs on:  any (pure). Owns: nothing.
 use super::{Absent, Kind, Quantile, Real, Row, Rows, Value, Whole};
 use super::{age, flag, metric, seconds};
+use crate::counter::bus::BusReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{
     CorrectnessReport, ExchangeReport, RecycleReport, SnapshotRequestsReport, SubscriptionReport,
@@ -106,4 +107,32 @@ pub(in crate::serve) const PHASE_QUANTILE: Rows<Quantile> = rows! { "service,pha
 pub(in crate::serve) const PHASE: Rows<LatencySummary> = rows! { "service,phase", LatencySummary;
     Counter "service_phase_samples", "values", "Samples of service_phase_seconds",
         "nothing", |l, _| Whole(l.count);
+};
+
+pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
+    Gauge "bus_books", "books", "Books published to the broker (--bus)", "nothing", |b, _| Whole(b.books);
+    Counter "bus_records", "records", "Records that the broker has acknowledged", "nothing", |b, _| Whole(b.records);
+    Counter "bus_bytes", "bytes", "Bytes of these records before compression", "nothing", |b, _| Whole(b.bytes);
+    Gauge "bus_waiting", "records", "Records that wait for the broker's acknowledgement",
+        "the broker is slow or away", |b, _| Whole(b.waiting);
+    Gauge "bus_waiting_bytes", "bytes", "Bytes that wait before the producer has room",
+        "the broker is slow or away", |b, _| Whole(b.waiting_bytes);
+    Counter "bus_snapshots_repeated", "books", "Snapshots repeated in their turn (--bus-snapshot-seconds)", "nothing",
+        |b, _| Whole(b.snapshots_repeated);
+    Counter "bus_conflated", "records", "Changes, snapshots and states replaced by a later snapshot",
+        "the broker is slow or away: give it more room with buffer_mib=", |b, _| Whole(b.conflated);
+    Counter "bus_failed", "records", "Records that the broker refused or did not take in time",
+        "/stats has the last error of the broker", |b, _| Whole(b.failed);
+    Counter "bus_trades_lost", "trades", "Trades that are not on the bus",
+        "the broker was away for too long: give it more room with buffer_mib=", |b, _| Whole(b.trades_lost);
+    Counter "bus_books_refused", "books", "Books that are not published because there are too many",
+        "follow fewer markets (--markets-max)", |b, _| Whole(b.books_refused);
+    Counter "bus_restarts", "producers", "Producers begun again after an error that they could not go on from",
+        "the log has the error: the broker has lost its data, or another program writes there", |b, _| Whole(b.restarts);
+    Gauge "bus_last_record_age_seconds", "s", "Time since a record was last acknowledged",
+        "above a few seconds: the broker is away, or no book changes", |b, now| age(b.last_record_wall_ns, now);
+    Gauge "bus_down_seconds", "s", "Time since the broker takes nothing; absent while it does",
+        "/health has the error", |b, now| age(b.down_since_wall_ns, now);
+    Gauge "bus_up", "1", "1 while the broker takes records, else 0", "when it falls: /health has the error",
+        |b, _| flag(b.down_since_wall_ns == 0);
 };

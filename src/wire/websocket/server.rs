@@ -46,6 +46,37 @@ pub fn frame(text: &str) -> Rc<[u8]> {
     text_frame(text.as_bytes()).into()
 }
 
+/// The texts of whole frames that [`frame`] has made, one behind the other; ends at anything else.
+#[derive(Clone, Debug)]
+pub struct FrameTexts<'a>(&'a [u8]);
+
+impl<'a> FrameTexts<'a> {
+    /// The texts of these frames.
+    #[must_use]
+    pub const fn new(frames: &'a [u8]) -> Self {
+        Self(frames)
+    }
+}
+
+impl<'a> Iterator for FrameTexts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let (length, rest) = match self.0 {
+            [0x81, 126, a, b, rest @ ..] => (u64::from(u16::from_be_bytes([*a, *b])), rest),
+            [0x81, 127, rest @ ..] => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (u64::from_be_bytes(*length), rest)
+            }
+            [0x81, length @ 0..=125, rest @ ..] => (u64::from(*length), rest),
+            _ => return None,
+        };
+        let (text, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+}
+
 /// Appends one frame with a whole message, text or binary.
 pub fn put_message(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {
     put_frame(if is_text { 0x81 } else { 0x82 }, payload, out);

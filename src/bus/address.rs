@@ -1,0 +1,155 @@
+//! The address of a broker with the topics of ringbook, and what publishing needs beside.
+//!
+//! Runs on:  any (pure).
+use super::BusError;
+use crate::base::limits::{BUS_BUFFER_BYTES, BUS_TOPS_NS};
+use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+
+/// Longest topic name, bytes (Kafka's limit is 249), without the longest ending.
+const PREFIX_BYTES_MAX: usize = 200;
+/// What the address may say after `?`.
+const PARAMETERS: &str = "engine, partitions, replication, compression, buffer_mib, tops_ms";
+
+/// A broker, the topics, and how they are filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusOptions {
+    /// The address as it was given.
+    pub address: String,
+    /// `HOST:PORT` of brokers to begin with, separated by commas.
+    pub servers: String,
+    /// Beginning of the topics' names.
+    pub prefix: String,
+    /// Name of this engine in the headers of its records.
+    pub engine: String,
+    /// Partitions of topics that are created.
+    pub partitions: u16,
+    /// Replicas of topics that are created.
+    pub replication: u16,
+    /// librdkafka's name of the compression.
+    pub compression: &'static str,
+    /// Bytes that may wait in the serve core, and in the producer.
+    pub buffer_bytes: usize,
+    /// Shortest interval between best prices of a book, nanoseconds.
+    pub tops_ns: u64,
+    /// Interval in which each book is published as a whole, nanoseconds.
+    pub snapshot_ns: u64,
+}
+
+impl BusOptions {
+    /// Parses `kafka://HOST:PORT[,HOST:PORT…]/PREFIX[?…]`.
+    ///
+    /// # Errors
+    /// [`BusError`]: the address, and what is wrong with it.
+    pub fn parse(address: &str) -> Result<Self, BusError> {
+        Self::parts(address).map_err(|why| BusError(format!("{address}: {why}")))
+    }
+
+    fn parts(address: &str) -> Result<Self, String> {
+        let form = "as in kafka://127.0.0.1:9092/ringbook";
+        let rest = address.strip_prefix("kafka://");
+        let rest = rest.ok_or_else(|| format!("this is no address of a broker, {form}"))?;
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (servers, prefix) = path.split_once('/').unwrap_or((path, ""));
+        let is_server = |server: &str| {
+            let (host, port) = server.rsplit_once(':').unwrap_or_default();
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+        };
+        if !servers.split(',').all(is_server) {
+            return Err(format!("name each broker as HOST:PORT, {form}"));
+        }
+        if !is_name(prefix) {
+            return Err(format!(
+                "name the topics after a slash, with letters, digits, `-`, `_` and `.`, {form}"
+            ));
+        }
+        let mut options = Self {
+            address: address.to_owned(),
+            servers: servers.to_owned(),
+            prefix: prefix.to_owned(),
+            engine: "ringbook".to_owned(),
+            partitions: 8,
+            replication: 1,
+            compression: "lz4",
+            buffer_bytes: BUS_BUFFER_BYTES,
+            tops_ns: BUS_TOPS_NS,
+            snapshot_ns: 60 * SECOND_NS,
+        };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            options.set(name, value)?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let number = |least: u64, most: u64| {
+            let number = value.parse().ok().filter(|number| (least..=most).contains(number));
+            number.ok_or_else(|| format!("{name}={value}: must be {least} to {most}"))
+        };
+        match name {
+            "engine" if is_name(value) => value.clone_into(&mut self.engine),
+            "engine" => {
+                return Err(format!("engine={value}: use letters, digits, `-`, `_` and `.`"));
+            }
+            "partitions" => self.partitions = number(1, 4096)? as u16,
+            "replication" => self.replication = number(1, 32)? as u16,
+            "compression" => {
+                self.compression = match value {
+                    "lz4" => "lz4",
+                    "none" => "none",
+                    _ => return Err(format!("compression={value}: must be lz4 or none")),
+                };
+            }
+            "buffer_mib" => self.buffer_bytes = (number(1, 4096)? as usize) << 20,
+            "tops_ms" => self.tops_ns = number(0, 3_600_000)? * MILLISECOND_NS,
+            _ => return Err(format!("`{name}` is no parameter; there are {PARAMETERS}")),
+        }
+        Ok(())
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=PREFIX_BYTES_MAX).contains(&text.len()) && text.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_brokers_topics_and_parameters() {
+        let options = BusOptions::parse(
+            "kafka://a:1,[::1]:9092/md.live?engine=e-1&partitions=3&replication=2&compression=none&buffer_mib=2&tops_ms=0",
+        );
+        let options = options.unwrap();
+        assert_eq!((&*options.servers, &*options.prefix), ("a:1,[::1]:9092", "md.live"));
+        assert_eq!((&*options.engine, options.partitions, options.replication), ("e-1", 3, 2));
+        assert_eq!(
+            (options.compression, options.buffer_bytes, options.tops_ns),
+            ("none", 2 << 20, 0)
+        );
+        let options = BusOptions::parse("kafka://a:1/x").unwrap();
+        assert_eq!((&*options.engine, options.compression), ("ringbook", "lz4"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_one_line_with_the_address() {
+        for (address, why) in [
+            ("tcp://a:1/x", "no address of a broker"),
+            ("kafka://a/x", "HOST:PORT"),
+            ("kafka://:1/x", "HOST:PORT"),
+            ("kafka://a:0/x", "HOST:PORT"),
+            ("kafka://a:1", "after a slash"),
+            ("kafka://a:1/x y", "after a slash"),
+            ("kafka://a:1/x?partitions=0", "partitions=0: must be 1 to 4096"),
+            ("kafka://a:1/x?compression=zip", "must be lz4 or none"),
+            ("kafka://a:1/x?engine=", "letters"),
+            ("kafka://a:1/x?sasl=1", "`sasl` is no parameter; there are engine,"),
+        ] {
+            let line = BusOptions::parse(address).unwrap_err().to_string();
+            let is_right = line.starts_with(address) && line.contains(why) && !line.contains('\n');
+            assert!(is_right, "{line}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Records of chosen topics, as they are.
+//!
+//! Runs on:  the thread of its owner; librdkafka has threads of its own. Owns: the consumer.
+//! Bounds:   16 MB of fetched records.
+use super::BusError;
+use super::address::BusOptions;
+use super::producer::{client_config, log_line};
+use super::record::Topic;
+use crate::base::limits::BUS_DOWN_NS;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::time::Duration;
+
+struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(facility, line);
+    }
+
+    fn error(&self, _error: KafkaError, reason: &str) {
+        log_line("error", reason);
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusRecord {
+    /// Its topic, without the prefix: `trades`, `books`, `tops`, `markets` or `events`.
+    pub topic: &'static str,
+    /// Its partition.
+    pub partition: i32,
+    /// Its place in the partition.
+    pub offset: i64,
+    /// The engine that has published it.
+    pub engine: String,
+    /// The start of the engine that it is of; later starts have higher numbers.
+    pub epoch: u64,
+    /// One JSON object.
+    pub text: String,
+}
+
+/// A consumer of every partition of some topics, without a group.
+pub struct BusConsumer {
+    consumer: BaseConsumer<Context>,
+    prefix: String,
+    failures: u64,
+}
+
+impl std::fmt::Debug for BusConsumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BusConsumer").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl BusConsumer {
+    /// Begins with the oldest records of the topics, or with those that come from now on.
+    ///
+    /// # Errors
+    /// [`BusError`]: the broker does not answer, or has no such topic.
+    pub fn connect(
+        address: &str,
+        topics: &[Topic],
+        from_beginning: bool,
+    ) -> Result<Self, BusError> {
+        let options = BusOptions::parse(address)?;
+        let fault = |why: String| BusError(format!("{address}: {why}"));
+        let mut config = client_config(&options);
+        config
+            .set("group.id", "ringbook-reader")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("queued.max.messages.kbytes", "16384");
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(Context).map_err(|error| fault(error.to_string()))?;
+        let mut all = TopicPartitionList::new();
+        let offset = if from_beginning { Offset::Beginning } else { Offset::End };
+        for topic in topics {
+            let name = topic.full_name(&options.prefix);
+            let wait = Duration::from_nanos(BUS_DOWN_NS);
+            let found = consumer.fetch_metadata(Some(&name), wait);
+            let found = found.map_err(|error| fault(format!("no broker answers: {error}")))?;
+            let partitions = found.topics().iter().find(|found| found.name() == name);
+            let partitions = partitions.map_or(&[][..], |topic| topic.partitions());
+            if partitions.is_empty() {
+                let why = format!("there is no topic {name}: has an engine published to it?");
+                return Err(fault(why));
+            }
+            for partition in partitions {
+                let added = all.add_partition_offset(&name, partition.id(), offset);
+                added.map_err(|error| fault(error.to_string()))?;
+            }
+        }
+        consumer.assign(&all).map_err(|error| fault(error.to_string()))?;
+        Ok(Self { consumer, prefix: options.prefix, failures: 0 })
+    }
+
+    /// The next record; `None` if none comes within this time.
+    ///
+    /// # Errors
+    /// [`BusError`]: the consumer cannot go on. A broker that is away is no error.
+    pub fn poll(&mut self, time: Duration) -> Result<Option<BusRecord>, BusError> {
+        match self.consumer.poll(time) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(record(&self.prefix, &message)),
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                Err(BusError(format!("the broker's records cannot be read any more: {code}")))
+            }
+            Some(Err(error)) => {
+                self.failures += 1;
+                log_line("consumer", &error.to_string());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Errors that were no end: a broker that is away, a topic that is gone.
+    #[must_use]
+    pub const fn failures(&self) -> u64 {
+        self.failures
+    }
+}
+
+/// `None` for a record that has no text or no known topic.
+fn record(prefix: &str, message: &BorrowedMessage<'_>) -> Option<BusRecord> {
+    let name = message.topic().strip_prefix(prefix)?.get(1..)?;
+    let header = |name: &str| {
+        let headers = message.headers()?;
+        let found = headers.iter().find(|header| header.key == name)?;
+        std::str::from_utf8(found.value?).ok()
+    };
+    Some(BusRecord {
+        topic: Topic::named(name)?.name(),
+        partition: message.partition(),
+        offset: message.offset(),
+        engine: header("engine").unwrap_or_default().to_owned(),
+        epoch: header("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
+        text: std::str::from_utf8(message.payload()?).ok()?.to_owned(),
+    })
+}

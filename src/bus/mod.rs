@@ -1,0 +1,89 @@
+//! The bus: every book and trade at a Kafka-protocol broker, and a reader that has them again.
+//!
+//! Runs on:  the thread `bus` (publisher), which may block; the threads of a reader. Owns: the clients of the broker.
+//! Bounds:   records in the producer as the address says; [`books`] of a reader, as many as there are tokens.
+//!
+//! The records are those of the gateway's own stream: the serve core's hub has the bus as a client that follows every
+//! market, and [`publisher`] passes what it receives to the topics ([`record::Topic`]). So there is one schema and one
+//! mechanism for slow clients. `guide/bus.md` is the page for users. Publisher and reader need the cargo feature
+//! `kafka`; without it an address is refused.
+pub mod address;
+pub mod books;
+#[cfg(feature = "kafka")]
+mod consumer;
+#[cfg(feature = "kafka")]
+mod producer;
+#[cfg(feature = "kafka")]
+mod publisher;
+#[cfg(feature = "kafka")]
+mod reader;
+pub mod record;
+
+#[cfg(feature = "kafka")]
+pub use consumer::{BusConsumer, BusRecord};
+#[cfg(feature = "kafka")]
+pub use publisher::start;
+#[cfg(feature = "kafka")]
+pub use reader::BusReader;
+
+use crate::base::limits::{BUS_DOWN_NS, SINK_DRAIN_NS, SINK_END_NS};
+use crate::counter::bus::{BusBoard, BusReport};
+use crate::io::threads::ends_within;
+#[cfg(not(feature = "kafka"))]
+use crate::io::{clock::HostClock, wake::TaskWaker};
+#[cfg(not(feature = "kafka"))]
+use crate::link::serve_bus::BusSender;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// Why the bus cannot be used: one line with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BusError(pub(crate) String);
+
+/// Whether this program has a client of brokers.
+pub const IS_BUILT: bool = cfg!(feature = "kafka");
+
+/// What to do where there is none.
+pub const NOT_BUILT: &str =
+    "this program was built without the cargo feature `kafka`: build it with `--features kafka`";
+
+/// The running publisher.
+#[derive(Debug)]
+pub struct BusPublisher {
+    stop: Arc<AtomicBool>,
+    board: Arc<BusBoard>,
+    thread: JoinHandle<()>,
+}
+
+impl BusPublisher {
+    /// The figures for the status report.
+    #[must_use]
+    pub fn board(&self) -> Arc<BusBoard> {
+        Arc::clone(&self.board)
+    }
+
+    /// Publishes what waits, as far as the broker takes it in time. Call it after the serve core has ended.
+    #[must_use]
+    pub fn stop(self) -> BusReport {
+        self.stop.store(true, Ordering::Release);
+        if !ends_within(self.thread, SINK_DRAIN_NS + BUS_DOWN_NS + SINK_END_NS) {
+            log::error!("the bus did not end in time");
+        }
+        self.board.read()
+    }
+}
+
+/// Starts the publisher.
+///
+/// # Errors
+/// Always: there is no client of brokers.
+#[cfg(not(feature = "kafka"))]
+pub fn start(
+    options: &address::BusOptions,
+    _waker: TaskWaker,
+    _clock: HostClock,
+) -> Result<(BusPublisher, BusSender), BusError> {
+    Err(BusError(format!("{}: {NOT_BUILT}", options.address)))
+}

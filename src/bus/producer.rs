@@ -1,0 +1,278 @@
+//! An idempotent producer: it acknowledges records to a board, and notes those that did not arrive.
+//!
+//! Runs on:  the thread `bus`, which makes its callbacks; librdkafka has threads of its own.
+//! Bounds:   bytes of records as the address says, `BUS_RECORDS_MAX` of them.
+//!
+//! librdkafka's threads have the cores of the thread that makes the producer, which is not pinned.
+use super::address::BusOptions;
+use super::record::Topic;
+use crate::base::id::TokenId;
+use crate::base::limits::{BUS_DOWN_NS, BUS_RECORDS_MAX};
+use crate::counter::bus::BusBoard;
+use futures_lite::future::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the callbacks have noted since the last look.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Records were acknowledged.
+    pub(super) acknowledged: bool,
+    /// The last error that says that no broker answers.
+    pub(super) down: Option<String>,
+    /// Tokens whose books are incomplete.
+    pub(super) incomplete: Vec<TokenId>,
+    /// The broker has no such topic.
+    pub(super) lacks_topic: bool,
+    /// The last reason for a record that did not arrive.
+    pub(super) failed: Option<String>,
+}
+
+/// The callbacks.
+struct Context {
+    prefix: String,
+    board: Arc<BusBoard>,
+    notes: Mutex<Notes>,
+}
+
+impl Context {
+    fn note(&self, note: impl FnOnce(&mut Notes)) {
+        if let Ok(mut notes) = self.notes.lock() {
+            note(&mut notes);
+        }
+    }
+
+    fn on_failed(&self, error: &KafkaError, topic: &str, key: Option<&[u8]>) {
+        let board = &self.board;
+        board.failed.add(1);
+        let topic = topic.strip_prefix(&self.prefix).and_then(|name| Topic::named(name.get(1..)?));
+        board.trades_failed.add(u64::from(topic == Some(Topic::Trades)));
+        let token = key.and_then(|key| TokenId::new(std::str::from_utf8(key).ok()?));
+        let code = error.rdkafka_error_code();
+        self.note(|notes| {
+            notes.failed = Some(error.to_string());
+            notes.lacks_topic |= lacks_topic(code);
+            // A record that is too large would be so again.
+            let is_repeated = code != Some(RDKafkaErrorCode::MessageSizeTooLarge);
+            if matches!(topic, Some(Topic::Books | Topic::Tops)) && is_repeated {
+                notes.incomplete.extend(token);
+            }
+        });
+    }
+}
+
+fn lacks_topic(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode::{
+        UnknownPartition, UnknownTopic, UnknownTopicId, UnknownTopicOrPartition,
+    };
+    matches!(code, Some(UnknownTopic | UnknownPartition | UnknownTopicOrPartition | UnknownTopicId))
+}
+
+/// Passes librdkafka's own lines on as debug lines: what matters is noted.
+pub(super) fn log_line(facility: &str, line: &str) {
+    log::debug!("librdkafka: {facility} {line}");
+}
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_line("error", reason);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.note(|notes| notes.down = Some("no broker answers".to_owned()));
+        } else {
+            self.board.set_error(reason);
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(record) => {
+                self.board.records.add(1);
+                self.board.bytes.add(record.payload_len() as u64);
+                self.note(|notes| notes.acknowledged = true);
+            }
+            Err((error, record)) => self.on_failed(error, record.topic(), record.key()),
+        }
+    }
+}
+
+/// Callbacks of a client whose answers say everything.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(facility, line);
+    }
+
+    fn error(&self, _error: KafkaError, reason: &str) {
+        log_line("error", reason);
+    }
+}
+
+/// Why a record was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// There is no room: try again after a while.
+    Full,
+    /// It was counted as failed.
+    Failed,
+}
+
+/// What every client of the broker is configured with.
+pub(super) fn client_config(options: &BusOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &options.servers)
+        .set("client.id", "ringbook")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("topic.metadata.refresh.interval.ms", "10000");
+    config
+}
+
+/// Creates the topics that are missing.
+///
+/// # Errors
+/// The broker does not answer, or refuses: one line.
+pub(super) fn create_topics(options: &BusOptions) -> Result<(), String> {
+    let admin: Result<AdminClient<Quiet>, _> = client_config(options).create_with_context(Quiet);
+    let admin = admin.map_err(|error| error.to_string())?;
+    let names = Topic::ALL.map(|topic| topic.full_name(&options.prefix));
+    let wait = Duration::from_nanos(BUS_DOWN_NS);
+    let known = admin.inner().fetch_metadata(None, wait).map_err(|error| error.to_string())?;
+    let is_missing = |name: &str| known.topics().iter().all(|topic| topic.name() != name);
+    let replication = i32::from(options.replication);
+    let topics: Vec<NewTopic<'_>> = std::iter::zip(Topic::ALL, &names)
+        .filter(|(_, name)| is_missing(name))
+        .map(|(topic, name)| {
+            let new = NewTopic::new(
+                name,
+                i32::from(options.partitions),
+                TopicReplication::Fixed(replication),
+            );
+            if topic.is_compacted() { new.set("cleanup.policy", "compact") } else { new }
+        })
+        .collect();
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let wait = Some(wait);
+    let asked = AdminOptions::new().request_timeout(wait).operation_timeout(wait);
+    let results = match block_on(admin.create_topics(&topics, &asked)) {
+        Ok(results) => results,
+        // A broker without this request creates topics as it sees them.
+        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                return Err(format!("the topic {topic} cannot be created: {code}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A producer of one epoch.
+pub(super) struct Producer {
+    producer: BaseProducer<Context>,
+    headers: OwnedHeaders,
+    names: [(Topic, String); 5],
+}
+
+impl Producer {
+    /// A producer that connects by itself.
+    ///
+    /// # Errors
+    /// librdkafka refuses a setting: one line.
+    pub(super) fn new(
+        options: &BusOptions,
+        board: &Arc<BusBoard>,
+        epoch: u64,
+    ) -> Result<Self, String> {
+        let context = Context {
+            prefix: options.prefix.clone(),
+            board: Arc::clone(board),
+            notes: Mutex::default(),
+        };
+        let mut config = client_config(options);
+        config
+            .set("enable.idempotence", "true")
+            .set("compression.type", options.compression)
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "5")
+            // What was taken is sent, however long the broker is away.
+            .set("message.timeout.ms", "0")
+            .set("queue.buffering.max.messages", BUS_RECORDS_MAX.to_string())
+            .set("queue.buffering.max.kbytes", (options.buffer_bytes >> 10).to_string());
+        let producer = config.create_with_context(context).map_err(|error| error.to_string())?;
+        let header = |headers: OwnedHeaders, key, value: &str| {
+            headers.insert(Header { key, value: Some(value) })
+        };
+        let headers = header(OwnedHeaders::new(), "engine", &options.engine);
+        let headers = header(headers, "epoch", &epoch.to_string());
+        let names = Topic::ALL.map(|topic| (topic, topic.full_name(&options.prefix)));
+        Ok(Self { producer, headers, names })
+    }
+
+    /// Takes a record, without waiting.
+    pub(super) fn send(&self, topic: Topic, key: &str, text: &str) -> Result<(), Refused> {
+        let name = self.names.iter().find(|(known, _)| *known == topic);
+        let Some((_, name)) = name else { return Err(Refused::Failed) };
+        let record = BaseRecord::to(name).key(key).payload(text).headers(self.headers.clone());
+        self.producer.send(record).map_err(|(error, _)| {
+            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+                return Refused::Full;
+            }
+            self.producer.context().on_failed(&error, name, Some(key.as_bytes()));
+            Refused::Failed
+        })
+    }
+
+    /// Makes callbacks for this long.
+    pub(super) fn poll(&self, time: Duration) {
+        self.producer.poll(time);
+    }
+
+    /// What the callbacks have noted since the last call.
+    pub(super) fn take_notes(&self) -> Notes {
+        let notes = self.producer.context().notes.lock();
+        notes.map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default()
+    }
+
+    /// Records that are not acknowledged.
+    pub(super) fn waiting(&self) -> u64 {
+        u64::try_from(self.producer.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Why it cannot go on.
+    pub(super) fn fatal_error(&self) -> Option<String> {
+        let (code, reason) = self.producer.client().fatal_error()?;
+        Some(format!("{reason} ({code})"))
+    }
+
+    /// Waits for this long until every record is acknowledged, and counts the others as failed.
+    pub(super) fn finish(self, time: Duration) {
+        let _ = self.producer.flush(time);
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        let _ = self.producer.flush(Duration::from_millis(500));
+    }
+}

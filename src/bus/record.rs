@@ -1,0 +1,182 @@
+//! Records of the bus: which topic and key one has, and what is in it.
+//!
+//! Runs on:  any (pure).
+//!
+//! A record is an event of the gateway's stream, as `gateway::stream::encode` writes it, or one of the bus itself: `loss`
+//! and `engine`.
+use crate::base::price::{Price, Quantity};
+use crate::market::book::Level;
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// Where records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Trades, by token.
+    Trades,
+    /// Snapshots, changes, price steps and states of books, by token.
+    Books,
+    /// The last best prices and state of each token; compacted.
+    Tops,
+    /// The last stage of each market; compacted.
+    Markets,
+    /// States of books by token; losses, beginning and end of engines by the engine's name.
+    Events,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Trades, Self::Books, Self::Tops, Self::Markets, Self::Events];
+
+    /// What follows the prefix and a dot.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trades => "trades",
+            Self::Books => "books",
+            Self::Tops => "tops",
+            Self::Markets => "markets",
+            Self::Events => "events",
+        }
+    }
+
+    /// The topic of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.name() == name)
+    }
+
+    /// The topic's whole name.
+    #[must_use]
+    pub fn full_name(self, prefix: &str) -> String {
+        format!("{prefix}.{}", self.name())
+    }
+
+    /// Whether only the last record of a key counts.
+    #[must_use]
+    pub const fn is_compacted(self) -> bool {
+        matches!(self, Self::Tops | Self::Markets)
+    }
+
+    /// Where an event of the stream goes: the state of a book is one of its records too.
+    #[must_use]
+    pub fn of_kind(kind: &str) -> &'static [Self] {
+        match kind {
+            "trade" => &[Self::Trades],
+            "snapshot" | "change" | "tick" => &[Self::Books],
+            "state" => &[Self::Books, Self::Events],
+            "top" => &[Self::Tops],
+            "market" => &[Self::Markets],
+            _ => &[],
+        }
+    }
+}
+
+/// What the publisher needs of an event of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHead<'a> {
+    /// The kind.
+    pub kind: &'a str,
+    /// The token; of a market's event, the market.
+    pub key: &'a str,
+}
+
+impl<'a> RecordHead<'a> {
+    /// Reads the first fields in the order in which the stream writes them: whole records are parsed by readers only.
+    /// `None` for an error, which has no sequence number.
+    #[must_use]
+    pub fn read(text: &'a str) -> Option<Self> {
+        let rest = text.strip_prefix(r#"{"sequence":"#)?;
+        let (_, rest) = rest.split_once(r#","kind":""#)?;
+        let (kind, rest) = rest.split_once(r#"","venue":""#)?;
+        let (_, rest) = rest.split_once(r#"","market":""#)?;
+        let (market, rest) = rest.split_once('"')?;
+        let token = rest.strip_prefix(r#","token":""#).and_then(|rest| rest.split_once('"'));
+        Some(Self { kind, key: token.map_or(market, |(token, _)| token) })
+    }
+}
+
+/// A level as `[price, size]`.
+type TextLevel<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// A whole record; fields that its kind has not are absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Record<'a> {
+    #[serde(borrow)]
+    pub(super) kind: Cow<'a, str>,
+    pub(super) sequence: u64,
+    #[serde(borrow)]
+    pub(super) venue: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) market: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) token: Cow<'a, str>,
+    pub(super) version: u64,
+    pub(super) venue_time: u64,
+    pub(super) receive_time: u64,
+    #[serde(borrow)]
+    pub(super) state: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) reason: Option<Cow<'a, str>>,
+    pub(super) gap: bool,
+    #[serde(borrow)]
+    pub(super) bids: Vec<TextLevel<'a>>,
+    #[serde(borrow)]
+    pub(super) asks: Vec<TextLevel<'a>>,
+    #[serde(borrow)]
+    pub(super) tick_size: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) new: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) price: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) size: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) side: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) id: Option<Cow<'a, str>>,
+    /// Of `loss`.
+    pub(super) trades: u64,
+}
+
+impl<'a> Record<'a> {
+    /// # Errors
+    /// The text is no record.
+    pub(super) fn parse(text: &'a str) -> Result<Self, String> {
+        sonic_rs::from_str(text).map_err(|error| format!("no record: {error}"))
+    }
+}
+
+/// # Errors
+/// A level that is none.
+pub(super) fn levels(texts: &[TextLevel<'_>]) -> Result<Vec<Level>, String> {
+    let level = |(price, size): &TextLevel<'_>| {
+        let level = Price::parse(price.as_bytes()).zip(Quantity::parse(size.as_bytes()));
+        let (price, quantity) = level.ok_or_else(|| format!("no level: {price} {size}"))?;
+        Ok(Level { price, quantity })
+    };
+    texts.iter().map(level).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_has_kind_and_key() {
+        let text =
+            r#"{"sequence":1,"kind":"change","venue":"v","market":"0xa","token":"7","version":2}"#;
+        assert_eq!(RecordHead::read(text), Some(RecordHead { kind: "change", key: "7" }));
+        let text = r#"{"sequence":1,"kind":"market","venue":"v","market":"M","receive_time":1,"outcomes":[{"token":"7"}]}"#;
+        assert_eq!(RecordHead::read(text), Some(RecordHead { kind: "market", key: "M" }));
+        for text in ["", r#"{"kind":"error","error":"x"}"#, r#"{"sequence":1,"kind":"x"}"#] {
+            assert_eq!(RecordHead::read(text), None, "{text}");
+        }
+        assert_eq!(Topic::of_kind("state"), [Topic::Books, Topic::Events]);
+        assert_eq!(
+            Topic::named("tops").map(|topic| topic.full_name("a.b")).as_deref(),
+            Some("a.b.tops")
+        );
+    }
+}

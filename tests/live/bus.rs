@@ -1,0 +1,206 @@
+//! The bus: engine to broker to reader, through an outage of the broker, which is librdkafka's mock.
+//!
+//! Runs on:  test threads; engine, venue and mock on threads of this process.
+use crate::gateway::Rig;
+use crate::http::Client;
+use crate::library::quiet;
+use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
+use rdkafka::mocking::MockCluster;
+use ringbook::sim::SimConfig;
+use ringbook::{BusEvent, BusReader, BusState, EngineBuilder, Level, TokenId};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+const TOPICS: [&str; 5] = ["trades", "books", "tops", "markets", "events"];
+
+/// A venue, an engine that publishes, and what a reader has of it.
+struct Bus {
+    rig: Rig,
+    http: Client,
+    reader: BusReader,
+    trades: u64,
+    /// What identifies a trade of the simulated venue.
+    ids: HashSet<String>,
+    markets: HashSet<String>,
+}
+
+impl Bus {
+    /// Reads from the beginning until every book is live; the venue is silent.
+    fn start(url: &str, rate: f64) -> Self {
+        let settings =
+            |builder: EngineBuilder| builder.all_markets().bus(url, Duration::from_secs(2));
+        let config = SimConfig { trades_per_10_000: 5_000, ..quiet(10, rate) };
+        let rig = Rig::of(config, settings);
+        let http = Client::new(&format!("http://{}", rig.engine.serving().unwrap()), None);
+        let begun = Instant::now();
+        // An engine makes the topics.
+        let reader = loop {
+            match BusReader::connect(url, true) {
+                Ok(reader) => break reader,
+                Err(error) => assert!(begun.elapsed() < TIMEOUT, "{error}"),
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        };
+        let (ids, markets) = (HashSet::new(), HashSet::new());
+        let mut bus = Self { rig, http, reader, trades: 0, ids, markets };
+        bus.wait("live books", |bus| {
+            let live = bus.reader.books().filter(|(_, book)| book.state == BusState::Live);
+            live.count() == 20
+        });
+        bus
+    }
+
+    /// Reads what is there, for a moment.
+    fn read(&mut self) {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(200) {
+            match self.reader.poll(Duration::from_millis(10)).unwrap() {
+                Some(BusEvent::Trade(trade)) => {
+                    self.trades += 1;
+                    let id = trade.id.unwrap().to_string();
+                    assert!(self.ids.insert(id), "twice: {trade:?}");
+                }
+                Some(BusEvent::Market(text)) => {
+                    let market: Value = serde_json::from_str(&text).unwrap();
+                    self.markets.insert(market["slug"].as_str().unwrap().to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn wait(&mut self, what: &str, mut wanted: impl FnMut(&mut Self) -> bool) {
+        let begun = Instant::now();
+        loop {
+            self.read();
+            if wanted(self) {
+                return;
+            }
+            if begun.elapsed() > TIMEOUT {
+                let counts = self.reader.counts();
+                let stats = self.stats();
+                panic!("no {what}: {counts:?}, {} trades, {stats:#}", self.trades);
+            }
+        }
+    }
+
+    /// The figures of the bus.
+    fn stats(&mut self) -> Value {
+        self.http.get("/stats").json()["bus"].clone()
+    }
+
+    fn count(&mut self, key: &str) -> u64 {
+        self.stats()[key].as_u64().unwrap_or(0)
+    }
+
+    /// Tokens whose book is not live, or not the venue's.
+    fn wrong(&self) -> Vec<&String> {
+        let text = |level: Level| (level.price.to_string(), level.quantity.to_string());
+        let side = |list: &Value| -> BTreeMap<String, String> {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let levels = list.as_array().unwrap().iter();
+            levels.map(|level| (text(&level["price"]), text(&level["size"]))).collect()
+        };
+        let is_wrong = |token: &&String| {
+            let truth = self.rig.venue.truth(token).unwrap();
+            let truth: Value = serde_json::from_str(&truth).unwrap();
+            let Some(book) = self.reader.book(&TokenId::new(token).unwrap()) else { return true };
+            let mine = [&book.book.bids, &book.book.asks]
+                .map(|side| side.levels().map(text).collect::<BTreeMap<_, _>>());
+            book.state != BusState::Live || mine != [side(&truth["bids"]), side(&truth["asks"])]
+        };
+        self.rig.tokens.iter().filter(is_wrong).collect()
+    }
+
+    /// The venue is silent, and the reader has its books.
+    fn settle(&mut self) {
+        self.rig.venue.pause().unwrap();
+        self.wait("equal books", |bus| bus.wrong().is_empty());
+    }
+
+    /// As [`Bus::settle`]; each of the venue's trades was read once, or is reported as lost. What a busy machine loses
+    /// between a shard and the serve core has no number.
+    fn settle_trades(&mut self) {
+        self.settle();
+        let sent = self.rig.venue.stats().trades;
+        let read = |bus: &Self| bus.trades + bus.reader.counts().trades_lost;
+        self.wait("all trades", |bus| read(bus) >= sent || bus.ring_losses() > 0);
+        let (read, ring_losses) = (read(self), self.ring_losses());
+        assert!(read == sent || read < sent && ring_losses > 0, "{read} of {sent} trades");
+        assert!(self.reader.counts().trades_lost <= self.count("trades_lost"));
+    }
+
+    fn ring_losses(&mut self) -> u64 {
+        self.http.get("/stats").json()["gateway"]["ring_losses"].as_u64().unwrap()
+    }
+
+    /// The venue sends on until this many trades more are read.
+    fn run(&mut self, trades: u64) {
+        let wanted = self.trades + trades;
+        self.rig.venue.resume().unwrap();
+        self.wait("trades", |bus| bus.trades >= wanted);
+    }
+}
+
+fn mock() -> (MockCluster<'static, rdkafka::producer::DefaultProducerContext>, String) {
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in TOPICS {
+        cluster.create_topic(&format!("live.{topic}"), 3, 1).unwrap();
+    }
+    let servers = cluster.bootstrap_servers();
+    (cluster, format!("kafka://{servers}/live?engine=one&buffer_mib=1"))
+}
+
+#[test]
+fn a_reader_has_every_book_and_each_trade_once_and_learns_of_losses() {
+    let (cluster, url) = mock();
+    let mut bus = Bus::start(&url, 400.0);
+    bus.run(50);
+    bus.settle_trades();
+    let counts = bus.reader.counts();
+    assert_eq!((counts.gaps, counts.trades_lost, counts.unreadable), (0, 0, 0), "{counts:?}");
+    assert_eq!(bus.markets.len(), 10);
+    assert!(bus.count("snapshots_repeated") > 0 && bus.count("conflated") == 0);
+    // Away for long enough that trades find no room.
+    cluster.broker_down(-1).unwrap();
+    bus.rig.venue.resume().unwrap();
+    bus.wait("losses", |bus| bus.count("trades_lost") > 0 && bus.count("conflated") > 0);
+    let health = bus.http.get("/health");
+    assert!(health.status == 503 && health.text().contains("has taken no records for"));
+    bus.rig.venue.pause().unwrap();
+    cluster.broker_up(-1).unwrap();
+    bus.settle_trades();
+    assert!(bus.reader.counts().trades_lost > 0 && bus.reader.counts().gaps > 0);
+    // All is as before.
+    bus.run(50);
+    bus.settle_trades();
+    assert!(bus.http.get("/health").text().contains("trades are not on the bus"));
+    // A reader that comes late has the same books, without the past.
+    let mut late = BusReader::connect(&url, false).unwrap();
+    let begun = Instant::now();
+    while late.books().filter(|(_, book)| book.state == BusState::Live).count() < 20 {
+        late.poll(Duration::from_millis(100)).unwrap();
+        assert!(begun.elapsed() < TIMEOUT, "{:?}", late.counts());
+    }
+    let report = bus.rig.engine.stop(|_| {}).bus.unwrap();
+    assert!(report.waiting == 0 && report.trades_lost > 0 && !report.is_complete(), "{report:?}");
+}
+
+#[test]
+fn tail_prints_records() {
+    let (_cluster, url) = mock();
+    let mut bus = Bus::start(&url, 50.0);
+    bus.run(3);
+    let mut command = Program::ringbook();
+    command.args(["tail", "--bus", &url, "--topic", "trades", "--from-beginning", "--count", "3"]);
+    let mut tail = Program::start(command);
+    assert!(tail.wait(TIMEOUT).success(), "{tail}");
+    let lines = tail.stdout();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for line in lines {
+        let record: Value = serde_json::from_str(&line).unwrap();
+        assert!(record["kind"] == "trade" && record["price"].is_string(), "{line}");
+    }
+    bus.rig.engine.stop(|_| {});
+}
