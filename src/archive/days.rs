@@ -167,10 +167,12 @@ fn add_gaps(rows: &mut Rows, folder: &str, manifest: &[Entry]) {
         let Entry::Gap { from, to, connection, shard, frames, .. } = entry else { continue };
         for row in rows.values_mut().filter(|row| row.folder == folder) {
             let begin = row.from / DAY_NS * DAY_NS;
-            let (from, to) = ((*from).max(begin), (*to).min(begin + DAY_NS));
-            if from >= to {
+            let end = begin + DAY_NS;
+            // Frames that were dropped at once are a gap without duration.
+            if *to < begin || *from >= end {
                 continue;
             }
+            let (from, to) = ((*from).max(begin), (*to).min(end));
             if connection.is_some() || shard.is_some() {
                 row.partial_gaps += 1;
             } else {

@@ -25,6 +25,12 @@ fn days_have_their_records_gaps_and_markets() {
     let second = [books(begun, "0xa1", "rain"), books(begun, "0xb2", "snow"), frame(begun + 1)];
     write_run(folder.path(), late - 1, &first);
     write_run(folder.path(), begun - 1, &second);
+    let lost = format!(
+        r#"{{"event":"gap","from":{begun},"to":{begun},"shard":0,"frames":7,"cause":"slow"}}"#
+    );
+    let manifest = folder.path().join("manifest.ndjson");
+    let known = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("{known}{lost}\n")).unwrap();
     let (days, markets) = list(&[folder.path().to_owned()], true, &Arc::default()).unwrap();
     let shown = |row: &DayRow| {
         let DayRow { day, venue, records, gaps, gap_ns, markets, files, .. } = row;
@@ -35,6 +41,8 @@ fn days_have_their_records_gaps_and_markets() {
         ["2026-11-26 polymarket 1 2 0 0 Some(1)", "2026-11-27 polymarket 2 4 1 1 Some(2)"];
     assert_eq!(found, expected);
     assert_eq!((days[0].from, days[1].to), (late, begun + 1));
+    let partial = |row: &DayRow| (row.partial_gaps, row.frames_lost);
+    assert_eq!((partial(&days[0]), partial(&days[1])), ((0, 0), (1, 7)));
     assert_eq!(days.iter().map(|row| row.bytes).sum::<u64>(), stored(folder.path()));
     let row =
         |row: &MarketRow| format!("{} {} {:?} {:?}", row.market, row.slug, row.tokens, row.days);
