@@ -4,7 +4,7 @@
 //! Bounds:   records in the producer as the address says; [`books`] of a reader, as many as there are tokens.
 //!
 //! The records are those of the gateway's own stream: the serve core's hub has the bus as a client that follows every
-//! market, and [`publisher`] passes what it receives to the topics ([`record::Topic`]). So there is one schema and one
+//! market, and `publisher` passes what it receives to the topics ([`record::Topic`]). So there is one schema and one
 //! mechanism for slow clients. `guide/bus.md` is the page for users. Publisher and reader need the cargo feature
 //! `kafka`; without it an address is refused.
 pub mod address;
