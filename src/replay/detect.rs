@@ -41,7 +41,7 @@ pub fn venue_of(files: &[Source]) -> Option<Feed> {
 const FOREIGN: [(&[u8], &str); 22] = [
     (
         b"SQLite format 3\0",
-        "a SQLite database: `ringbook export sqlite:FILE` reads the trades in it",
+        "a SQLite database: `ringbook export` and `candles` read its trades as sqlite:FILE",
     ),
     (b"PAR1", "a Parquet file, as `ringbook export` writes it: polars, pandas and DuckDB read it"),
     (b"ARROW1", "an Arrow file: polars, pandas and DuckDB read it"),

@@ -417,7 +417,7 @@ fn what_cannot_be_replayed_is_reported_in_one_line() {
         (
             vec![&*database],
             1,
-            "is a SQLite database: `ringbook export sqlite:FILE` reads the trades in it",
+            "is a SQLite database: `ringbook export` and `candles` read its trades as sqlite:FILE",
         ),
         (vec![&*image], 1, "holds, compressed, an image (PNG)"),
         (vec![&*good, "--books-out", "/no/such/folder/x"], 1, "cannot write"),
