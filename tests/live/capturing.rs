@@ -287,14 +287,13 @@ fn a_range_of_times_reads_what_is_in_it_and_nothing_else() {
         count(&report, "/frames") + count(&report, "/capture/frames_skipped")
     };
     let all = frames(&[]);
-    let index = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().unwrap() == "index")
-        .unwrap();
-    let index = std::fs::read_to_string(index).unwrap();
-    let blocks: Vec<Value> = index.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    let middle = count(&blocks[blocks.len() / 2], "/from").to_string();
+    // By the frames: on a busy machine a shard's records come late, and no block's time is in the middle.
+    let text = text(folder.path());
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut times: Vec<u64> =
+        records.filter(|record| record["k"] == "t").map(|record| count(&record, "/t")).collect();
+    times.sort_unstable();
+    let middle = times[times.len() / 2].to_string();
     let (before, after) = (frames(&["--to", &middle]), frames(&["--from", &middle]));
     assert!(before > 100 && after > 100, "{before} and {after} of {all}");
     assert_eq!(before + after, all);
