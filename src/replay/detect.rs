@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn files_that_are_no_recordings_are_named() {
-        assert!(foreign(b"SQLite format 3\0\x10").unwrap().contains("export sqlite:FILE"));
+        assert!(foreign(b"SQLite format 3\0\x10").unwrap().contains("sqlite:FILE"));
         assert!(foreign(b"\x89PNG\r\n").unwrap().contains("image"));
         let mut tar = vec![b'a'; 512];
         tar[257..262].copy_from_slice(b"ustar");
