@@ -172,8 +172,7 @@ pub(crate) fn venues(source: &Source) -> Vec<Breach> {
     if !is_free || source.file.ends_with("/tests.rs") || source.file.contains("/tests/") {
         return Vec::new();
     }
-    // Unit tests end a file.
-    let lines = source.text.lines().zip(1..).take_while(|(line, _)| !line.starts_with("mod tests"));
+    let lines = source.text.lines().zip(1..);
     let code = lines.filter(|(line, _)| !line.trim_start().starts_with("//"));
     let named = code.filter_map(|(line, number)| {
         let line = line.to_lowercase();
@@ -195,10 +194,6 @@ pub(crate) fn printing(source: &Source) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for three in tokens(&source.code).windows(3) {
         let [before, name, after] = [three[0].text, three[1].text, three[2].text];
-        if before == "mod" && name == "tests" {
-            // Unit tests end a file.
-            break;
-        }
         let is_macro = PRINTING.contains(&before) && name == "!" && after != "=";
         let is_stream = before == "::" && matches!(name, "stdout" | "stderr");
         if is_macro || is_stream {

@@ -37,14 +37,4 @@ pub(in crate::venue) fn too_deep(json: &[u8], depth_max: usize) -> Option<usize>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::too_deep;
-
-    #[test]
-    fn brackets_count_outside_of_strings_only() {
-        assert_eq!(too_deep(br#"{"a":[1,{"b":"[[[[\"[[["}]}"#, 3), None);
-        assert_eq!(too_deep(br#"{"a":[1,{"b":2}]}"#, 2), Some(8));
-        assert_eq!(too_deep(b"[[],[],[]]]]][[", 2), None);
-        assert_eq!(too_deep(br#"["\\",[[["#, 2), Some(7));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Test: every number of `/stats` is in `/metrics`. Each is changed in turn, and the encode must change.
 //!
 //! Runs on:  tests.
-use super::{ServeReport, encode};
+use super::super::{ServeReport, encode};
 use crate::counter::bus::BusReport;
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};

@@ -1,0 +1,19 @@
+//! A program without the feature.
+use super::*;
+
+#[test]
+fn a_program_without_the_feature_names_it() {
+    let mut config = Config::default();
+    let result = config.bus("kafka://a:1/x", Duration::from_secs(60)).map(drop);
+    if IS_BUILT {
+        assert_eq!(result, Ok(()));
+        let line = config.bus("kafka://a/x", Duration::from_secs(60)).unwrap_err().to_string();
+        assert!(line.starts_with("bus kafka://a/x: name each broker"), "{line}");
+        let line = config.bus("kafka://a:1/x", Duration::ZERO).unwrap_err().to_string();
+        assert_eq!(line, "bus-snapshot-seconds 0: must be 1 to 86400");
+    } else {
+        let line = result.unwrap_err().to_string();
+        assert!(line.starts_with("bus kafka://a:1/x: ") && line.contains("`kafka`"), "{line}");
+        assert!(config.bus.is_none());
+    }
+}
