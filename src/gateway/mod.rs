@@ -241,3 +241,17 @@ pub fn nests_deeper(text: &str, depth_max: usize) -> bool {
         depth > depth_max
     })
 }
+
+/// Appends a JSON list.
+pub(crate) fn push_array<T>(
+    out: &mut String,
+    items: impl IntoIterator<Item = T>,
+    push: impl Fn(&mut String, T),
+) {
+    out.push('[');
+    for (place, item) in items.into_iter().enumerate() {
+        out.push_str(if place == 0 { "" } else { "," });
+        push(out, item);
+    }
+    out.push(']');
+}

@@ -14,6 +14,7 @@ use crate::base::id::MarketId;
 use crate::base::price::{Price, Quantity};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::gateway::catalog::{Catalog, Listed, ListedEvent, PageRequest, Position};
+use crate::gateway::push_array;
 use crate::gateway::rest::{Answer, MarketKind, Plan, Row, Top, pairs, push_missing};
 use crate::market::book::Level;
 use crate::market::info::{EventListing, MarketStage};
@@ -227,21 +228,20 @@ fn events(filter: &Filter, catalog: &Catalog) -> Plan {
     if filter.nested {
         return about(markets, Kind::Events(next), catalog);
     }
-    let mut out = String::from(r#"{"events":["#);
-    for (place, event) in chosen.into_iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        push_event(&mut out, &event.listing);
+    let mut out = String::from(r#"{"events":"#);
+    push_array(&mut out, chosen, |out, event| {
+        push_event(out, &event.listing);
         out.push('}');
-    }
+    });
     push_cursor(&mut out, next);
     Plan::Answer(json(out))
 }
 
-/// Ends a list and its page.
+/// Ends a page.
 fn push_cursor(out: &mut String, next: Option<u64>) {
     let next = next.map(|number| URL_SAFE_NO_PAD.encode(number.to_string())).unwrap_or_default();
     // Writing to a string cannot fail.
-    let _ = write!(out, r#"],"cursor":"{next}"}}"#);
+    let _ = write!(out, r#","cursor":"{next}"}}"#);
 }
 
 /// The answer about markets.
@@ -256,8 +256,8 @@ pub fn answer(kind: Kind, rows: &[Row<'_>]) -> Answer {
             out.push('}');
         }
         Kind::Page(next) => {
-            out.push_str(r#"{"markets":["#);
-            push_markets(&mut out, rows);
+            out.push_str(r#"{"markets":"#);
+            push_array(&mut out, rows, push_market);
             push_cursor(&mut out, next);
         }
         Kind::Event { nested } => {
@@ -266,32 +266,25 @@ pub fn answer(kind: Kind, rows: &[Row<'_>]) -> Answer {
             };
             out.push_str(r#"{"event":"#);
             push_event(&mut out, event);
-            out.push_str(if nested { r#","markets":["# } else { r#"},"markets":["# });
-            push_markets(&mut out, rows);
-            out.push_str(if nested { "]}}" } else { "]}" });
+            out.push_str(if nested { r#","markets":"# } else { r#"},"markets":"# });
+            push_array(&mut out, rows, push_market);
+            out.push_str(if nested { "}}" } else { "}" });
         }
         Kind::Events(next) => {
-            out.push_str(r#"{"events":["#);
+            out.push_str(r#"{"events":"#);
             let id = |row: &Row<'_>| event_of(row.listed).map(|event| event.id.clone());
-            for (place, rows) in rows.chunk_by(|a, b| id(a) == id(b)).enumerate() {
-                let Some(event) = event_of(rows[0].listed) else { continue };
-                out.push_str(if place == 0 { "" } else { "," });
-                push_event(&mut out, event);
-                out.push_str(r#","markets":["#);
-                push_markets(&mut out, rows);
-                out.push_str("]}");
-            }
+            let groups = rows.chunk_by(|a, b| id(a) == id(b));
+            let events = groups.filter_map(|rows| Some((event_of(rows[0].listed)?, rows)));
+            push_array(&mut out, events, |out, (event, rows)| {
+                push_event(out, event);
+                out.push_str(r#","markets":"#);
+                push_array(out, rows, push_market);
+                out.push('}');
+            });
             push_cursor(&mut out, next);
         }
     }
     json(out)
-}
-
-fn push_markets(out: &mut String, rows: &[Row<'_>]) {
-    for (place, row) in rows.iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        push_market(out, row);
-    }
 }
 
 /// An event without its closing brace.

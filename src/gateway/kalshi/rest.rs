@@ -12,6 +12,7 @@ use super::encode::{push_count, push_dollars, push_levels, push_time};
 use super::markets;
 use crate::base::id::TokenId;
 use crate::base::time::MILLISECOND_NS;
+use crate::gateway::push_array;
 use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
@@ -168,19 +169,16 @@ pub fn answer(kind: Kind, books: &[(TokenId, Option<&BookImage>)]) -> Answer {
             push_book(&mut out, image, depth);
         }
         Kind::Many => {
-            out.push_str(r#"{"orderbooks":["#);
-            let mut is_first = true;
-            for (token, image) in books {
-                let Some(image) = image.filter(|image| image.state == BookState::Live) else {
-                    continue;
-                };
-                let comma = if std::mem::take(&mut is_first) { "" } else { "," };
+            out.push_str(r#"{"orderbooks":"#);
+            let is_live = |image: &&BookImage| image.state == BookState::Live;
+            let live =
+                books.iter().filter_map(|(token, image)| Some((token, image.filter(is_live)?)));
+            push_array(&mut out, live, |out, (token, image)| {
                 // Writing to a string cannot fail.
-                let _ = write!(out, r#"{comma}{{"ticker":"{token}","#);
-                push_book(&mut out, image, usize::MAX);
+                let _ = write!(out, r#"{{"ticker":"{token}","#);
+                push_book(out, image, usize::MAX);
                 out.push('}');
-            }
-            out.push(']');
+            });
         }
     }
     out.push('}');
@@ -220,16 +218,15 @@ pub fn status_answer(status: Option<ExchangeStatus>) -> Answer {
 
 /// `/markets/trades`: one page with these trades, the last one first, and no next page.
 fn trades_answer<'a>(trades: impl Iterator<Item = &'a (TokenId, TradeUpdate)>) -> Answer {
-    let mut out = String::from(r#"{"trades":["#);
-    for (place, (ticker, trade)) in trades.enumerate() {
-        let comma = if place == 0 { "" } else { "," };
+    let mut out = String::from(r#"{"trades":"#);
+    push_array(&mut out, trades, |out, (ticker, trade)| {
         let id = trade.id.as_ref().map_or("", |id| id.as_str());
-        let _ = write!(out, r#"{comma}{{"trade_id":"{id}","ticker":"{ticker}","count_fp":""#);
-        push_count(&mut out, trade.quantity);
+        let _ = write!(out, r#"{{"trade_id":"{id}","ticker":"{ticker}","count_fp":""#);
+        push_count(out, trade.quantity);
         out.push_str(r#"","yes_price_dollars":""#);
-        push_dollars(&mut out, trade.price);
+        push_dollars(out, trade.price);
         out.push_str(r#"","no_price_dollars":""#);
-        push_dollars(&mut out, trade.price.complement());
+        push_dollars(out, trade.price.complement());
         let (side, book_side) = match trade.side {
             Side::Bid => ("yes", "bid"),
             Side::Ask => ("no", "ask"),
@@ -238,10 +235,10 @@ fn trades_answer<'a>(trades: impl Iterator<Item = &'a (TokenId, TradeUpdate)>) -
             out,
             r#"","taker_side":"{side}","taker_outcome_side":"{side}","taker_book_side":"{book_side}","is_block_trade":false,"created_time":""#
         );
-        push_time(&mut out, trade.timestamp_ms);
+        push_time(out, trade.timestamp_ms);
         out.push_str("\"}");
-    }
-    out.push_str(r#"],"cursor":""}"#);
+    });
+    out.push_str(r#","cursor":""}"#);
     json(out)
 }
 

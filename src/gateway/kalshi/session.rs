@@ -13,7 +13,7 @@ use super::channel::{Channel, Channels};
 use super::command::{self, Action, Command, Refusal, Subscribe, Update};
 use super::encode::{self, Top};
 use crate::base::id::TokenId;
-use crate::gateway::Request;
+use crate::gateway::{Request, push_array};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 
@@ -345,13 +345,9 @@ impl Session {
                 .map(|(ticker, _)| ticker.as_str())
                 .collect();
             tickers.sort_unstable();
-            out.push_str(r#","msg":{"market_tickers":["#);
-            for (place, ticker) in tickers.iter().enumerate() {
-                out.push_str(if place == 0 { "\"" } else { ",\"" });
-                out.push_str(ticker);
-                out.push('"');
-            }
-            out.push_str("]}");
+            out.push_str(r#","msg":{"market_tickers":"#);
+            push_array(&mut out, tickers, |out, ticker| out.extend(["\"", ticker, "\""]));
+            out.push('}');
         }
         out.push('}');
         out
@@ -365,12 +361,11 @@ impl Session {
         open.sort_unstable_by_key(|(sid, _)| *sid);
         let mut out = String::new();
         encode::begin(&mut out, "ok", id);
-        out.push_str(r#","msg":["#);
-        for (place, (sid, channel)) in open.iter().enumerate() {
-            let comma = if place == 0 { "" } else { "," };
-            let _ = write!(out, r#"{comma}{{"channel":"{}","sid":{sid}}}"#, channel.name());
-        }
-        out.push_str("]}");
+        out.push_str(r#","msg":"#);
+        push_array(&mut out, open, |out, (sid, channel)| {
+            let _ = write!(out, r#"{{"channel":"{}","sid":{sid}}}"#, channel.name());
+        });
+        out.push('}');
         out
     }
 }

@@ -10,7 +10,7 @@ use super::json::push_text;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
 use crate::base::time::MILLISECOND_NS;
-use crate::gateway::Replica;
+use crate::gateway::{Replica, push_array};
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::image::BookHash;
 use crate::market::book::{BookState, Level, Side};
@@ -224,21 +224,15 @@ fn announcement(out: &mut String, info: &MarketInfo) {
     if info.tokens.iter().all(|outcome| outcome.name.is_empty()) {
         return;
     }
-    out.push_str(r#","outcomes":["#);
-    for (place, outcome) in info.tokens.iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { COMPACT });
-        push_text(out, &outcome.name);
-    }
-    out.push(']');
+    out.push_str(r#","outcomes":"#);
+    push_array(out, &info.tokens, |out, outcome| push_text(out, &outcome.name));
 }
 
 fn tokens(out: &mut String, info: &MarketInfo) {
-    out.push('[');
-    for (place, outcome) in info.tokens.iter().enumerate() {
-        text(out, if place == 0 { "\"" } else { ",\"" }, outcome.token.as_str());
+    push_array(out, &info.tokens, |out, outcome| {
+        text(out, "\"", outcome.token.as_str());
         out.push('"');
-    }
-    out.push(']');
+    });
 }
 
 /// `{"market":"…"`, the separator, `"asset_id":"…"`.

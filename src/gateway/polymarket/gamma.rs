@@ -15,6 +15,7 @@ mod tests;
 use super::VENUE;
 use crate::base::id::MarketId;
 use crate::gateway::catalog::{Catalog, Listed, ListedEvent, Page, PageRequest, Position};
+use crate::gateway::push_array;
 use crate::gateway::rest::{Answer, MarketKind, Plan, READ_METHODS, Request, Row, pairs};
 use encode::{number, push_event, push_market};
 use filter::{Filter, cursor};
@@ -128,12 +129,8 @@ pub fn answer(kind: Kind, rows: &[Row<'_>]) -> Answer {
         push_market(&mut out, row.listed, &row.top, true);
         return Answer::json(out);
     }
-    out.push_str(if kind == Kind::List { "[" } else { r#"{"markets":["# });
-    for (place, row) in rows.iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        push_market(&mut out, row.listed, &row.top, true);
-    }
-    out.push(']');
+    out.push_str(if kind == Kind::List { "" } else { r#"{"markets":"# });
+    push_array(&mut out, rows, |out, row| push_market(out, row.listed, &row.top, true));
     if let Kind::Page(next) = kind {
         push_cursor(&mut out, next);
     }
@@ -193,16 +190,14 @@ fn search(query: &str, catalog: &Catalog) -> Answer {
         .map(|(_, event)| event)
         .filter(|event| has_all(&event.listing.title) || event.markets.iter().any(of_market))
         .collect();
-    let mut out = String::from(r#"{"events":["#);
+    let mut out = String::from(r#"{"events":"#);
     let begin = limit.saturating_mul(page - 1);
-    for (place, event) in found.iter().skip(begin).take(limit).enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        push_event(&mut out, event, catalog);
-    }
+    let shown = found.iter().skip(begin).take(limit);
+    push_array(&mut out, shown, |out, event| push_event(out, event, catalog));
     let (total, has_more) = (found.len(), found.len() > begin.saturating_add(limit));
     let _ = write!(
         out,
-        r#"],"tags":[],"profiles":[],"pagination":{{"hasMore":{has_more},"totalResults":{total}}}}}"#
+        r#","tags":[],"profiles":[],"pagination":{{"hasMore":{has_more},"totalResults":{total}}}}}"#
     );
     Answer::json(out)
 }

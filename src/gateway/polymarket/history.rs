@@ -10,6 +10,7 @@ use super::json;
 use super::rest::{INVALID_PAYLOAD, PAYLOAD_TOO_LARGE};
 use crate::base::id::TokenId;
 use crate::base::time::SECOND_NS;
+use crate::gateway::push_array;
 use crate::gateway::rest::{Answer, Plan, pairs};
 use crate::link::serve_history::{HistoryError, PriceAnswer, PricePoint, PriceRequest};
 use crate::link::shard_updates::TradeUpdate;
@@ -164,13 +165,10 @@ fn joined(
 
 fn push_points(body: &mut String, points: &[PricePoint]) {
     body.reserve(2 + 32 * points.len());
-    body.push('[');
-    for (place, PricePoint { second, price }) in points.iter().enumerate() {
-        let comma = if place == 0 { "" } else { "," };
+    push_array(body, points, |body, PricePoint { second, price }| {
         // Writing to a string cannot fail.
-        let _ = write!(body, r#"{comma}{{"t":{second},"p":{price}}}"#);
-    }
-    body.push(']');
+        let _ = write!(body, r#"{{"t":{second},"p":{price}}}"#);
+    });
 }
 
 fn refusal(error: HistoryError) -> Answer {

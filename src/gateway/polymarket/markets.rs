@@ -11,6 +11,7 @@ use super::rest::middle;
 use crate::base::condition;
 use crate::base::price::Price;
 use crate::gateway::catalog::{Catalog, Listed, PageRequest, Position};
+use crate::gateway::push_array;
 use crate::gateway::rest::{Answer, MarketKind, Plan, Row, pairs};
 use crate::market::info::{Listing, MarketInfo, MarketStage};
 use base64::Engine as _;
@@ -90,18 +91,13 @@ pub fn answer(kind: Kind, rows: &[Row<'_>]) -> Answer {
         (Kind::One, []) => return Answer::error(404, "market not found"),
         (Kind::Page(next) | Kind::SimplifiedPage(next), _) => next,
     };
-    out.push_str(r#"{"data":["#);
-    for (place, row) in rows.iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        match kind {
-            Kind::SimplifiedPage(_) => push_simplified(&mut out, row),
-            Kind::Page(_) | Kind::One => push_market(&mut out, row),
-        }
-    }
+    out.push_str(r#"{"data":"#);
+    let push = if matches!(kind, Kind::SimplifiedPage(_)) { push_simplified } else { push_market };
+    push_array(&mut out, rows, push);
     let next = next.map(|place| STANDARD.encode(place.number.to_string()));
     let (next, count) = (next.as_deref().unwrap_or(LAST), rows.len());
     // Writing to a string cannot fail.
-    let _ = write!(out, r#"],"next_cursor":"{next}","limit":{PAGE_MARKETS},"count":{count}}}"#);
+    let _ = write!(out, r#","next_cursor":"{next}","limit":{PAGE_MARKETS},"count":{count}}}"#);
     Answer::json(out)
 }
 
@@ -128,17 +124,14 @@ fn push_flags(out: &mut String, listed: &Listed) {
 /// Tokens with the middle between their best prices; 0 without a live book.
 fn push_tokens(out: &mut String, row: &Row<'_>) {
     let sum = row.top.bid.zip(row.top.ask).map(|(bid, ask)| bid.price.0 + ask.price.0);
-    out.push('[');
-    for (place, outcome) in row.listed.info.tokens.iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
+    push_array(out, row.listed.info.tokens.iter().enumerate(), |out, (place, outcome)| {
         let _ = write!(out, r#"{{"token_id":"{}","outcome":"#, outcome.token);
         push_text(out, &outcome.name);
         // The second outcome is the mirror of the first.
         let sum = if place == 0 { sum } else { sum.map(|sum| 2 * Price::ONE.0 - sum) };
         let price = sum.map_or_else(|| "0".to_owned(), middle);
         let _ = write!(out, r#","price":{price},"winner":false}}"#);
-    }
-    out.push(']');
+    });
 }
 
 fn push_market(out: &mut String, row: &Row<'_>) {

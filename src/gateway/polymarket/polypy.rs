@@ -13,7 +13,7 @@ use crate::base::id::TokenId;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::gateway::catalog::{Catalog, Listed, PageRequest};
 use crate::gateway::rest::{Answer, BookKind, Plan, pairs};
-use crate::gateway::{Replica, Request};
+use crate::gateway::{Replica, Request, push_array};
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Level};
 use serde::Deserialize;
@@ -61,12 +61,9 @@ pub(super) fn plan(path: &str, query: &str, catalog: &Catalog) -> Option<Plan> {
 fn markets(catalog: &Catalog) -> Answer {
     let request = PageRequest { limit: MARKETS_MAX, ..PageRequest::default() };
     let page = catalog.page(VENUE, &request, is_open);
-    let mut out = String::from(r#"{"markets":["#);
-    for (place, listed) in page.markets.iter().filter_map(|id| catalog.listed(id)).enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        push_market(&mut out, listed);
-    }
-    out.push_str("]}");
+    let mut out = String::from(r#"{"markets":"#);
+    push_array(&mut out, page.markets.iter().filter_map(|id| catalog.listed(id)), push_market);
+    out.push('}');
     Answer::json(out)
 }
 
@@ -74,19 +71,15 @@ fn push_market(out: &mut String, Listed { info, .. }: &Listed) {
     // Writing to a string cannot fail.
     let _ = write!(out, r#"{{"condition_id":"{}","question":"#, info.market);
     push_text(out, &info.question);
-    out.push_str(r#","outcomes":["#);
-    for (place, outcome) in info.tokens.iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        push_text(out, &outcome.name);
-    }
-    out.push_str(r#"],"tokens":["#);
-    for (place, outcome) in info.tokens.iter().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
+    out.push_str(r#","outcomes":"#);
+    push_array(out, &info.tokens, |out, outcome| push_text(out, &outcome.name));
+    out.push_str(r#","tokens":"#);
+    push_array(out, &info.tokens, |out, outcome| {
         let _ = write!(out, r#"{{"token_id":"{}","outcome":"#, outcome.token);
         push_text(out, &outcome.name);
         out.push('}');
-    }
-    out.push_str(r#"],"end_date_iso":"#);
+    });
+    out.push_str(r#","end_date_iso":"#);
     let end_wall_ns = info.end_wall_ns.unwrap_or(0);
     match end_wall_ns {
         0 => out.push_str(r#""""#),
@@ -131,13 +124,10 @@ impl BookSide {
     }
 
     fn push(&self, out: &mut String) {
-        out.push('[');
-        for (place, level) in self.levels.iter().enumerate() {
-            out.push_str(if place == 0 { "" } else { "," });
+        push_array(out, &self.levels, |out, level| {
             let (price, size) = (u64::from(level.price.0) / UNIT, level.quantity.0 / UNIT);
             let _ = write!(out, "[{price},{size}]");
-        }
-        out.push(']');
+        });
     }
 
     fn best(&self) -> Option<u32> {

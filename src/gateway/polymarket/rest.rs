@@ -13,6 +13,7 @@ use super::{history, markets, polypy};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
 use crate::base::time::SECOND_NS;
+use crate::gateway::push_array;
 use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
@@ -399,13 +400,10 @@ fn list(
     wanted: impl Fn(&BookImage) -> bool,
     write: impl Fn(&mut String, &TokenId, &BookImage),
 ) -> Answer {
-    let mut body = String::from("[");
-    for (token, image) in books {
-        let Some(image) = image.filter(|image| wanted(image)) else { continue };
-        body.push_str(if body.len() > 1 { "," } else { "" });
-        write(&mut body, token, image);
-    }
-    body.push(']');
+    let mut body = String::new();
+    let images = books.iter().filter_map(|(token, image)| Some((token, (*image)?)));
+    let wanted = images.filter(|(_, image)| wanted(image));
+    push_array(&mut body, wanted, |body, (token, image)| write(body, token, image));
     Answer::json(body)
 }
 
@@ -457,14 +455,13 @@ fn prices(sides: &[Side], books: &[(TokenId, Option<&BookImage>)]) -> Answer {
 /// `/clob-markets/{condition}`. Of the venue's keys it has those that the catalog lists.
 fn clob_market(info: Option<&MarketInfo>) -> Answer {
     let Some(info) = info else { return Answer::error(404, "market not found") };
-    let mut body = String::from(r#"{"t":["#);
-    for (place, outcome) in info.tokens.iter().enumerate() {
-        body.push_str(if place == 0 { "" } else { "," });
+    let mut body = String::from(r#"{"t":"#);
+    push_array(&mut body, &info.tokens, |body, outcome| {
         let _ = write!(body, r#"{{"t":"{}","o":"#, outcome.token);
-        push_text(&mut body, &outcome.name);
+        push_text(body, &outcome.name);
         body.push('}');
-    }
-    let _ = write!(body, r#"],"c":"{}""#, info.market);
+    });
+    let _ = write!(body, r#","c":"{}""#, info.market);
     if let Some(size) = info.min_order_size {
         let _ = write!(body, r#","mos":{size}"#);
     }

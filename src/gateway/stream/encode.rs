@@ -8,7 +8,7 @@
 use super::Kind;
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::price::Price;
-use crate::gateway::Replica;
+use crate::gateway::{Replica, push_array};
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::image::BookFacts;
 use crate::market::book::{Book, BookState, Level, Side};
@@ -228,13 +228,12 @@ pub fn market(
     );
     push_text(out, "slug", &info.slug);
     push_text(out, "question", &info.question);
-    out.push_str(r#","outcomes":["#);
-    for (i, Outcome { token, name }) in info.tokens.iter().enumerate() {
-        let _ = write!(out, r#"{}{{"token":"{token}""#, if i == 0 { "" } else { "," });
+    out.push_str(r#","outcomes":"#);
+    push_array(out, &info.tokens, |out, Outcome { token, name }| {
+        let _ = write!(out, r#"{{"token":"{token}""#);
         push_text(out, "outcome", name);
         out.push('}');
-    }
-    out.push(']');
+    });
     push_price(out, "tick_size", info.tick_size);
     for (name, time) in [("start_time", info.start_wall_ns), ("end_time", info.end_wall_ns)] {
         if let Some(time) = time {

@@ -9,6 +9,7 @@ use super::options::{BarEnd, BarType, SnapshotType};
 use crate::base::id::{TokenId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::base::time::MICROSECOND_NS;
+use crate::gateway::push_array;
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::{Level, Side};
 use std::fmt::Write as _;
@@ -178,13 +179,8 @@ pub fn disconnect(out: &mut String, venue: &Venue, local_ns: u64, symbols: &[Tok
     out.push_str(venue.name());
     push_local(out, local_ns);
     if !symbols.is_empty() {
-        out.push_str(r#","symbols":["#);
-        for (place, token) in symbols.iter().enumerate() {
-            out.push_str(if place == 0 { "\"" } else { ",\"" });
-            out.push_str(token.as_str());
-            out.push('"');
-        }
-        out.push(']');
+        out.push_str(r#","symbols":"#);
+        push_array(out, symbols, |out, token| out.extend(["\"", token.as_str(), "\""]));
     }
     out.push('}');
 }

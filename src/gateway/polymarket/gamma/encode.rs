@@ -7,6 +7,7 @@ use crate::gateway::catalog::{Catalog, Listed, ListedEvent};
 use crate::gateway::polymarket::json::push_text;
 use crate::gateway::polymarket::markets::{is_open, listing, push_date};
 use crate::gateway::polymarket::rest::middle;
+use crate::gateway::push_array;
 use crate::gateway::rest::{Top, push_missing};
 use std::fmt::Write as _;
 
@@ -32,12 +33,9 @@ pub(super) fn push_event(out: &mut String, event: &ListedEvent, catalog: &Catalo
     let _ =
         write!(out, r#","active":true,"closed":{is_over},"archived":false,"enableOrderBook":true"#);
     push_members(out, &listing.members);
-    out.push_str(r#","markets":["#);
-    for (place, listed) in markets().enumerate() {
-        out.push_str(if place == 0 { "" } else { "," });
-        push_market(out, listed, &Top::default(), false);
-    }
-    out.push_str(r#"],"series":[],"tags":[]}"#);
+    out.push_str(r#","markets":"#);
+    push_array(out, markets(), |out, listed| push_market(out, listed, &Top::default(), false));
+    out.push_str(r#","series":[],"tags":[]}"#);
 }
 
 fn push_members(out: &mut String, members: &str) {
@@ -121,12 +119,8 @@ fn push_ids(out: &mut String, listed: &Listed) {
     push_list(out, tokens.iter().map(|outcome| outcome.name.as_str()));
     let ids = tokens.iter().map(|outcome| outcome.token.as_str());
     if is_v2 {
-        out.push_str(r#","version":"v2","positionIds":["#);
-        for (place, id) in ids.enumerate() {
-            out.push_str(if place == 0 { "\"" } else { ",\"" });
-            out.extend([id, "\""]);
-        }
-        out.push(']');
+        out.push_str(r#","version":"v2","positionIds":"#);
+        push_array(out, ids, |out, id| out.extend(["\"", id, "\""]));
     } else {
         out.push_str(r#","version":"v1","clobTokenIds":"#);
         push_list(out, ids);
