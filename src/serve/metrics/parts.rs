@@ -16,13 +16,13 @@ fn ratio(value: Option<f64>) -> Value {
 }
 
 pub(in crate::serve) const VENUE: Rows<VenueReport> = rows! { "venue", VenueReport;
-    Gauge "venue_markets", "markets", "Markets of one venue in the registry", "nothing", |v, _| Whole(v.markets);
+    Gauge "venue_markets", "markets", "Markets of one venue in the registry", "nothing", markets;
     Gauge "venue_connections_active", "connections", "Connections of one venue that are up",
-        "when it falls: the venue or the network closes connections", |v, _| Whole(v.connections_active);
-    Gauge "venue_books", "books", "Books of one venue", "nothing", |v, _| Whole(v.books);
+        "when it falls: the venue or the network closes connections", connections_active;
+    Gauge "venue_books", "books", "Books of one venue", "nothing", books;
     Gauge "venue_books_live", "books", "Live books of one venue",
-        "when it falls: see shard_books_awaiting and shard_books_stale", |v, _| Whole(v.books_live);
-    Counter "venue_trades", "trades", "Trades received from one venue", "nothing", |v, _| Whole(v.trades);
+        "when it falls: see shard_books_awaiting and shard_books_stale", books_live;
+    Counter "venue_trades", "trades", "Trades received from one venue", "nothing", trades;
 };
 
 pub(in crate::serve) const EXCHANGE: Rows<ExchangeReport> = rows! { "", ExchangeReport;
@@ -38,24 +38,23 @@ pub(in crate::serve) const EXCHANGE: Rows<ExchangeReport> = rows! { "", Exchange
 
 pub(in crate::serve) const SUBSCRIPTIONS: Rows<SubscriptionReport> = rows! { "", SubscriptionReport;
     Counter "commands_sent", "commands", "Commands sent on connections of a venue that acknowledges them",
-        "nothing", |d, _| Whole(d.commands);
+        "nothing", commands;
     Counter "command_errors", "answers", "Commands answered with an error",
-        "the log has them; /stats counts them per connection", |d, _| Whole(d.errors);
+        "the log has them; /stats counts them per connection", errors;
     Counter "command_retries", "commands", "Commands sent again after the venue's rate limit",
-        "the rate limit of the venue: too many subscription changes", |d, _| Whole(d.retries);
+        "the rate limit of the venue: too many subscription changes", retries;
     Counter "command_timeouts", "commands", "Commands without an answer in time",
-        "the venue is slow or a connection is dead", |d, _| Whole(d.timeouts);
+        "the venue is slow or a connection is dead", timeouts;
     Counter "command_refusals", "tokens", "Tokens or commands refused by the venue",
-        "more markets on a connection than the venue allows", |d, _| Whole(d.refused);
+        "more markets on a connection than the venue allows", refused;
     Counter "resubscriptions", "subscriptions", "Subscriptions opened again after the venue ended them",
-        "the venue ends subscriptions; the log has its reason", |d, _| Whole(d.resubscribes);
+        "the venue ends subscriptions; the log has its reason", resubscribes;
     Counter "sequence_holes", "holes", "Gaps in sequence numbers",
-        "messages are lost; the affected books are stale until their next snapshot",
-        |d, _| Whole(d.sequence_holes);
-    Counter "sequence_missing", "messages", "Messages missing by sequence number",
-        "as sequence_holes", |d, _| Whole(d.sequence_missing);
+        "messages are lost; the affected books are stale until their next snapshot", sequence_holes;
+    Counter "sequence_missing", "messages", "Messages missing by sequence number", "as sequence_holes",
+        sequence_missing;
     Counter "sequence_duplicates", "messages", "Messages with a repeated sequence number, dropped",
-        "the venue repeats itself", |d, _| Whole(d.sequence_duplicates);
+        "the venue repeats itself", sequence_duplicates;
 };
 
 pub(in crate::serve) const CORRECTNESS: Rows<CorrectnessReport> = rows! { "", CorrectnessReport;
@@ -64,71 +63,66 @@ pub(in crate::serve) const CORRECTNESS: Rows<CorrectnessReport> = rows! { "", Co
 };
 
 pub(in crate::serve) const SNAPSHOT_REQUESTS: Rows<SnapshotRequestsReport> = rows! { "", SnapshotRequestsReport;
-    Counter "book_requests", "requests", "REST requests for books",
-        "books are not live, or differ", |r, _| Whole(r.requests);
-    Counter "book_request_tokens", "tokens", "Tokens in these requests", "nothing", |r, _| Whole(r.tokens);
-    Counter "book_request_answers", "requests", "Of these requests, answered with books",
-        "nothing", |r, _| Whole(r.answers);
+    Counter "book_requests", "requests", "REST requests for books", "books are not live, or differ", requests;
+    Counter "book_request_tokens", "tokens", "Tokens in these requests", "nothing", tokens;
+    Counter "book_request_answers", "requests", "Of these requests, answered with books", "nothing", answers;
     Counter "book_requests_failed", "requests", "Of these requests, failed or refused",
-        "/health has the last error", |r, _| Whole(r.failed);
+        "/health has the last error", failed;
     Gauge "book_request_tokens_waiting", "tokens", "Tokens queued for a REST book request",
-        "the rate limit is reached, or the REST interface is slow", |r, _| Whole(r.tokens_waiting);
+        "the rate limit is reached, or the REST interface is slow", tokens_waiting;
     Counter "book_request_tokens_dropped", "tokens", "Tokens dropped because the queue was full; requested again later",
-        "too many books are not live at once", |r, _| Whole(r.tokens_dropped);
+        "too many books are not live at once", tokens_dropped;
 };
 
 pub(in crate::serve) const RECYCLING: Rows<RecycleReport> = rows! { "", RecycleReport;
-    Counter "recycles_begun", "connections", "Replacements started", "nothing", |r, _| Whole(r.initiated);
-    Counter "recycles_completed", "connections", "Replacements completed", "nothing", |r, _| Whole(r.completed);
+    Counter "recycles_begun", "connections", "Replacements started", "nothing", initiated;
+    Counter "recycles_completed", "connections", "Replacements completed", "nothing", completed;
     Counter "recycles_failed", "connections", "Replacements aborted; the old connection stayed",
-        "/stats has the last reason", |r, _| Whole(r.failed);
+        "/stats has the last reason", failed;
     Gauge "recycles_success_ratio", "1", "Share of ended replacements that completed, 0 to 1",
         "when it falls: /stats has the last reason", |r, _| ratio(r.success_rate);
-    Gauge "recycles_under_way", "connections", "Replacements in progress", "nothing",
-        |r, _| Whole(r.under_way);
-    Counter "recycles_merges", "connections", "Replacements of several small connections by one",
-        "nothing", |r, _| Whole(r.merges);
+    Gauge "recycles_under_way", "connections", "Replacements in progress", "nothing", under_way;
+    Counter "recycles_merges", "connections", "Replacements of several small connections by one", "nothing", merges;
     Counter "recycles_connections_merged", "connections", "Connections saved by merging", "nothing",
-        |r, _| Whole(r.connections_merged);
-    Counter "recycles_markets_migrated", "markets", "Markets moved to a replacement",
-        "nothing", |r, _| Whole(r.markets_migrated);
+        connections_merged;
+    Counter "recycles_markets_migrated", "markets", "Markets moved to a replacement", "nothing", markets_migrated;
     Counter "recycles_overlap_seconds", "s", "Time with the same tokens on two connections, all replacements",
         "nothing", |r, _| seconds(r.overlap_ns);
     Counter "recycles_books_interrupted", "books", "Live books that were not live after their move",
-        "a replacement lost books: see recycling in /stats", |r, _| Whole(r.interrupted);
+        "a replacement lost books: see recycling in /stats", interrupted;
 };
 
 /// A quantile of one phase of one service.
 pub(in crate::serve) const PHASE_QUANTILE: Rows<Quantile> = rows! { "service,phase,quantile", Quantile;
-    Gauge "service_phase_seconds", "s", "Time to acquire, connect and request; quantile 0 is the minimum, 1 the maximum",
+    Gauge "service_phase_seconds", "s",
+        "Time to acquire, connect and request; quantile 0 is the minimum, 1 the maximum",
         "the service is slow, or its pool too small", |q, _| seconds(q.ns);
 };
 
 pub(in crate::serve) const PHASE: Rows<LatencySummary> = rows! { "service,phase", LatencySummary;
-    Counter "service_phase_samples", "values", "Samples of service_phase_seconds",
-        "nothing", |l, _| Whole(l.count);
+    Counter "service_phase_samples", "values", "Samples of service_phase_seconds", "nothing", count;
 };
 
 pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
-    Gauge "bus_books", "books", "Books published to the broker (--bus)", "nothing", |b, _| Whole(b.books);
-    Counter "bus_records", "records", "Records that the broker has acknowledged", "nothing", |b, _| Whole(b.records);
-    Counter "bus_bytes", "bytes", "Bytes of these records before compression", "nothing", |b, _| Whole(b.bytes);
+    Gauge "bus_books", "books", "Books published to the broker (--bus)", "nothing", books;
+    Counter "bus_records", "records", "Records that the broker has acknowledged", "nothing", records;
+    Counter "bus_bytes", "bytes", "Bytes of these records before compression", "nothing", bytes;
     Gauge "bus_waiting", "records", "Records that wait for the broker's acknowledgement",
-        "the broker is slow or away", |b, _| Whole(b.waiting);
+        "the broker is slow or away", waiting;
     Gauge "bus_waiting_bytes", "bytes", "Bytes that wait before the producer has room",
-        "the broker is slow or away", |b, _| Whole(b.waiting_bytes);
-    Counter "bus_snapshots_repeated", "books", "Snapshots repeated in their turn (--bus-snapshot-seconds)", "nothing",
-        |b, _| Whole(b.snapshots_repeated);
+        "the broker is slow or away", waiting_bytes;
+    Counter "bus_snapshots_repeated", "books", "Snapshots repeated in their turn (--bus-snapshot-seconds)",
+        "nothing", snapshots_repeated;
     Counter "bus_conflated", "records", "Changes, snapshots and states replaced by a later snapshot",
-        "the broker is slow or away: give it more room with buffer_mib=", |b, _| Whole(b.conflated);
+        "the broker is slow or away: give it more room with buffer_mib=", conflated;
     Counter "bus_failed", "records", "Records that the broker refused or did not take in time",
-        "/stats has the last error of the broker", |b, _| Whole(b.failed);
+        "/stats has the last error of the broker", failed;
     Counter "bus_trades_lost", "trades", "Trades that are not on the bus",
-        "the broker was away for too long: give it more room with buffer_mib=", |b, _| Whole(b.trades_lost);
+        "the broker was away for too long: give it more room with buffer_mib=", trades_lost;
     Counter "bus_books_refused", "books", "Books that are not published because there are too many",
-        "follow fewer markets (--markets-max)", |b, _| Whole(b.books_refused);
+        "follow fewer markets (--markets-max)", books_refused;
     Counter "bus_restarts", "producers", "Producers begun again after an error that they could not go on from",
-        "the log has the error: the broker has lost its data, or another program writes there", |b, _| Whole(b.restarts);
+        "the log has the error: the broker has lost its data, or another program writes there", restarts;
     Gauge "bus_last_record_age_seconds", "s", "Time since a record was last acknowledged",
         "above a few seconds: the broker is away, or no book changes", |b, now| age(b.last_record_wall_ns, now);
     Gauge "bus_down_seconds", "s", "Time since the broker takes nothing; absent while it does",
