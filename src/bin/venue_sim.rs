@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ringbook::venue_sim::{
     CommandScope, KalshiConfig, KalshiVenue, SimConfig, SimError, Stderr, Venue, YesLevels,
     YesPrice, complain, hangup_is_ignored, print_line, read_small,
@@ -132,8 +133,9 @@ struct KalshiFlags {
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     kalshi_commands_per_second: u32,
     /// Kalshi: scope of the command limit: one connection, or all of a user.
-    #[arg(long, default_value = "connection", value_parser = ["connection", "user"], value_name = "WHOSE")]
-    kalshi_commands_scope: String,
+    #[arg(long, default_value = "connection", value_name = "WHOSE",
+          value_parser = choice([("connection", CommandScope::Connection), ("user", CommandScope::User)]))]
+    kalshi_commands_scope: CommandScope,
     /// Kalshi: commands to one subscription per second; more are refused with code 27; 0 for no limit.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     kalshi_subscription_commands_per_second: u32,
@@ -153,38 +155,30 @@ struct KalshiFlags {
     #[arg(long, default_value_t = 0, value_name = "MS")]
     kalshi_pong_timeout: u64,
     /// Kalshi: default of use_yes_price (off, on), or that it is ignored (always).
-    #[arg(long, default_value = "off", value_parser = ["off", "on", "always"], value_name = "WHEN")]
-    kalshi_yes_price: String,
+    #[arg(long, default_value = "off", value_name = "WHEN",
+          value_parser = choice([("off", YesPrice::Off), ("on", YesPrice::On), ("always", YesPrice::Always)]))]
+    kalshi_yes_price: YesPrice,
     /// Kalshi: order of levels under use_yes_price.
-    #[arg(long, default_value = "ascending", value_parser = ["ascending", "descending"], value_name = "ORDER")]
-    kalshi_yes_levels: String,
+    #[arg(long, default_value = "ascending", value_name = "ORDER",
+          value_parser = choice([("ascending", YesLevels::Ascending), ("descending", YesLevels::Descending)]))]
+    kalshi_yes_levels: YesLevels,
     /// Kalshi: an ok without markets has an empty msg rather than none.
     #[arg(long)]
     kalshi_ok_empty_msg: bool,
 }
 
-impl KalshiFlags {
-    fn commands_scope(&self) -> CommandScope {
-        match self.kalshi_commands_scope.as_str() {
-            "user" => CommandScope::User,
-            _ => CommandScope::Connection,
-        }
-    }
-
-    fn yes_price(&self) -> YesPrice {
-        match self.kalshi_yes_price.as_str() {
-            "always" => YesPrice::Always,
-            "on" => YesPrice::On,
-            _ => YesPrice::Off,
-        }
-    }
-
-    fn yes_levels(&self) -> YesLevels {
-        match self.kalshi_yes_levels.as_str() {
-            "descending" => YesLevels::Descending,
-            _ => YesLevels::Ascending,
-        }
-    }
+/// A flag with one of these values.
+fn choice<T: Copy + Send + Sync + 'static, const N: usize>(
+    values: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    let parser = PossibleValuesParser::new(values.map(|(name, _)| name));
+    parser.try_map(move |text| {
+        values
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|&(_, value)| value)
+            .ok_or("it is none of them")
+    })
 }
 
 /// Parses `KIND=RATE`; the venue validates the values.
@@ -248,14 +242,14 @@ impl Flags {
             skew_ms_max: more.kalshi_skew_max,
             markets_per_session_max: more.kalshi_session_markets_max,
             commands_per_second_max: more.kalshi_commands_per_second,
-            commands_scope: more.commands_scope(),
+            commands_scope: more.kalshi_commands_scope,
             commands_per_second_of_subscription_max: more.kalshi_subscription_commands_per_second,
             outbound_bytes_max: more.kalshi_outbound_bytes_max,
             message_bytes_max: more.kalshi_message_bytes_max,
             ping_ms: more.kalshi_ping_every,
             pong_timeout_ms: more.kalshi_pong_timeout,
-            yes_price: more.yes_price(),
-            yes_levels: more.yes_levels(),
+            yes_price: more.kalshi_yes_price,
+            yes_levels: more.kalshi_yes_levels,
             ok_empty_msg: more.kalshi_ok_empty_msg,
             ok_always_lists: self.ok_always_lists,
             snapshot_ok_first: self.snapshot_ok_first,
@@ -284,9 +278,14 @@ fn run_kalshi(flags: &Flags, stop: &AtomicBool) -> Result<(), Failure> {
         venue.rest_url(),
         venue.ws_url()
     ));
+    wait(flags, stop, || venue.is_running())
+}
+
+/// Waits for a signal or the end of `--duration`.
+fn wait(flags: &Flags, stop: &AtomicBool, is_running: impl Fn() -> bool) -> Result<(), Failure> {
     let ends = (flags.duration > 0).then(|| Instant::now() + Duration::from_secs(flags.duration));
     while !stop.load(Ordering::Relaxed) && ends.is_none_or(|ends| Instant::now() < ends) {
-        if !venue.is_running() {
+        if !is_running() {
             return Err(SimError::Gone.into());
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -355,13 +354,7 @@ fn run(flags: &Flags) -> Result<(), Failure> {
         write_ca(flags, pem)?;
     }
     announce(flags, &venue);
-    let ends = (flags.duration > 0).then(|| Instant::now() + Duration::from_secs(flags.duration));
-    while !stop.load(Ordering::Relaxed) && ends.is_none_or(|ends| Instant::now() < ends) {
-        if !venue.is_running() {
-            return Err(SimError::Gone.into());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait(flags, &stop, || venue.is_running())?;
     let stats = venue.stats();
     venue.stop();
     complain(format_args!(

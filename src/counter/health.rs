@@ -54,7 +54,9 @@ pub fn condition_of(line: &str) -> Option<&'static str> {
     declared(line).or_else(|| declared(line.split_once(": ")?.1))
 }
 
-fn is_instance(condition: &str, line: &str) -> bool {
+/// Whether a line is an instance of a condition: a part of its text in braces stands for any text.
+#[must_use]
+pub fn is_instance(condition: &str, line: &str) -> bool {
     let mut fixed =
         condition.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));
     let Some(mut rest) = fixed.next().and_then(|first| line.strip_prefix(first)) else {

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  main thread (pure).
 use crate::base::text::visible_json;
+use crate::counter::health::is_instance;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -48,20 +49,7 @@ pub(super) struct Condition {
 impl Condition {
     /// Whether a line of `/health` is this condition.
     pub(super) fn is(&self, line: &str) -> bool {
-        let text = |part| str::split_once(part, '}').map_or(part, |(_, text)| text);
-        let mut parts = self.condition.split('{').map(text);
-        let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {
-            return false;
-        };
-        let mut parts = parts.peekable();
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                return rest.ends_with(part);
-            }
-            let Some(at) = rest.find(part) else { return false };
-            rest = &rest[at + part.len()..];
-        }
-        rest.is_empty()
+        is_instance(&self.condition, line)
     }
 }
 
