@@ -1,10 +1,9 @@
 //! Figures of the capture. One writer, any readers.
 //!
 //! Runs on:  the capture's thread (writer), control core and main thread (readers).
-use super::figure::Figure;
+use super::figure::board;
 use crate::counter::loss::FrameCount;
 use serde::{Deserialize, Serialize};
-use std::sync::Mutex;
 
 /// Frames captured, written and lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,40 +98,14 @@ impl CaptureReport {
     }
 }
 
-/// The capture's figures. One thread writes them.
-#[derive(Debug, Default)]
-pub struct CaptureBoard {
-    folder: String,
-    error: Mutex<String>,
-    loss: Mutex<String>,
-    /// See [`CaptureReport::frames`].
-    pub frames: Figure,
-    /// See [`CaptureReport::records`].
-    pub records: Figure,
-    /// See [`CaptureReport::text_bytes`].
-    pub text_bytes: Figure,
-    /// See [`CaptureReport::bytes`].
-    pub bytes: Figure,
-    /// See [`CaptureReport::segments`].
-    pub segments: Figure,
-    /// See [`CaptureReport::waiting_bytes`].
-    pub waiting_bytes: Figure,
-    /// See [`CaptureReport::removed`].
-    pub removed: Figure,
-    /// See [`CaptureReport::removed_bytes`].
-    pub removed_bytes: Figure,
-    /// See [`CaptureReport::commands`].
-    pub commands: Figure,
-    /// See [`CaptureReport::commands_failed`].
-    pub commands_failed: Figure,
-    /// See [`CaptureReport::lost`].
-    pub lost: Figure,
-    /// See [`CaptureReport::lost_trades`].
-    pub lost_trades: Figure,
-    /// See [`CaptureReport::last_write_wall_ns`].
-    pub last_write_wall_ns: Figure,
-    /// See [`CaptureReport::failing_since_wall_ns`].
-    pub failing_since_wall_ns: Figure,
+board! {
+    /// The capture's figures. One thread writes them.
+    CaptureBoard of CaptureReport {
+        texts: folder; messages: error, loss; figures:
+            frames, records, text_bytes, bytes, segments, waiting_bytes, removed, removed_bytes,
+            commands, commands_failed, lost, lost_trades, last_write_wall_ns,
+            failing_since_wall_ns,
+    }
 }
 
 impl CaptureBoard {
@@ -148,43 +121,12 @@ impl CaptureBoard {
         &self.folder
     }
 
-    /// Sets the error of the disk; empty for none.
-    pub fn set_error(&self, text: &str) {
-        if let Ok(mut error) = self.error.lock() {
-            text.clone_into(&mut error);
-        }
-    }
-
     /// Counts frames that are not in the capture, and remembers why.
     pub fn lose(&self, count: FrameCount, cause: &str) {
         self.lost.add(count.frames);
         self.lost_trades.add(count.trades);
         if let Ok(mut loss) = self.loss.lock() {
             cause.clone_into(&mut loss);
-        }
-    }
-
-    /// The figures now.
-    #[must_use]
-    pub fn read(&self) -> CaptureReport {
-        CaptureReport {
-            folder: self.folder.clone(),
-            error: self.error.lock().map(|text| text.clone()).unwrap_or_default(),
-            loss: self.loss.lock().map(|text| text.clone()).unwrap_or_default(),
-            frames: self.frames.get(),
-            records: self.records.get(),
-            text_bytes: self.text_bytes.get(),
-            bytes: self.bytes.get(),
-            segments: self.segments.get(),
-            waiting_bytes: self.waiting_bytes.get(),
-            removed: self.removed.get(),
-            removed_bytes: self.removed_bytes.get(),
-            commands: self.commands.get(),
-            commands_failed: self.commands_failed.get(),
-            lost: self.lost.get(),
-            lost_trades: self.lost_trades.get(),
-            last_write_wall_ns: self.last_write_wall_ns.get(),
-            failing_since_wall_ns: self.failing_since_wall_ns.get(),
         }
     }
 }

@@ -24,3 +24,45 @@ impl Figure {
         self.set(self.get() + value);
     }
 }
+
+/// A board of figures: one thread writes them, any thread reads them as a report. The texts of a board stay, its
+/// messages change; what it does not have is empty in the report.
+macro_rules! board {
+    (
+        $(#[$meta:meta])*
+        $board:ident of $report:ident {
+            texts: $($text:ident),+; messages: $($message:ident),+; figures: $($figure:ident),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub struct $board {
+            $($text: String,)+
+            $($message: std::sync::Mutex<String>,)+
+            $(
+                #[doc = concat!("See [`", stringify!($report), "::", stringify!($figure), "`].")]
+                pub $figure: $crate::counter::figure::Figure,
+            )+
+        }
+
+        impl $board {
+            /// The figures now.
+            #[must_use]
+            pub fn read(&self) -> $report {
+                let mut report = $report::default();
+                $(report.$text.clone_from(&self.$text);)+
+                $(report.$message = self.$message.lock().map(|text| text.clone()).unwrap_or_default();)+
+                $(report.$figure = self.$figure.get();)+
+                report
+            }
+
+            /// Sets the last error; empty for none.
+            pub fn set_error(&self, text: &str) {
+                if let Ok(mut error) = self.error.lock() {
+                    text.clone_into(&mut error);
+                }
+            }
+        }
+    };
+}
+pub(super) use board;

@@ -1,10 +1,9 @@
 //! Figures of the trade sink. One writer, any readers.
 //!
 //! Runs on:  the trade sink (writer), control core and main thread (readers).
-use super::figure::Figure;
+use super::figure::board;
 use crate::base::time::{MICROSECOND_NS, SECOND_NS};
 use serde::{Deserialize, Serialize};
-use std::sync::Mutex;
 
 /// Trades received, stored and waiting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,55 +56,15 @@ pub struct TradeReport {
     pub last_reconnect_wall_ns: u64,
 }
 
-macro_rules! board {
-    ($($name:ident),+ $(,)?) => {
-        /// The sink's figures. One thread writes them.
-        #[derive(Debug, Default)]
-        pub struct TradeBoard {
-            store: String,
-            journal: String,
-            error: Mutex<String>,
-            $(
-                #[doc = concat!("See [`TradeReport::", stringify!($name), "`].")]
-                pub $name: Figure,
-            )+
-        }
-
-        impl TradeBoard {
-            /// The figures now. What the sink does not know (connections) is empty.
-            #[must_use]
-            pub fn read(&self) -> TradeReport {
-                TradeReport {
-                    store: self.store.clone(),
-                    journal: self.journal.clone(),
-                    error: self.error.lock().map(|text| text.clone()).unwrap_or_default(),
-                    $($name: self.$name.get(),)+
-                    ..TradeReport::default()
-                }
-            }
-        }
-    };
+board! {
+    /// The sink's figures. One thread writes them; connections are not among them.
+    TradeBoard of TradeReport {
+        texts: store, journal; messages: error; figures:
+            started_wall_ns, received, inserted, repeated, batches, markets, failures, queued,
+            journaled, spilled, lost, last_trade_wall_ns, last_insert_wall_ns, down_since_wall_ns,
+            batch_p50_us, batch_p99_us, batch_max_us,
+    }
 }
-
-board!(
-    started_wall_ns,
-    received,
-    inserted,
-    repeated,
-    batches,
-    markets,
-    failures,
-    queued,
-    journaled,
-    spilled,
-    lost,
-    last_trade_wall_ns,
-    last_insert_wall_ns,
-    down_since_wall_ns,
-    batch_p50_us,
-    batch_p99_us,
-    batch_max_us,
-);
 
 impl TradeBoard {
     /// All figures 0.
@@ -114,13 +73,6 @@ impl TradeBoard {
         let board = Self { store, journal, ..Self::default() };
         board.started_wall_ns.set(started_wall_ns);
         board
-    }
-
-    /// Sets the error; empty for none.
-    pub fn set_error(&self, error: &str) {
-        if let Ok(mut text) = self.error.lock() {
-            error.clone_into(&mut text);
-        }
     }
 }
 
