@@ -43,14 +43,6 @@ pub struct Dialed {
     pub socket: std::net::TcpStream,
 }
 
-impl Dialed {
-    /// The plain socket, for another thread; the connection stays open.
-    #[must_use]
-    pub fn into_socket(self) -> std::net::TcpStream {
-        self.socket
-    }
-}
-
 /// Awaits `work` for at most `timeout_ns`; `None` after the timeout. Then the future is dropped (no task is cancelled).
 pub async fn within<T>(timeout_ns: u64, work: impl Future<Output = T>) -> Option<T> {
     or(async { Some(work.await) }, async {

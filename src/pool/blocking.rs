@@ -16,7 +16,6 @@ use crate::wire::http::{Request, Response};
 use crate::wire::tls::client_config;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -252,7 +251,7 @@ async fn answer_all(manager: &Manager, mailbox: &Arc<Mailbox>) -> Vec<LeftOver> 
                 let (pool, mailbox) = (manager.pool(&service), Arc::clone(mailbox));
                 spawn(async move {
                     let result = match pool {
-                        Some(pool) => pool_request(&pool, &request).await,
+                        Some(pool) => pool.request(&request).await,
                         None => Err(PoolError::UnknownService(service)),
                     };
                     mailbox.queue().open -= 1;
@@ -261,8 +260,4 @@ async fn answer_all(manager: &Manager, mailbox: &Arc<Mailbox>) -> Vec<LeftOver> 
             }
         }
     }
-}
-
-async fn pool_request(pool: &Rc<super::Pool>, request: &Request) -> Result<Response, PoolError> {
-    pool.request(request).await
 }

@@ -51,8 +51,11 @@ pub struct ServeReport {
 /// The complete encode with its end marker.
 #[must_use]
 pub fn encode(report: &Arc<EngineReport>, serve: &ServeReport) -> String {
+    text_of(Reports { engine: Arc::clone(report), serve: serve.clone() })
+}
+
+fn text_of(reports: impl Collector) -> String {
     let mut registry = Registry::default();
-    let reports = Reports { engine: Arc::clone(report), serve: serve.clone() };
     registry.register_collector(Box::new(reports));
     let mut text = String::with_capacity(64 * 1024);
     text::encode(&mut text, &registry).expect("writing to a string cannot fail");
@@ -67,11 +70,7 @@ pub fn encode_pools(
     requests: BTreeMap<(String, u16), u64>,
     now_wall_ns: u64,
 ) -> String {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(PoolReports { services, serve, requests, now_wall_ns }));
-    let mut text = String::with_capacity(64 * 1024);
-    text::encode(&mut text, &registry).expect("writing to a string cannot fail");
-    text
+    text_of(PoolReports { services, serve, requests, now_wall_ns })
 }
 
 #[derive(Debug)]
@@ -89,13 +88,7 @@ impl Collector for PoolReports {
         out.version(env!("CARGO_PKG_VERSION"))?;
         out.services(&self.services)?;
         out.rows(SERVE_CLIENTS, [(vec![], &self.serve)])?;
-        out.rows(
-            REQUESTS,
-            self.requests.iter().map(|((route, status), count)| {
-                let labels = vec![("route", route.clone()), ("status", status.to_string())];
-                (labels, Requests { count: *count })
-            }),
-        )
+        out.requests(&self.requests)
     }
 }
 
@@ -155,13 +148,7 @@ impl Collector for Reports {
         out.rows(LATENCY, stages.map(|l| (vec![("stage", l.stage.clone())], l)))?;
         out.rows(SERVE_CLIENTS, [(vec![], serve)])?;
         out.rows(SERVE, [(vec![], serve)])?;
-        out.rows(
-            REQUESTS,
-            serve.requests.iter().map(|((route, status), count)| {
-                let labels = vec![("route", (*route).to_owned()), ("status", status.to_string())];
-                (labels, Requests { count: *count })
-            }),
-        )
+        out.requests(&serve.requests)
     }
 }
 
@@ -217,6 +204,15 @@ impl Out<'_, '_> {
         let known = phases.iter().filter(|(_, latency)| latency.count > 0);
         self.rows(PHASE_QUANTILE, known.flat_map(|(labels, latency)| quantiles(labels, latency)))?;
         self.rows(PHASE, phases)
+    }
+
+    /// Requests by route and status.
+    fn requests<R: ToString>(&mut self, requests: &BTreeMap<(R, u16), u64>) -> fmt::Result {
+        let items = requests.iter().map(|((route, status), count)| {
+            let labels = vec![("route", route.to_string()), ("status", status.to_string())];
+            (labels, Requests { count: *count })
+        });
+        self.rows(REQUESTS, items)
     }
 
     /// One family per row, one series in it per item with a value.

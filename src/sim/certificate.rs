@@ -17,8 +17,14 @@ use super::config::SimError;
 /// Names that the certificate is valid for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// A server configuration for [`NAMES`], and the certificate authority in PEM.
-pub(super) fn make_authority() -> Result<(Arc<ServerConfig>, String), SimError> {
+/// TLS, if it is wanted: a server configuration for [`NAMES`], and the certificate authority in PEM.
+pub(super) fn tls(
+    is_wanted: bool,
+) -> Result<(Option<Arc<ServerConfig>>, Option<String>), SimError> {
+    Ok(is_wanted.then(make_authority).transpose()?.unzip())
+}
+
+fn make_authority() -> Result<(Arc<ServerConfig>, String), SimError> {
     let fault = |error: rcgen::Error| SimError::Certificate(error.to_string());
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "ringbook simulated venue");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mio::Waker;
 
-use super::certificate::make_authority;
+use super::certificate::tls;
 use super::config::{SimConfig, SimError};
 use super::pace::{Pace, PaceReport};
 use super::server::{Command, Server};
@@ -61,12 +61,7 @@ impl Venue {
 
     fn launch(config: &SimConfig, host: Option<Host>) -> Result<Self, SimError> {
         config.check()?;
-        let (tls, ca_pem) = if config.tls {
-            let (tls, pem) = make_authority()?;
-            (Some(tls), Some(pem))
-        } else {
-            (None, None)
-        };
+        let (tls, ca_pem) = tls(config.tls)?;
         let counters = Arc::new(Counters::default());
         let (commands, orders) = mpsc::channel();
         let mut server = Server::new(config, tls, Arc::clone(&counters), orders)?;

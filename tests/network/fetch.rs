@@ -297,7 +297,7 @@ fn the_second_address_is_tried_and_a_connection_outlives_its_executor() {
     let mut socket = run(async move {
         let dialed = connect(&[dead, address], 2000 * MS).await.unwrap();
         assert_eq!(dialed.stream.peer_addr().unwrap(), address);
-        dialed.into_socket()
+        dialed.socket
     });
     let (mut server, _) = listener.accept().unwrap();
     server.write_all(b"still here").unwrap();

@@ -28,7 +28,7 @@ use crate::io::{
     threads,
 };
 use crate::plot::steps::Steps;
-use crate::sim::{Host, SimConfig, SimError, Venue};
+use crate::sim::{Host, SimConfig, Venue};
 use crate::topology::{RequestedLayout, Topology};
 use ladder::Verdict;
 use log::{info, warn};
@@ -143,7 +143,7 @@ fn start(
         }
     };
     let host = Host { clock: Box::new(clock.clone()), at_start: Box::new(at_start) };
-    let venue = Venue::start_on(host, sim_config(flags)).map_err(explain)?;
+    let venue = Venue::start_on(host, sim_config(flags)).map_err(demo::explain)?;
     let mut config = engine_config(flags, layout, &venue)?;
     prepare(&mut config)?;
     let mut probe = Probe::new(steps);
@@ -291,7 +291,7 @@ fn climb(flags: &BenchLiveFlags, rates: &[u64], rig: &mut Rig) -> Result<Vec<Ste
 
 /// Pauses the venue and compares; ended connections have time to return.
 fn compare(rig: &mut Rig) -> Result<Books, Failure> {
-    rig.venue.pause().map_err(explain)?;
+    rig.venue.pause().map_err(demo::explain)?;
     let tokens = rig.venue.stats().live_markets * 2;
     demo::await_quiet(&mut rig.session, &rig.clock, REPAIR_TIMEOUT_NS, |report| {
         live_books(report) == tokens
@@ -306,10 +306,6 @@ fn compare(rig: &mut Rig) -> Result<Books, Failure> {
         different: verdict.different,
         not_live: verdict.not_live.values().sum(),
     })
-}
-
-fn explain(error: SimError) -> Failure {
-    demo::explain(error)
 }
 
 #[cfg(test)]

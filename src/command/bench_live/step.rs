@@ -5,7 +5,7 @@ use super::gateway;
 use super::ladder::{Evidence, Verdict, verdict};
 use super::probe::Probe;
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
-use crate::command::{Failure, run::Session, terminal::Signals};
+use crate::command::{Failure, demo, run::Session, terminal::Signals};
 use crate::config::Config;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::io::clock::HostClock;
@@ -124,7 +124,7 @@ impl Rig {
             step: number,
         };
         self.probe.set_end(number, pace.end_ns());
-        let report = self.venue.pace(pace).map_err(super::explain)?;
+        let report = self.venue.pace(pace).map_err(demo::explain)?;
         self.rest_until(pace.measured_from_ns());
         let before = (self.clock.mono_ns(), thread_times());
         let frames = self.client_frames.load(Ordering::Relaxed);
@@ -201,7 +201,7 @@ impl Rig {
             match report.try_recv() {
                 Ok(report) => return Ok(report),
                 Err(TryRecvError::Disconnected) => {
-                    return Err(super::explain(crate::sim::SimError::Gone));
+                    return Err(demo::explain(crate::sim::SimError::Gone));
                 }
                 Err(TryRecvError::Empty) => self.rest_until(self.clock.mono_ns() + 1),
             }

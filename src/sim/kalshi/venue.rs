@@ -1,7 +1,7 @@
 //! Handle of a running simulated Kalshi.
 //!
 //! Runs on:  any; the venue itself is one thread.
-use super::super::certificate::make_authority;
+use super::super::certificate::tls;
 use super::super::config::SimError;
 use super::config::KalshiConfig;
 use super::server::Server;
@@ -28,10 +28,7 @@ impl KalshiVenue {
     /// See [`SimError`].
     pub fn start(config: &KalshiConfig) -> Result<Self, SimError> {
         config.check()?;
-        let (tls, ca_pem) = match config.tls {
-            true => make_authority().map(|(tls, pem)| (Some(tls), Some(pem)))?,
-            false => (None, None),
-        };
+        let (tls, ca_pem) = tls(config.tls)?;
         let stop = Arc::new(AtomicBool::new(false));
         let server = Server::new(config, tls, Arc::clone(&stop))?;
         let (address, waker) = (server.address(), server.waker());
