@@ -40,7 +40,22 @@
 //! | `r` | REST response | `,"q":<number of the newest request before it was sent>,"f":<the response>` |
 //! | `i` | housekeeping | `,"read":<all input up to this time was applied, Unix nanoseconds; 0: unknown>`, may be missing |
 //! | `z` | digest of a live book | `,"a":"<token>","z":"<digest>"` |
+//! | `c` | image: all books of a market, live, on this connection | see below |
 //! | `s` | the engine stops: the shard closes its connections | |
+//!
+//! A reader that begins at an image and applies the records behind it, of its shard, has the books of the engine. Its
+//! rest is that of `p`, then `,"sid":<subscription>,"seq":<its last number>` where the venue numbers messages, then
+//! `,"books":[…]`, with these keys beside those of `m`:
+//!
+//! | key | what |
+//! |---|---|
+//! | `bids`, `asks` | `"price size price size …"` |
+//! | `ms`, `hash` | venue time and hash of the last message that changed the book |
+//! | `read` | when that was received, Unix nanoseconds |
+//! | `snapshot` | venue time of the last snapshot, Unix milliseconds |
+//! | `last` | last trade price |
+//! | `tick` | `[<venue time of the price step>,<it is that of a snapshot>]` |
+//! | `group` | what the next comparison with venue-reported best prices needs |
 //!
 //! `c` is the connection number in the capturing process; a loss without `c` concerns every connection. `s` counts the
 //! records of a connection from 0. `f` is always the last key. Unknown kinds and keys are ignored. Keys in another
@@ -91,12 +106,14 @@ pub enum AnnotationRecord {
     Housekeeping,
     /// Digest of a book.
     Proof,
+    /// Live books of a market.
+    Image,
     /// The engine stops, and the shard closes its connections.
     Stopping,
 }
 
 /// Kinds and their values of `k`.
-const LETTERS: [(AnnotationRecord, &str); 14] = [
+const LETTERS: [(AnnotationRecord, &str); 15] = [
     (AnnotationRecord::Begun, "p"),
     (AnnotationRecord::Books, "m"),
     (AnnotationRecord::Described, "d"),
@@ -110,6 +127,7 @@ const LETTERS: [(AnnotationRecord, &str); 14] = [
     (AnnotationRecord::Asked, "a"),
     (AnnotationRecord::Housekeeping, "i"),
     (AnnotationRecord::Proof, "z"),
+    (AnnotationRecord::Image, "c"),
     (AnnotationRecord::Stopping, "s"),
 ];
 
@@ -211,7 +229,7 @@ pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
     write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
     out.extend_from_slice(
         b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
-          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"q\":0,\"f\":\"\"}\n",
+          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"q\":0,\"sid\":0,\"seq\":0,\"f\":\"\"}\n",
     );
 }
 

@@ -554,6 +554,12 @@ pub struct CaptureFlags {
           value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub capture_file_minutes: u64,
 
+    /// Write an image of each live book once in so many seconds, so that `ringbook book` reads no more than that; 0 is
+    /// never.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub capture_images: u64,
+
     /// Remove finished files of the folder whose last record is older than so many days. Default: none.
     #[arg(long, value_name = "DAYS", requires = "capture",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]

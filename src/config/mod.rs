@@ -334,7 +334,8 @@ fn capture(flags: &flags::CaptureFlags) -> Option<Capture> {
     let minutes = Duration::from_secs(60 * flags.capture_file_minutes);
     let capture = Capture::new(flags.capture.as_ref()?)
         .flush(Duration::from_millis(flags.capture_flush_ms))
-        .files(flags.capture_file_mb * 1_000_000, minutes);
+        .files(flags.capture_file_mb * 1_000_000, minutes)
+        .images(Duration::from_secs(flags.capture_images));
     let capture = match flags.capture_keep_days {
         Some(days) => capture.keep_for(Duration::from_secs(86_400 * u64::from(days))),
         None => capture,

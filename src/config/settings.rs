@@ -3,7 +3,7 @@
 //! Runs on:  main thread, before anything starts.
 use super::{Config, VenueSettings, own_services};
 use crate::base::id::TokenId;
-use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
+use crate::base::limits::{IMAGE_SEARCH_NS, SETTINGS_BYTES_MAX, SHARDS_MAX};
 use crate::base::policy::HashChecks;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::gateway::StalePolicy;
@@ -94,6 +94,7 @@ pub struct Capture {
     flush: Duration,
     file_bytes: u64,
     file_age: Duration,
+    images: Duration,
     keep_age: Option<Duration>,
     keep_bytes: Option<u64>,
     on_close: Option<String>,
@@ -108,6 +109,7 @@ impl Capture {
             flush: Duration::from_secs(1),
             file_bytes: 1_024_000_000,
             file_age: Duration::from_hours(1),
+            images: Duration::from_mins(1),
             keep_age: None,
             keep_bytes: None,
             on_close: None,
@@ -125,6 +127,13 @@ impl Capture {
     #[must_use]
     pub fn files(self, bytes: u64, age: Duration) -> Self {
         Self { file_bytes: bytes, file_age: age, ..self }
+    }
+
+    /// Writes an image of each live book once in so long, at most 5 minutes; 0 is never. A replay to some time begins at
+    /// the last one. Default: 1 minute.
+    #[must_use]
+    pub fn images(self, round: Duration) -> Self {
+        Self { images: round, ..self }
     }
 
     /// Removes finished files whose last record is older, 1 day to 100 years. Default: none is removed.
@@ -148,10 +157,12 @@ impl Capture {
     }
 
     fn check(self) -> Result<CaptureOptions, SettingError> {
-        let [flush_ns, segment_ns] = [self.flush, self.file_age].map(nanoseconds);
+        let [flush_ns, segment_ns, image_round_ns] =
+            [self.flush, self.file_age, self.images].map(nanoseconds);
         within("capture-flush-ms", flush_ns / MILLISECOND_NS, [10, 60_000])?;
         within("capture-file-mb", self.file_bytes / 1_000_000, [1, 1 << 20])?;
         within("capture-file-minutes", segment_ns / (60 * SECOND_NS), [1, 7 * 24 * 60])?;
+        within("capture-images", image_round_ns / SECOND_NS, [0, IMAGE_SEARCH_NS / 2 / SECOND_NS])?;
         if let Some(age) = self.keep_age {
             within("capture-keep-days", age.as_secs() / 86_400, [1, 36_500])?;
         }
@@ -167,7 +178,15 @@ impl Capture {
             return Err(SettingError("capture-on-close \"\": names no command".into()));
         }
         let retention = Retention { ns: self.keep_age.map(nanoseconds), bytes: self.keep_bytes };
-        Ok(CaptureOptions { folder, flush_ns, segment_bytes, segment_ns, retention, on_close })
+        Ok(CaptureOptions {
+            folder,
+            flush_ns,
+            segment_bytes,
+            segment_ns,
+            image_round_ns,
+            retention,
+            on_close,
+        })
     }
 }
 

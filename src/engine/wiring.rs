@@ -460,6 +460,7 @@ where
             hash_checks: config.hash_checks,
             audit_round_ns: config.audit_round_ns,
             poll_round_ns: venue.poll_round_ns,
+            image_round_ns: config.capture.as_ref().map_or(0, |capture| capture.image_round_ns),
             times_connections: config.connection_histograms,
         };
         let shard = Shard::new(id, venue.feed, shard_config, factory(id), clock.clone(), links);

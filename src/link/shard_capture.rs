@@ -5,7 +5,7 @@
 //! ones back. When none is empty: frames are dropped and counted, and a marker stands where they are
 //! missing. What only the shard knows (which books were opened, what took over from what) is rare and is never
 //! dropped: it waits in the chunk at hand, which grows.
-use crate::base::id::{ConnectionId, ShardId, TokenId};
+use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
 use crate::base::limits::CAPTURE_CHUNK_BYTES;
 use crate::base::policy::HashChecks;
 use crate::capture::line::AnnotationRecord;
@@ -16,6 +16,7 @@ use crate::market::book::BookOpening;
 use crate::ring::{Consumer, Producer};
 use crate::session::Incoming;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -132,6 +133,19 @@ impl Chunk {
     }
 }
 
+/// What stands before the books of an image.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageHead {
+    /// Their market.
+    pub market: MarketId,
+    /// Their connection.
+    pub connection: ConnectionId,
+    /// Subscription and number of the last message of the connection, where messages are numbered.
+    pub position: Option<(u64, u64)>,
+    /// When, nanoseconds since the Unix epoch.
+    pub wall_ns: u64,
+}
+
 /// The shard's end.
 #[derive(Debug)]
 pub struct CaptureSender {
@@ -143,6 +157,10 @@ pub struct CaptureSender {
     open: Chunk,
     /// Frames dropped since the last marker.
     dropped: FrameCount,
+    /// Shards and hashes of the engine, as images repeat them.
+    engine: String,
+    /// The slug of each market, as a JSON string.
+    slugs: HashMap<MarketId, String>,
     /// What the other end reads when this one is gone.
     unsent: Arc<Unsent>,
 }
@@ -183,7 +201,8 @@ pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureSender, CaptureRec
     let (unmade, open, dropped) = (chunks, Chunk::default(), FrameCount::default());
     let unsent = Arc::new(Unsent::default());
     let theirs = Arc::clone(&unsent);
-    let sender = CaptureSender { shard, full, empty, unmade, open, dropped, unsent };
+    let (engine, slugs) = Default::default();
+    let sender = CaptureSender { shard, full, empty, unmade, open, dropped, engine, slugs, unsent };
     (sender, CaptureReceiver { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
 }
 
@@ -334,6 +353,7 @@ impl CaptureSender {
     pub fn begun(&mut self, shards: u16, hashes: HashChecks, wall_ns: u64) {
         let rest = format!(r#","shards":{shards},"hashes":"{}""#, hashes.name());
         self.keep(Kind::Annotation(AnnotationRecord::Begun), ConnectionId(0), wall_ns, &rest);
+        self.engine = rest;
     }
 
     /// Books that were opened, or described.
@@ -344,7 +364,8 @@ impl CaptureSender {
         wall_ns: u64,
         books: impl Iterator<Item = &'o NamedOpening>,
     ) {
-        let text = &mut self.open.text;
+        let Self { open, slugs, .. } = self;
+        let text = &mut open.text;
         text.push_str(r#","books":["#);
         for (place, NamedOpening { opening, slug }) in books.enumerate() {
             let BookOpening { market, token, tick_size, min_order_size, neg_risk } = opening;
@@ -361,6 +382,7 @@ impl CaptureSender {
                 && let Ok(slug) = sonic_rs::to_string(slug)
             {
                 let _ = write!(text, r#","s":{slug}"#);
+                slugs.insert(*market, slug);
             }
             text.push('}');
         }
@@ -398,6 +420,34 @@ impl CaptureSender {
             let _ = write!(self.open.text, r#","a":"{token}","z":"{digest:016x}""#);
             self.open.push(Kind::Annotation(AnnotationRecord::Proof), ConnectionId(0), wall_ns);
         }
+    }
+
+    /// Live books of a market, of about so many bytes. `write` appends them, with the slug of the market as a JSON string
+    /// where it is known. Dropped where there is no room.
+    pub fn image(
+        &mut self,
+        head: ImageHead,
+        bytes: usize,
+        write: impl FnOnce(&mut String, Option<&str>),
+    ) {
+        let ImageHead { market, connection, position, wall_ns } = head;
+        if !self.has_room(bytes, wall_ns) {
+            return;
+        }
+        let Self { open, slugs, engine, .. } = self;
+        open.text.push_str(engine);
+        if let Some((sid, seq)) = position {
+            let _ = write!(open.text, r#","sid":{sid},"seq":{seq}"#);
+        }
+        open.text.push_str(r#","books":["#);
+        write(&mut open.text, slugs.get(&market).map(String::as_str));
+        open.text.push(']');
+        open.push(Kind::Annotation(AnnotationRecord::Image), connection, wall_ns);
+    }
+
+    /// Forgets the slugs of markets without books.
+    pub fn forget_slugs(&mut self, has_books: impl Fn(&MarketId) -> bool) {
+        self.slugs.retain(|market, _| has_books(market));
     }
 
     fn keep(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64, payload: &str) {

@@ -13,7 +13,7 @@ use crate::base::routing::shard_of;
 use crate::base::time::Now;
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::market::book::BookOpening;
-use crate::shard::books::{Books, ConnectionSlot, HandoverProgress};
+use crate::shard::books::{Books, ConnectionSlot, HandoverProgress, ImageOutcome, StoredBook};
 use crate::shard::publish::Handler;
 use serde::Deserialize;
 
@@ -46,6 +46,14 @@ struct Keys {
     read: Option<u64>,
     #[serde(default)]
     q: u32,
+}
+
+/// Keys of an image.
+#[derive(Debug, Deserialize)]
+struct Image {
+    shards: u16,
+    hashes: String,
+    books: Vec<StoredBook>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,6 +177,8 @@ pub(super) struct Annotations {
     pub(super) checkpoints: Checkpoints,
     /// Number of shards of the capturing engine.
     recorded_shards: u16,
+    /// The start of the engine was read: all its books are known.
+    has_start: bool,
     /// Frames are missing: a book may differ for that reason.
     pub(super) has_gaps: bool,
 }
@@ -212,6 +222,9 @@ impl Annotations {
         place: AnnotationContext,
         books: &mut Books<H>,
     ) -> Followup {
+        if note == AnnotationRecord::Image {
+            return self.on_image(line, place, books);
+        }
         let Ok(keys) = sonic_rs::from_str::<Keys>(line) else { return Followup::Unreadable };
         let AnnotationContext { shard, shards, connection, from, at } = place;
         // Each live shard did housekeeping of its own books; here only some of them may be present.
@@ -219,7 +232,7 @@ impl Annotations {
         let recorded_here = |market: &MarketId| shard_of(market.as_bytes(), recorded).0 == keys.d;
         match note {
             AnnotationRecord::Begun => {
-                self.recorded_shards = keys.shards;
+                (self.recorded_shards, self.has_start) = (keys.shards, true);
                 return HashChecks::of(&keys.hashes).map_or(Followup::Nothing, Followup::Check);
             }
             AnnotationRecord::Books => {
@@ -266,10 +279,48 @@ impl Annotations {
                 while books.poll_some_behind(at.mono_ns, recorded_here).is_some() {}
             }
             // Each connection has a record of its end.
-            AnnotationRecord::Stopping => {}
+            AnnotationRecord::Stopping | AnnotationRecord::Image => {}
             AnnotationRecord::Proof => return self.on_checkpoint(&keys, shards, books),
         }
         Followup::Nothing
+    }
+
+    /// Books that are open are compared. Others are opened where the replay continues from images.
+    fn on_image<H: Handler>(
+        &mut self,
+        line: &str,
+        place: AnnotationContext,
+        books: &mut Books<H>,
+    ) -> Followup {
+        let Ok(image) = sonic_rs::from_str::<Image>(line) else { return Followup::Unreadable };
+        let AnnotationContext { shard, shards, connection, .. } = place;
+        // In a part of a capture without its start connections are not those of the engine.
+        let opens = !self.has_start && books.is_listed();
+        if opens {
+            self.recorded_shards = image.shards;
+            if let Some(hashes) = HashChecks::of(&image.hashes) {
+                books.set_hash_checks(hashes);
+            }
+        }
+        let mine = |stored: &&StoredBook| {
+            stored.market().is_none_or(|of| shard_of(of.as_bytes(), shards).0 == shard)
+        };
+        let mut followup = Followup::Nothing;
+        for stored in image.books.iter().filter(mine) {
+            match books.on_image(stored, connection, opens) {
+                ImageOutcome::Opened => {}
+                ImageOutcome::Equal => self.checkpoints.equal += 1,
+                ImageOutcome::NotLive if self.has_gaps || self.recorded_shards == 0 => {
+                    self.checkpoints.skipped += 1;
+                }
+                ImageOutcome::NotLive | ImageOutcome::Different => {
+                    self.checkpoints.different += 1;
+                    followup = Followup::Different;
+                }
+                ImageOutcome::Unusable => return Followup::Unreadable,
+            }
+        }
+        followup
     }
 
     fn on_checkpoint<H: Handler>(

@@ -1,8 +1,9 @@
 //! The books of one market as they were at some time of a recording.
 //!
 //! Runs on:  the starting thread; reader and shard have their own threads.
+use super::images::ImageAt;
 use super::market_plot::opened_as;
-use super::plan::{Speed, time_text};
+use super::plan::{Plan, Speed, time_text};
 use super::run::run_to_books;
 use super::{Recorded, ReplayError};
 use crate::base::text::counted;
@@ -19,6 +20,9 @@ pub struct BooksAt {
     pub venue: String,
     /// One for each outcome in the order in which they were opened, or that of the token.
     pub books: Vec<BookImage>,
+    /// The time of the image that the books continue from, nanoseconds since the Unix epoch; without one they are those of
+    /// a replay from the start of the engine.
+    pub image_ns: Option<u64>,
     /// Faults of the input, one line each.
     pub failures: Vec<String>,
 }
@@ -44,7 +48,7 @@ impl BooksAt {
 }
 
 /// The books of `market` (slug, condition id, token id or ticker) after everything that was received up to `at_ns`,
-/// nanoseconds since the Unix epoch. Replays as [`Recorded::plan`] begins. Setting `stop` ends it early, with the books
+/// nanoseconds since the Unix epoch. Replays from the last image of the market, or as [`Recorded::plan`] begins. Setting `stop` ends it early, with the books
 /// of an earlier time.
 ///
 /// # Errors
@@ -68,32 +72,31 @@ pub fn books_at(
             nothing.get_or_insert(line);
             continue;
         }
-        let plan = one.plan(&(at_ns..end_ns), Speed::Max)?.of_markets(vec![market.to_owned()]);
-        let (report, held) = run_to_books(&plan, stop, &()).map_err(|error| match error {
-            ReplayError::Input(line) | ReplayError::Usage(line) => line,
-        })?;
-        failures.extend(report.failures);
-        if report.errors > 0 {
-            failures.push(counted(
-                report.errors,
-                "input could not be decoded",
-                "inputs could not be decoded",
-            ));
-        }
         is_recorded = true;
-        let mut books = images(&held, market);
-        if books.is_empty() {
-            // By its slug; other books are those of lists that have it.
-            let named = opened_as(&plan, market, stop);
-            books = named.map_or_else(Vec::new, |named| images(&held, named.as_str()));
-        }
+        let image = one.last_image(market, at_ns, stop);
+        let from_image = image.as_ref().map(|image| continued(one, image, end_ns, stop));
+        let (mut books, image_ns) = match from_image.transpose()?.flatten() {
+            Some(books) => (books, image.map(|image| image.at_ns)),
+            None => {
+                let plan = one.plan(&(at_ns..end_ns), Speed::Max)?;
+                (
+                    replayed(
+                        &plan.of_markets(vec![market.to_owned()]),
+                        market,
+                        stop,
+                        &mut failures,
+                    )?,
+                    None,
+                )
+            }
+        };
         if !books.is_empty() {
             let gap = one.gap_at(at_ns);
             if let Some(gap) = gap {
                 books.iter_mut().for_each(|image| end(image, gap.from_ns));
                 failures.push(format!("nothing is recorded of that time: {}", gap.cause));
             }
-            return Ok(BooksAt { venue: one.venue(), books, failures });
+            return Ok(BooksAt { venue: one.venue(), books, image_ns, failures });
         }
     }
     let none = || {
@@ -106,6 +109,46 @@ pub fn books_at(
     // Faults of the input may be the cause.
     failures.push(nothing.filter(|_| !is_recorded).unwrap_or_else(none));
     Err(failures.join("\n"))
+}
+
+/// The books that continue from an image. `None` where they cannot be trusted: nothing is open at the end, a later image
+/// or digest differs, or the input has a fault.
+fn continued(
+    one: &Recorded,
+    image: &ImageAt,
+    end_ns: u64,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<Vec<BookImage>>, String> {
+    let mut failures = Vec::new();
+    let books = replayed(&one.plan_from(image, end_ns)?, &image.name, stop, &mut failures)?;
+    Ok(Some(books).filter(|books| !books.is_empty() && failures.is_empty()))
+}
+
+/// The books of a market at the end of a plan.
+fn replayed(
+    plan: &Plan,
+    market: &str,
+    stop: &Arc<AtomicBool>,
+    failures: &mut Vec<String>,
+) -> Result<Vec<BookImage>, String> {
+    let (report, held) = run_to_books(plan, stop, &()).map_err(|error| match error {
+        ReplayError::Input(line) | ReplayError::Usage(line) => line,
+    })?;
+    failures.extend(report.failures);
+    if report.errors > 0 {
+        failures.push(counted(
+            report.errors,
+            "input could not be decoded",
+            "inputs could not be decoded",
+        ));
+    }
+    let books = images(&held, market);
+    if !books.is_empty() || plan.resumes().is_some() {
+        return Ok(books);
+    }
+    // By its slug; other books are those of lists that have it.
+    let named = opened_as(plan, market, stop);
+    Ok(named.map_or_else(Vec::new, |named| images(&held, named.as_str())))
 }
 
 /// The engine that had this book was gone before the time.

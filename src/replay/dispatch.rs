@@ -4,7 +4,7 @@
 //! Bounds:   one open batch per shard; `REPLAY_CONNECTIONS_MAX` connections.
 use super::batch::{BatchSender, Origin, Position, Task, WorkerCommand};
 use super::connections::Connections;
-use super::engines::Engines;
+use super::engines::{Engines, number_in};
 use super::sequence::{FrameInfo, Held, SequenceTracker};
 use super::worker::InputError;
 use crate::base::id::ShardId;
@@ -115,6 +115,12 @@ impl Dispatcher {
         if !is_first {
             self.senders.iter_mut().for_each(|sender| sender.send(WorkerCommand::Reset));
         }
+    }
+
+    /// The input begins within the records of an engine with so many shards.
+    pub(super) fn resume(&mut self, shards: u16) {
+        self.engines = Engines::running(shards);
+        self.send_to_all(Task::Begin, "", Origin::nowhere(0, Position::default()));
     }
 
     pub(super) fn end_pass(&mut self) {
@@ -273,8 +279,10 @@ impl Dispatcher {
             }
             What::Annotation(note) => {
                 self.firsts[position.file as usize].has_annotations = true;
-                if *note == AnnotationRecord::Begun {
-                    self.begin(text, origin);
+                match note {
+                    AnnotationRecord::Begun => self.begin(text, origin),
+                    AnnotationRecord::Image => self.on_image(text, slot),
+                    _ => {}
                 }
                 self.send_to_all(Task::Annotation(*note, None), text, origin);
                 if *note == AnnotationRecord::Closed {
@@ -368,6 +376,14 @@ impl Dispatcher {
         if self.engines.on_shard_start(line) {
             self.connections = Connections::default();
             self.send_to_all(Task::Begin, "", origin.on(ConnectionSlot(0)));
+        }
+    }
+
+    /// Books continue behind the last message before their image.
+    fn on_image(&mut self, line: &str, slot: ConnectionSlot) {
+        let position = (number_in(line, r#","sid":"#), number_in(line, r#","seq":"#));
+        if let Some(sequence) = self.sequence.as_mut().filter(|_| position.1 > 0) {
+            sequence.resume(slot, position);
         }
     }
 

@@ -10,6 +10,11 @@ pub(super) struct Engines {
 }
 
 impl Engines {
+    /// An engine of so many shards that is recording already.
+    pub(super) fn running(shards: u16) -> Self {
+        Self { begun: (0..u64::from(shards)).collect(), shards: shards.into() }
+    }
+
     /// A shard starts, by its record. Whether another engine starts than before: every shard of an engine starts once.
     pub(super) fn on_shard_start(&mut self, line: &str) -> bool {
         let (shard, shards) = (number_in(line, r#","d":"#), number_in(line, r#","shards":"#));
@@ -33,8 +38,8 @@ impl Engines {
     }
 }
 
-/// The number behind a key of an annotation.
-fn number_in(line: &str, key: &str) -> u64 {
+/// The number behind a key of an annotation; 0 without one.
+pub(super) fn number_in(line: &str, key: &str) -> u64 {
     let rest = line.split_once(key).map_or("", |(_, rest)| rest);
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     rest[..digits].parse().unwrap_or(0)

@@ -53,6 +53,11 @@ impl MarketFilter {
         (self.is_numbered, self.is_engine) = (is_numbered, false);
     }
 
+    /// The records begin within those of an engine.
+    pub(crate) fn resume(&mut self) {
+        self.is_engine = true;
+    }
+
     /// Names of which no book was opened.
     pub(crate) fn missing(&self) -> impl Iterator<Item = &String> {
         self.names.iter().filter(|name| !self.found.contains(*name))
@@ -73,6 +78,13 @@ impl MarketFilter {
             What::Answer(..) | What::Annotation(AnnotationRecord::Proof) => self.is_named_in(line),
             What::Annotation(AnnotationRecord::Books | AnnotationRecord::Described) => {
                 return self.keep_books(record, line);
+            }
+            What::Annotation(AnnotationRecord::Image) => {
+                // Most are of other markets.
+                return match self.is_named_in(line) {
+                    true => self.keep_books(record, line),
+                    false => Kept::Nothing,
+                };
             }
             What::Opened { from } => {
                 if from.is_some_and(|from| self.connections.contains(&from)) {
@@ -121,15 +133,18 @@ impl MarketFilter {
         // A part of the line.
         let start = (list.as_ptr() as usize).wrapping_sub(line.as_ptr() as usize);
         let (before, after) = (&line[..start], &line[start + list.len()..]);
-        let mut books = Values::of(list);
-        let (mut kept, mut count) = (Vec::new(), 0);
-        while let Some((_, book)) = books.next() {
-            count += 1;
+        let mut values = Values::of(list);
+        let mut books = Vec::new();
+        while let Some((_, book)) = values.next() {
             let Ok(book) = std::str::from_utf8(book) else { return Kept::Whole };
-            if self.wants(&format!("{before}[{book}]{after}")) {
-                kept.push(book);
-            }
+            books.push(book);
         }
+        let count = books.len();
+        let mut wants = |book: &str| self.wants(&format!("{before}[{book}]{after}"));
+        // A token that is behind another of its market stands for both: a replacement of their connection depends on
+        // all messages of the market.
+        books.iter().for_each(|book| _ = wants(book));
+        let kept: Vec<&str> = books.into_iter().filter(|book| wants(book)).collect();
         if kept.is_empty() {
             return Kept::Nothing;
         }

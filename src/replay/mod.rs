@@ -21,6 +21,7 @@ mod dispatch;
 mod engines;
 pub(crate) mod expected;
 pub(crate) mod feed;
+mod images;
 mod lines;
 mod lives;
 mod market_filter;

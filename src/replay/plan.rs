@@ -83,6 +83,7 @@ pub struct Plan {
     is_ordered: bool,
     measures_day: bool,
     markets: Vec<String>,
+    resumes: Option<u16>,
     feed: Feed,
 }
 
@@ -129,6 +130,7 @@ impl Plan {
             is_ordered: false,
             measures_day: false,
             markets: Vec::new(),
+            resumes: None,
             feed: venue::ALL[0],
         })
     }
@@ -201,6 +203,17 @@ impl Plan {
     #[must_use]
     pub fn markets(&self) -> &[String] {
         &self.markets
+    }
+
+    /// Begins within the capture of an engine with so many shards: books come from images.
+    #[must_use]
+    pub(super) fn resuming(self, shards: u16) -> Self {
+        Self { resumes: Some(shards), ..self }
+    }
+
+    /// The shards of [`Plan::resuming`].
+    pub(super) const fn resumes(&self) -> Option<u16> {
+        self.resumes
     }
 
     /// Sets the venue of the frames.

@@ -12,7 +12,7 @@ use super::pace::Pace;
 use super::plan::Plan;
 use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
 use crate::base::time::{Clock, MILLISECOND_NS};
-use crate::capture::line::{Record, What};
+use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
 use crate::io::progress::Progress;
@@ -133,6 +133,9 @@ impl<'a> Reader<'a> {
             self.hole = false;
             self.filter = self.filter();
             self.dispatcher.begin_pass(pass == 0);
+            if let Some(shards) = self.plan.resumes() {
+                self.dispatcher.resume(shards);
+            }
             for number in 0..self.plan.files().len() {
                 self.read_file(number)?;
             }
@@ -168,6 +171,9 @@ impl<'a> Reader<'a> {
         (!markets.is_empty()).then(|| {
             let mut filter = MarketFilter::new(markets);
             filter.begin(self.plan.feed().capabilities().is_sequenced());
+            if self.plan.resumes().is_some() {
+                filter.resume();
+            }
             filter
         })
     }
@@ -458,7 +464,12 @@ impl<'a> Reader<'a> {
         let Some(range) = self.plan.range() else { return false };
         match record.receive_ns {
             Some(at_ns) => {
-                let inside = range.contains(&at_ns);
+                let inside = match self.plan.resumes() {
+                    // The clock may have been set back behind the image.
+                    Some(_) if self.in_range => at_ns < range.end,
+                    Some(_) => range.start == at_ns && is_image(record),
+                    None => range.contains(&at_ns),
+                };
                 self.in_range |= inside;
                 !inside
             }
@@ -496,6 +507,11 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether books can continue from a record.
+fn is_image(record: &Record<'_>) -> bool {
+    matches!(record.what, What::Annotation(AnnotationRecord::Image))
 }
 
 /// Damaged places of a file that are reported one by one.

@@ -1,8 +1,10 @@
 //! A recording as a whole, and where a replay that begins at some time reads.
 //!
 //! Runs on:  the starting thread, serve core at the beginning of a replay; blocks on the disk.
+use super::images::{ImageAt, last_image};
 use super::plan::{Plan, Speed, time_text};
 use super::{Content, RawRecord, Recording, expected};
+use crate::base::limits::IMAGE_SEARCH_NS;
 use crate::base::time::SECOND_NS;
 use crate::capture::index;
 use crate::capture::manifest::{self, Entry};
@@ -10,6 +12,7 @@ use crate::io::file::{self, Source};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// An engine's first records are older than its line in the manifest.
 const START_MARGIN_NS: u64 = 10 * SECOND_NS;
@@ -110,6 +113,29 @@ impl Recorded {
     pub(crate) fn plan(&self, range: &Range<u64>, speed: Speed) -> Result<Plan, String> {
         let plan = Plan::new(self.recording.files.clone(), 1, 1, speed, None)?;
         Ok(plan.between(self.reads(range)).of(self.recording.feed))
+    }
+
+    /// The last image of a market before a time, if one folder has the recording: engines of several may have recorded at
+    /// the same time.
+    pub(super) fn last_image(
+        &self,
+        name: &str,
+        at_ns: u64,
+        stop: &Arc<AtomicBool>,
+    ) -> Option<ImageAt> {
+        let start_ns = *self.starts.iter().rev().find(|&&start_ns| start_ns <= at_ns)?;
+        let from_ns = at_ns.saturating_sub(IMAGE_SEARCH_NS).max(start_ns);
+        last_image(&self.recording.files, name, &(from_ns..=at_ns), stop)
+    }
+
+    /// The plan of a replay of one market from an image.
+    ///
+    /// # Errors
+    /// There are no files.
+    pub(super) fn plan_from(&self, image: &ImageAt, end_ns: u64) -> Result<Plan, String> {
+        let plan = Plan::new(self.recording.files.clone(), 1, 1, Speed::Max, None)?;
+        let plan = plan.between(Some(image.at_ns..end_ns)).of(self.recording.feed);
+        Ok(plan.resuming(image.shards).of_markets(vec![image.name.clone()]))
     }
 
     /// Receive time of the last message before the last engine began to stop: then it closes its connections, one after

@@ -247,6 +247,19 @@ impl SequenceTracker {
         self.connections.get_mut(slot.0 as usize).map(Connection::restart).unwrap_or_default()
     }
 
+    /// Continues the numbers of a connection of an engine behind an image, unless they are known.
+    pub(super) fn resume(&mut self, slot: ConnectionSlot, position: (u64, u64)) {
+        let index = slot.0 as usize;
+        if index >= self.connections.len() {
+            self.connections.resize_with(index + 1, Connection::default);
+        }
+        let connection = &mut self.connections[index];
+        if connection.sequences.position().is_none() {
+            connection.sequences.resume(position);
+            connection.acknowledged = Some(position.0);
+        }
+    }
+
     /// The slots of a connection's books.
     pub(super) fn slots(&self, slot: ConnectionSlot) -> Vec<ConnectionSlot> {
         let connection = self.connections.get(slot.0 as usize);

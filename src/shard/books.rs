@@ -48,6 +48,7 @@ mod repair;
 mod repairer;
 mod slots;
 mod store;
+mod stored;
 mod times;
 mod trades;
 mod updates;
@@ -55,6 +56,7 @@ mod verifier;
 
 pub use auditor::Behind;
 pub use matcher::{DisconnectOutcome, HandedOver, HandoverProgress};
+pub(crate) use stored::{ImageOutcome, StoredBook};
 
 /// A connection's place within its shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +138,11 @@ impl<H: Handler> Books<H> {
     pub fn with_hash_checks(mut self, hashes: HashChecks) -> Self {
         self.verifier.set_policy(hashes);
         self
+    }
+
+    /// From now on these hashes are compared.
+    pub(crate) const fn set_hash_checks(&mut self, hashes: HashChecks) {
+        self.verifier.set_policy(hashes);
     }
 
     /// The same with every trade sent to the sink.

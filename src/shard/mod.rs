@@ -69,6 +69,8 @@ pub struct ShardConfig {
     pub audit_round_ns: u64,
     /// The same with the REST interface of a venue that numbers its messages.
     pub poll_round_ns: u64,
+    /// With a capture: each live book has an image in it once in so long, nanoseconds; 0 is never.
+    pub image_round_ns: u64,
     /// Whether the frames of each connection are timed apart.
     pub times_connections: bool,
 }
@@ -145,6 +147,9 @@ struct Schedule {
     bad_samples_ns: u64,
     /// When books were last asked for to be compared.
     audited_ns: u64,
+    /// Up to when images are written, and how many places of the round were looked at.
+    imaged_ns: u64,
+    image_places: u64,
     /// The engine stops; by then the shard ends, whatever the others do.
     stop_deadline_ns: Option<u64>,
     stopped: bool,

@@ -10,8 +10,8 @@ use crate::base::{
     limits::{
         BOOKS_MEASURED_PER_HOUSEKEEPING, CHECKS_PER_HOUSEKEEPING, COMMANDS_PER_STEP,
         FORWARDED_PER_STEP, HEARTBEAT_INTERVAL_NS, HOUSEKEEPING_INTERVAL_NS,
-        PROOFS_PER_HOUSEKEEPING, QUERIES_PER_STEP, UPDATE_IMAGES_PER_STEP,
-        UPDATE_REQUESTS_PER_STEP,
+        IMAGE_PLACES_PER_HOUSEKEEPING, PROOFS_PER_HOUSEKEEPING, QUERIES_PER_STEP,
+        UPDATE_IMAGES_PER_STEP, UPDATE_REQUESTS_PER_STEP,
     },
     time::{Clock, MILLISECOND_NS, Now, SECOND_NS},
 };
@@ -19,6 +19,7 @@ use crate::counter::{latency::Stage, shard::RepairCounts};
 use crate::io::{clock::thread_cpu_ns, driver::Driver};
 use crate::link::{
     serve_shard::BookAnswer,
+    shard_capture::ImageHead,
     shard_control::{Heartbeat, Report},
 };
 
@@ -189,6 +190,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         self.intake.books.settle(CHECKS_PER_HOUSEKEEPING, read_wall_ns);
         self.check_snapshots(now);
         self.poll_handovers(now);
+        self.write_images(now);
         self.write_checkpoints(PROOFS_PER_HOUSEKEEPING, now);
         self.tally.book_bytes =
             self.intake.books.store.memory_usage(BOOKS_MEASURED_PER_HOUSEKEEPING);
@@ -232,6 +234,39 @@ impl<H: Handler, C: Clock> Shard<H, C> {
                 self.finish(now);
             }
         }
+    }
+
+    /// Writes images of the books whose turn it is into the capture, where all that came is in the books.
+    fn write_images(&mut self, now: Now) {
+        let is_numbered = self.capabilities.is_sequenced();
+        let Self { intake, capture, connections, large, answers, schedule, config, .. } = self;
+        let Some(capture) = capture else { return };
+        let books = &mut intake.books;
+        let places = books.image_places() as u64;
+        if config.image_round_ns == 0 || places == 0 || !large.is_empty() || !answers.is_empty() {
+            return;
+        }
+        let pause_ns = (config.image_round_ns / places).max(1);
+        let due = now.mono_ns.saturating_sub(schedule.imaged_ns) / pause_ns;
+        let count = due.min(IMAGE_PLACES_PER_HOUSEKEEPING as u64);
+        schedule.imaged_ns =
+            if count < due { now.mono_ns } else { schedule.imaged_ns + count * pause_ns };
+        schedule.image_places += count;
+        if schedule.image_places >= places {
+            schedule.image_places = 0;
+            capture.forget_slugs(|market| books.has_market(market));
+        }
+        let wall_ns = now.wall_ns;
+        books.next_images(count as usize, |image| {
+            let Some(connection) = connections.get_mut(image.connection()) else { return };
+            let (market, position) = (image.market(), connection.protocol.position());
+            if is_numbered && position.is_none() {
+                // A gap behind the image could not be detected.
+                return;
+            }
+            let head = ImageHead { market, connection: connection.id, position, wall_ns };
+            capture.image(head, image.bytes(), |out, slug| image.write(out, slug));
+        });
     }
 
     /// Writes the digests of `count` live books into the capture, where all that came is in the books, and sends

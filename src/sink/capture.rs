@@ -48,6 +48,8 @@ pub struct CaptureOptions {
     pub segment_bytes: u64,
     /// A segment ends after this time, nanoseconds.
     pub segment_ns: u64,
+    /// Each live book has an image once in so long, nanoseconds; 0 is never.
+    pub image_round_ns: u64,
     /// How much of the folder is kept.
     pub retention: Retention,
     /// A command of the shell that is run for each closed segment.

@@ -44,6 +44,20 @@ impl Sequences {
         self.own = Some(sid);
     }
 
+    /// The acknowledged subscription and the number of its last message, once both are known.
+    #[must_use]
+    pub fn position(&self) -> Option<(u64, u64)> {
+        let own = self.own?;
+        self.last.iter().find(|(sid, _)| *sid == own).copied()
+    }
+
+    /// Continues a session behind this [position](Sequences::position).
+    pub fn resume(&mut self, (sid, seq): (u64, u64)) {
+        self.reset();
+        self.begin(sid);
+        self.last.push((sid, seq));
+    }
+
     /// A response names the subscription (kalshi/protocol.md, 2.2): a number above the acknowledged one is a later
     /// subscription whose own acknowledgement was lost. Returns whether it is.
     pub fn confirm(&mut self, sid: u64) -> bool {

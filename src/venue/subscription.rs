@@ -68,6 +68,11 @@ pub trait SubscriptionProtocol: Debug + Send {
         None
     }
 
+    /// The subscription and the number of its last message, where messages are numbered.
+    fn position(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     /// Command and sequence counters.
     fn counts(&self) -> SubscriptionCounts {
         SubscriptionCounts::default()

@@ -29,6 +29,7 @@ fn venue(rate: &str) -> Venue {
 fn start(venue: &Venue, folder: &Path) -> Engine {
     let folder = folder.display().to_string();
     let flags = ["--shards", "2", "--capture", &folder, "--capture-flush-ms", "100"];
+    let flags = [&flags[..], &["--capture-images", "1"]].concat();
     let mut engine = Engine::start(venue, &[&flags[..], &["--verify-hash", "all"]].concat());
     engine.wait_live(TOKENS);
     engine

@@ -76,13 +76,17 @@ fn parsed(text: &str) -> Books {
     text.lines().map(book).collect()
 }
 
-/// `ringbook book`: the exit code, the books and what stands on standard error.
+/// `ringbook book`: the exit code, the books and what stands on standard error, but for the line that they do not continue
+/// from an image.
 fn book_at(capture: &Path, at_ns: u64, market: &str) -> (Option<i32>, Books, String) {
     let mut command = Program::ringbook();
     command.arg("book").arg(capture).args(["--market", market, "--at", &at_ns.to_string()]);
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), parsed(&text(output.stdout)), text(output.stderr))
+    let is_fault = |line: &&str| !line.starts_with("ringbook book: no image ");
+    let faults =
+        text(output.stderr).lines().filter(is_fault).map(|line| format!("{line}\n")).collect();
+    (output.status.code(), parsed(&text(output.stdout)), faults)
 }
 
 /// `ringbook book` has the books that a replay has before `end_ns`, by every name of their markets, and says which are
@@ -170,6 +174,7 @@ pub(crate) fn capture(folder: &Path) -> PathBuf {
     let capture = folder.join("capture");
     let shown = capture.display().to_string();
     let flags = ["--shards", "2", "--capture", &shown, "--capture-flush-ms", "50"];
+    let flags = [&flags[..], &["--capture-images", "1"]].concat();
     let mut engine = Engine::start(&venue, &flags);
     engine.wait_live(40);
     venue.control("resume");

@@ -32,7 +32,7 @@ fn replayed(text: &str) -> BTreeMap<String, String> {
 }
 
 /// The lines of all that the shards received and did, in the order of time.
-fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
+pub(crate) fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
     let mut entries = Vec::new();
     for receiver in trade_receivers {
         let shard = receiver.shard.0;

@@ -9,6 +9,7 @@
 mod captured;
 mod fault;
 mod frame;
+mod images;
 mod market;
 mod numbered;
 mod recorder;

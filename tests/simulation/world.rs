@@ -36,8 +36,10 @@ const EPOCH_NS: u64 = 1_780_000_000 * SECOND_NS;
 const HEALS_WITHIN_NS: u64 = 60 * SECOND_NS;
 /// A shard reports on a book for so long after the control core has placed it elsewhere: both may be held up.
 const PLACED_BEFORE_NS: u64 = 5 * SECOND_NS;
+/// With a capture: each live book has an image in it once in so long.
+pub(crate) const IMAGE_ROUND_NS: u64 = 4 * SECOND_NS;
 /// Chunks of a captured shard: all of a run, so that a slow disk loses nothing.
-const CAPTURE_CHUNKS: usize = 4096;
+pub(crate) const CAPTURE_CHUNKS: usize = 4096;
 
 /// Whether small connections are merged. A choice of its own: what the other seeds do stays as it is.
 struct Merging {
@@ -69,7 +71,7 @@ pub(crate) struct Stream {
     pub(crate) checked: u64,
 }
 
-const FEED: Feed = ringbook::venue::polymarket::feed(true);
+pub(crate) const FEED: Feed = ringbook::venue::polymarket::feed(true);
 
 fn target(board: Switchboard) -> Target {
     Target {
@@ -110,6 +112,7 @@ impl Stream {
             let config = ShardConfig {
                 hash_checks: HashChecks::All,
                 audit_round_ns: AUDIT_NS,
+                image_round_ns: IMAGE_ROUND_NS,
                 ..ShardConfig::default()
             };
             let (proxy, rig) = ShardRig::new(place, FEED, config, &clock, recorder, &mut random);
@@ -232,7 +235,12 @@ impl Stream {
 
     /// Whether small connections are merged and the host's clock does not step: a replay knows recorded times only.
     pub(crate) fn merges_in_steady_time(&self) -> bool {
-        self.merging.merges.is_some() && !self.venue.faults.possible(Fault::ClockStep)
+        self.merging.merges.is_some() && self.has_steady_time()
+    }
+
+    /// Whether the host's clock is never set.
+    pub(crate) fn has_steady_time(&self) -> bool {
+        !self.venue.faults.possible(Fault::ClockStep)
     }
 
     /// Levels of every live book of a market that has not ended.

@@ -72,6 +72,11 @@ impl Auditor {
         self.mirrors.forget(first);
     }
 
+    /// Whether the REST interface has a newer book whose message may be on its way.
+    pub(super) fn waits_for(&self, index: BookIndex) -> bool {
+        self.audits.iter().any(|audit| audit.index == index)
+    }
+
     /// The next `count` live books in turn, to be compared with the venue's REST interface.
     pub(super) fn next_for_rest(&mut self, slots: &Slots, count: usize, wanted: &mut Vec<TokenId>) {
         self.rest.next_live(slots, count, |slot| wanted.push(slot.token));

@@ -3,6 +3,8 @@
 //! Runs on:  any (pure). One in each slot.
 use crate::base::price::Price;
 use crate::market::book::Book;
+use serde::Deserialize;
+use std::fmt::Write as _;
 
 /// The messages of one book with one timestamp, as far as a comparison needs them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +28,19 @@ pub(super) struct Group {
     /// Comparisons in a row that failed: best prices, hashes.
     tops_wrong: u8,
     hashes_wrong: u8,
+}
+
+/// A group as an image has it; a list in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct StoredGroup {
+    open: bool,
+    has_tops: bool,
+    several: bool,
+    is_ahead: bool,
+    claim_ms: u64,
+    /// Units of [`Price`].
+    best_bid: Option<u32>,
+    best_ask: Option<u32>,
 }
 
 /// Failed comparisons of best prices in a row after which a book is stale.
@@ -93,6 +108,43 @@ impl Group {
         let [bid, ask] = top_of(book);
         let equal = |reported: Option<Price>, ours| reported.is_none_or(|price| price == ours);
         Some(equal(self.best_bid, bid) && equal(self.best_ask, ask))
+    }
+
+    /// Whether the last comparison failed.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.tops_wrong > 0 || self.hashes_wrong > 0
+    }
+
+    /// Appends what an image has of it as a key of a JSON object; nothing where nothing waits.
+    pub(super) fn write(&self, out: &mut String) {
+        let Self { open, has_tops, several, is_ahead, claim_ms, .. } = *self;
+        if !(open || has_tops || several || is_ahead) {
+            return;
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(out, r#","group":[{open},{has_tops},{several},{is_ahead},{claim_ms}"#);
+        for price in [self.best_bid, self.best_ask] {
+            let _ = match price {
+                Some(Price(units)) => write!(out, ",{units}"),
+                None => write!(out, ",null"),
+            };
+        }
+        out.push(']');
+    }
+
+    /// Continues a group of an image.
+    pub(super) fn restore(&mut self, stored: &StoredGroup) {
+        let StoredGroup { open, has_tops, several, is_ahead, claim_ms, .. } = *stored;
+        *self = Self {
+            best_bid: stored.best_bid.map(Price),
+            best_ask: stored.best_ask.map(Price),
+            open,
+            has_tops,
+            several,
+            is_ahead,
+            claim_ms,
+            ..*self
+        };
     }
 
     /// Notes the outcome of a comparison of best prices; true when the book is disproved.

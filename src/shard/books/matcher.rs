@@ -172,6 +172,11 @@ impl StreamMatcher {
         !self.handovers.is_empty()
     }
 
+    /// Whether a connection of the market is or was replaced and its messages are still matched.
+    pub(super) fn has_market(&self, market: &MarketId) -> bool {
+        self.handovers.iter().any(|handover| handover.markets.contains_key(market))
+    }
+
     fn position_to(&self, to: ConnectionSlot) -> Option<usize> {
         self.handovers.iter().position(|h| h.stage == Stage::UnderWay && h.to == to)
     }

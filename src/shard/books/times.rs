@@ -13,6 +13,7 @@ use crate::market::book::{BookState, StaleReason};
 use crate::market::event::{Event, Snapshot};
 use crate::shard::publish::Handler;
 use clock::VenueClock;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 mod clock;
@@ -27,12 +28,12 @@ impl Slot {
 }
 
 /// When a book's tick size is known to have been what it is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct TickTime {
     /// Of its last change, or of a later snapshot that has it, Unix milliseconds; 0 for never.
     pub(super) ms: u64,
     /// It is a snapshot's.
-    of_snapshot: bool,
+    pub(super) of_snapshot: bool,
 }
 
 /// What is known of venue times.
@@ -79,12 +80,17 @@ impl VenueTimes {
     }
 
     /// Grows the list where a recording opens books by their messages; else [`VenueTimes::forget`] has.
-    fn set_tick(&mut self, index: BookIndex, tick: TickTime) {
+    pub(super) fn set_tick(&mut self, index: BookIndex, tick: TickTime) {
         let place = index.0 as usize;
         if place >= self.ticks.len() {
             self.ticks.resize(place + 1, TickTime::default());
         }
         self.ticks[place] = tick;
+    }
+
+    /// Whether a snapshot of the book was refused.
+    pub(super) fn has_refused(&self, index: BookIndex) -> bool {
+        self.refused_ms.contains_key(&index)
     }
 
     /// A book is opened or closed.

@@ -100,6 +100,11 @@ impl Verifier {
         self.hashes.forget(index);
     }
 
+    /// Whether a hash of the book has no verdict yet.
+    pub(super) fn waits_for(&self, index: BookIndex) -> bool {
+        self.hashes.waits_for(index)
+    }
+
     /// Ends a book's group of messages with one timestamp if `timestamp_ms` is of another.
     #[inline]
     pub(super) fn end_group_before<H: Handler>(

@@ -17,6 +17,7 @@ fn options(folder: &Path) -> CaptureOptions {
         flush_ns: 20 * MILLISECOND_NS,
         segment_bytes: u64::MAX,
         segment_ns: u64::MAX / 4,
+        image_round_ns: 0,
         retention: Retention::default(),
         on_close: None,
     }

@@ -514,6 +514,10 @@ impl SubscriptionProtocol for Subscriptions {
         Some(action)
     }
 
+    fn position(&self) -> Option<(u64, u64)> {
+        self.sequences.position()
+    }
+
     fn counts(&self) -> SubscriptionCounts {
         self.counts
     }

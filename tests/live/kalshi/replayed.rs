@@ -25,7 +25,7 @@ const CHANNELS: [&str; 3] = ["orderbook_delta", "ticker", "trade"];
 fn record(capture: &Path) -> u64 {
     let mut venue = Kalshi::start(&["--markets", "30", "--rate", "300"]);
     let shown = capture.to_str().unwrap();
-    let mut engine = venue.engine(&["--shards", "2", "--capture", shown]);
+    let mut engine = venue.engine(&["--shards", "2", "--capture", shown, "--capture-images", "1"]);
     wait_live(&mut engine, 30);
     let before = count(&engine.stats(), "/pool/reconnects");
     assert_eq!(venue.fault("cut", 1, Some("orderbook_delta")), 1);

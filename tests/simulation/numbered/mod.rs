@@ -13,7 +13,8 @@ mod venue;
 mod world;
 
 use crate::{SHORT, frame, number};
-use world::{Seen, World};
+use world::Seen;
+pub(crate) use world::{FEED, World};
 
 /// Runs seeds one after the other and prints what was injected and seen.
 fn run(first: u64, count: u64) {

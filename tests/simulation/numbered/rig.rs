@@ -5,6 +5,7 @@ use super::venue::Trade;
 use super::world::FEED;
 use crate::frame::{AUDIT_NS, Frame, SHARDS, ShardRig, VirtualClock, controller_parts};
 use crate::wire::Switchboard;
+use crate::world::IMAGE_ROUND_NS;
 use ringbook::base::limits;
 use ringbook::base::policy::ConnectionTable;
 use ringbook::base::random::Random;
@@ -126,6 +127,7 @@ pub(crate) fn build(
         let config = ShardConfig {
             audit_round_ns: AUDIT_NS,
             poll_round_ns: AUDIT_NS,
+            image_round_ns: IMAGE_ROUND_NS,
             ..ShardConfig::default()
         };
         let (proxy, rig) = ShardRig::new(place, FEED, config, &clock, listener, &mut random);

@@ -7,11 +7,14 @@ use super::rig::{Listener, Outputs, build};
 use super::venue::{Time, Venue};
 use crate::frame::{self, Arrival, Frame, VirtualClock, answered, refused};
 use crate::wire::Switchboard;
+use crate::world::CAPTURE_CHUNKS;
+use ringbook::base::id::ShardId;
 use ringbook::base::random::Random;
 use ringbook::base::time::{Clock as _, MILLISECOND_NS, Now, SECOND_NS};
 use ringbook::control::io_request::{Fetched, IoRequest};
 use ringbook::counter::report::EngineReport;
 use ringbook::link::main_control::ControlEvent;
+use ringbook::link::shard_capture::{CaptureReceiver, capture_link};
 use ringbook::venue::Feed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -80,6 +83,26 @@ fn too_many(status: u16) -> Fetched {
 }
 
 impl World {
+    /// A run whose shards are captured.
+    pub(crate) fn captured(seed: u64) -> (Self, Vec<CaptureReceiver>) {
+        let mut world = <Self as frame::World>::new(seed);
+        let rigs = std::mem::take(&mut world.frame.shards);
+        let shards = rigs.len() as u16;
+        let mut receivers = Vec::new();
+        let captured = (0..).zip(rigs).map(|(place, rig)| {
+            let (sender, receiver) = capture_link(ShardId(place), CAPTURE_CHUNKS);
+            receivers.push(receiver);
+            rig.with(|shard| shard.with_capture(sender, shards))
+        });
+        world.frame.shards = captured.collect();
+        (world, receivers)
+    }
+
+    /// Whether the host's clock is never set.
+    pub(crate) fn has_steady_time(&self) -> bool {
+        !self.venue.faults.possible(Fault::ClockStep)
+    }
+
     /// The venue's own clock never steps.
     pub(super) fn time(&self) -> Time {
         let ns = self.frame.now_ns();

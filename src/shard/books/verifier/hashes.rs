@@ -55,6 +55,11 @@ impl HashVerifier {
         self.cases.retain(|case| case.index != index);
     }
 
+    /// Whether a hash of the book has no verdict yet.
+    pub(super) fn waits_for(&self, index: BookIndex) -> bool {
+        self.cases.iter().any(|case| case.index == index)
+    }
+
     /// Whether the hash of a group with this timestamp is one of those to be compared. The choice depends on nothing
     /// else, so that a replay compares the same ones, however many shards it has.
     pub(super) fn takes(&self, timestamp_ms: u64) -> bool {

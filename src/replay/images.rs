@@ -1,0 +1,139 @@
+//! The last image of a market before a time of a capture.
+//!
+//! Runs on:  the starting thread; blocks on the disk. Bounds: one block, `IMAGE_SEARCH_NS` of recorded time.
+use super::annotations::{Opened, books_in};
+use super::engines::number_in;
+use crate::capture::index::{self, Block};
+use crate::capture::line::{AnnotationRecord, Record, What};
+use crate::io::file::{self, Source};
+use std::io::Read as _;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The kind of an image behind the keys before it; `d` follows.
+const KIND: &str = r#""k":"c","d":"#;
+
+/// An image that a replay can begin at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ImageAt {
+    /// Receive time of the last message before it, or later; nanoseconds since the Unix epoch.
+    pub(super) at_ns: u64,
+    /// Shards of the engine.
+    pub(super) shards: u16,
+    /// Id of the market or ticker; the token if that was wanted.
+    pub(super) name: String,
+}
+
+/// The last image within `times` of the market with this slug, id, ticker or token. Blocks are read backwards, by their
+/// indices; damaged ones are passed over.
+pub(super) fn last_image(
+    files: &[Source],
+    name: &str,
+    times: &RangeInclusive<u64>,
+    stop: &Arc<AtomicBool>,
+) -> Option<ImageAt> {
+    let quoted = sonic_rs::to_string(name).ok()?;
+    for source in files.iter().rev() {
+        let blocks = index::read(&file::read_index(source).unwrap_or_default());
+        let may_have = |block: &&Block| block.from <= *times.end() && block.to >= *times.start();
+        for block in blocks.iter().rev().filter(may_have) {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let Some(text) = read(source, block, stop) else { continue };
+            let found = text.rmatch_indices(KIND).find_map(|(place, _)| {
+                let start = text[..place].rfind('\n').map_or(0, |end| end + 1);
+                let end = text[place..].find('\n').map_or(text.len(), |end| place + end);
+                image(&text[start..end], name, &quoted, times)
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+    None
+}
+
+fn read(source: &Source, block: &Block, stop: &Arc<AtomicBool>) -> Option<String> {
+    let mut input = file::open_part(source, stop, block.offset..block.offset + block.bytes).ok()?;
+    let mut text = Vec::with_capacity(block.text_bytes as usize);
+    input.reader.read_to_end(&mut text).ok()?;
+    String::from_utf8(text).ok()
+}
+
+/// The image of a line that has one of the market, within these times.
+fn image(line: &str, name: &str, quoted: &str, times: &RangeInclusive<u64>) -> Option<ImageAt> {
+    if !line.contains(quoted) {
+        return None;
+    }
+    let record = Record::read(line);
+    let at_ns = record.receive_ns.filter(|at_ns| times.contains(at_ns))?;
+    let What::Annotation(AnnotationRecord::Image) = record.what else { return None };
+    let is_named =
+        |book: &Opened| [&book.market, &book.token, &book.slug].into_iter().any(|of| of == name);
+    let Opened { market, token, .. } = books_in(line)?.into_iter().find(is_named)?;
+    let name = if token == name { token } else { market };
+    let shards = number_in(line, r#","shards":"#).try_into().ok()?;
+    Some(ImageAt { at_ns, shards, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    /// Blocks of records in one file with its index.
+    fn capture(folder: &std::path::Path, blocks: &[&[(u64, &str)]]) -> Source {
+        let path = folder.join("a.ndjson.zst");
+        let (mut bytes, mut index) = (Vec::new(), String::new());
+        for records in blocks {
+            let mut block = Block { offset: bytes.len() as u64, ..Block::default() };
+            let mut text = String::new();
+            for (at, rest) in *records {
+                block.add(*at);
+                writeln!(text, r#"{{"t":{at},"c":1,"s":0,{rest}}}"#).unwrap();
+            }
+            let packed = zstd::encode_all(text.as_bytes(), 1).unwrap();
+            (block.bytes, block.text_bytes) = (packed.len() as u64, text.len() as u64);
+            bytes.extend(packed);
+            index += &block.to_line();
+        }
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(folder.join("a.index"), index).unwrap();
+        Source::Path(path)
+    }
+
+    #[test]
+    fn the_last_image_of_a_market_before_a_time_is_found_by_each_of_its_names() {
+        let image = |market: &str| {
+            let books = format!(
+                r#"[{{"m":"0x{market}","a":"7{market}","s":"is-{market}"}},{{"m":"0x{market}","a":"8{market}"}}]"#
+            );
+            format!(r#""k":"c","d":1,"shards":3,"hashes":"all","books":{books}"#)
+        };
+        let (a, b) = (image("a1"), image("b2"));
+        // A text with the same bytes is no image, nor is a digest.
+        let text = format!(r#""k":"x","f":{}"#, sonic_rs::to_string(&a).unwrap());
+        let digest = r#""k":"z","d":1,"a":"7a1","z":"1f""#;
+        let folder = tempfile::tempdir().unwrap();
+        let blocks: [&[(u64, &str)]; 3] = [
+            &[(10, &a), (11, &b)],
+            &[(20, &a), (30, &a), (31, digest)],
+            &[(40, &text), (41, &b), (42, r#""k":"i","d":0"#)],
+        ];
+        let files = [capture(folder.path(), &blocks)];
+        let at = |name: &str, times: RangeInclusive<u64>| {
+            last_image(&files, name, &times, &Arc::default()).map(|image| image.at_ns)
+        };
+        for name in ["0xa1", "7a1", "8a1", "is-a1"] {
+            assert_eq!(at(name, 0..=100), Some(30), "{name}");
+        }
+        assert_eq!((at("0xa1", 0..=29), at("0xa1", 0..=19)), (Some(20), Some(10)));
+        assert_eq!((at("0xa1", 31..=100), at("0xa1", 0..=9)), (None, None));
+        assert_eq!((at("0xb2", 0..=40), at("0xb2", 0..=41)), (Some(11), Some(41)));
+        assert_eq!((at("a1", 0..=100), at("0xc3", 0..=100)), (None, None));
+        let found = last_image(&files, "0xb2", &(0..=100), &Arc::default()).unwrap();
+        assert_eq!((found.shards, found.name.as_str()), (3, "0xb2"));
+    }
+}

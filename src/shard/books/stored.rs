@@ -1,0 +1,271 @@
+//! Images of live books in a capture, from which a replay continues without what came before.
+//!
+//! Runs on:  shard cores write them, replays read them (pure). Owns: nothing; see `capture/line` for the record.
+//!
+//! An image has what later messages are compared with, too. A market that depends on more (a replacement of its
+//! connection, a hash without a verdict, a difference from the REST interface, a failed comparison) has none; it gets one
+//! when its next turn comes. What all books of a shard have in common is in no image: the venue's clock, recent trades.
+use super::group::StoredGroup;
+use super::slots::{Slot, Slots};
+use super::times::{TickTime, VenueTimes};
+use super::{Admission, Books, ConnectionSlot};
+use crate::base::condition;
+use crate::base::id::{BookIndex, MarketId, TokenId};
+use crate::base::price::{Price, Quantity};
+use crate::market::book::{Book, BookOpening, BookState, Level, image::BookFacts};
+use crate::shard::publish::Handler;
+use serde::Deserialize;
+use std::fmt::Write as _;
+
+/// Bytes of a book without its levels, at most.
+const BOOK_BYTES: usize = 640;
+/// Bytes of most levels.
+const LEVEL_BYTES: usize = 16;
+
+/// The books of a market.
+pub(crate) struct MarketImage<'b> {
+    slots: &'b Slots,
+    times: &'b VenueTimes,
+    first: BookIndex,
+}
+
+/// A book of an image, as it is recorded.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct StoredBook {
+    m: String,
+    a: String,
+    #[serde(default)]
+    t: Option<String>,
+    #[serde(default)]
+    o: Option<String>,
+    #[serde(default)]
+    n: bool,
+    ms: u64,
+    #[serde(default)]
+    hash: Option<String>,
+    read: u64,
+    snapshot: u64,
+    #[serde(default)]
+    last: Option<String>,
+    #[serde(default)]
+    tick: TickTime,
+    #[serde(default)]
+    group: StoredGroup,
+    bids: String,
+    asks: String,
+}
+
+/// What becomes of a book of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ImageOutcome {
+    /// It was not open: it continues from the image.
+    Opened,
+    /// It is live with the time and the levels of the image.
+    Equal,
+    /// It is live with others.
+    Different,
+    /// It is not live, or not open and was not to be opened.
+    NotLive,
+    /// The image cannot be read, or there is no room for another book.
+    Unusable,
+}
+
+impl MarketImage<'_> {
+    /// The books, from the first on.
+    fn books(&self) -> impl Iterator<Item = BookIndex> + '_ {
+        let next = |&at: &BookIndex| Some(self.slots[at].sibling).filter(|&at| at != self.first);
+        std::iter::successors(Some(self.first), next)
+    }
+
+    /// The market.
+    pub(crate) fn market(&self) -> MarketId {
+        self.slots[self.first].market
+    }
+
+    /// The connection that carries them.
+    pub(crate) fn connection(&self) -> ConnectionSlot {
+        self.slots[self.first].connection
+    }
+
+    /// About so many bytes as text.
+    pub(crate) fn bytes(&self) -> usize {
+        let levels = |at| self.slots[at].book.bids.len() + self.slots[at].book.asks.len();
+        self.books().map(|at| BOOK_BYTES + LEVEL_BYTES * levels(at)).sum()
+    }
+
+    /// Appends the books as a list of JSON without brackets; `slug` is a JSON string.
+    pub(crate) fn write(&self, out: &mut String, slug: Option<&str>) {
+        for at in self.books() {
+            if at != self.first {
+                out.push(',');
+            }
+            write_book(out, &self.slots[at], self.times.tick(at), slug);
+        }
+    }
+}
+
+fn write_book(out: &mut String, slot: &Slot, tick: TickTime, slug: Option<&str>) {
+    let Slot { market, token, facts, snapshot_ms, .. } = slot;
+    let BookFacts { timestamp_ms, neg_risk, updated_wall_ns, .. } = facts;
+    // Writing to a string cannot fail; ids hold no character that JSON escapes.
+    let _ = write!(out, r#"{{"m":"{market}","a":"{token}","n":{neg_risk}"#);
+    if let Some(step) = facts.tick_size {
+        let _ = write!(out, r#","t":"{step}""#);
+    }
+    if let Some(size) = facts.min_order_size {
+        let _ = write!(out, r#","o":"{size}""#);
+    }
+    if let Some(slug) = slug {
+        let _ = write!(out, r#","s":{slug}"#);
+    }
+    let _ =
+        write!(out, r#","ms":{timestamp_ms},"read":{updated_wall_ns},"snapshot":{snapshot_ms}"#);
+    if let Some(hash) = facts.hash.as_ref().and_then(|hash| std::str::from_utf8(hash).ok()) {
+        let _ = write!(out, r#","hash":"{hash}""#);
+    }
+    if let Some(price) = facts.last_trade {
+        let _ = write!(out, r#","last":"{price}""#);
+    }
+    if tick != TickTime::default() {
+        let TickTime { ms, of_snapshot } = tick;
+        let _ = write!(out, r#","tick":[{ms},{of_snapshot}]"#);
+    }
+    slot.group.write(out);
+    for (name, ladder) in [("bids", &slot.book.bids), ("asks", &slot.book.asks)] {
+        let _ = write!(out, r#","{name}":""#);
+        for (place, Level { price, quantity }) in ladder.levels().enumerate() {
+            if place > 0 {
+                out.push(' ');
+            }
+            price.push_to(out);
+            out.push(' ');
+            quantity.push_to(out);
+        }
+        out.push('"');
+    }
+    out.push('}');
+}
+
+impl StoredBook {
+    fn opening(&self) -> Option<BookOpening> {
+        Some(BookOpening {
+            market: condition::market_id(&self.m)?,
+            token: TokenId::new(&self.a)?,
+            tick_size: self.t.as_ref().and_then(|text| Price::parse(text.as_bytes())),
+            min_order_size: self.o.as_ref().and_then(|text| Quantity::parse(text.as_bytes())),
+            neg_risk: self.n,
+        })
+    }
+
+    /// The market, if its id is one.
+    pub(crate) fn market(&self) -> Option<MarketId> {
+        condition::market_id(&self.m)
+    }
+
+    fn book(&self) -> Option<Book> {
+        let mut book = Book::default();
+        book.replace(&levels(&self.bids)?, &levels(&self.asks)?).ok()?;
+        Some(book)
+    }
+}
+
+/// Prices and quantities in turn.
+fn levels(text: &str) -> Option<Vec<Level>> {
+    let mut words = text.split_ascii_whitespace();
+    let mut levels = Vec::new();
+    while let Some(price) = words.next() {
+        let (price, quantity) = (Price::parse(price.as_bytes())?, words.next()?);
+        levels.push(Level { price, quantity: Quantity::parse(quantity.as_bytes())? });
+    }
+    Some(levels)
+}
+
+impl<H: Handler> Books<H> {
+    /// Whether only opened books are held.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.store.admission == Admission::Listed
+    }
+
+    /// Whether a book of the market is open.
+    pub(crate) fn has_market(&self, market: &MarketId) -> bool {
+        self.store.find_market(market.as_str()).is_some()
+    }
+
+    /// Number of places for [`Books::next_images`].
+    pub(crate) fn image_places(&self) -> usize {
+        self.store.slots.len()
+    }
+
+    /// Looks at the next `count` places in turn, and calls `each` with every market that begins there and can have an
+    /// image.
+    pub(crate) fn next_images(&mut self, count: usize, mut each: impl FnMut(&MarketImage<'_>)) {
+        for _ in 0..count.min(self.store.slots.len()) {
+            let first = self.store.next_image();
+            let image = MarketImage { slots: &self.store.slots, times: &self.times, first };
+            let connection = image.connection();
+            let is_whole = image.books().all(|at| {
+                at >= first && image.slots[at].connection == connection && self.is_settled(at)
+            });
+            if is_whole && !self.matcher.has_market(&image.market()) {
+                each(&image);
+            }
+        }
+    }
+
+    /// Whether a book is live and an image has all that it depends on.
+    fn is_settled(&self, index: BookIndex) -> bool {
+        let slot = &self.store.slots[index];
+        slot.is_open()
+            && slot.state == BookState::Live
+            && !slot.group.has_failed()
+            && !self.verifier.waits_for(index)
+            && !self.auditor.waits_for(index)
+            && !self.times.has_refused(index)
+    }
+
+    /// A book of an image: compared if it is open, opened with its levels on `connection` if `opens`.
+    pub(crate) fn on_image(
+        &mut self,
+        stored: &StoredBook,
+        connection: ConnectionSlot,
+        opens: bool,
+    ) -> ImageOutcome {
+        let (Some(opening), Some(book)) = (stored.opening(), stored.book()) else {
+            return ImageOutcome::Unusable;
+        };
+        if let Some(index) = self.store.find_in(opening.market.as_str(), opening.token.as_str()) {
+            let slot = &self.store.slots[index];
+            let is_equal = || {
+                slot.facts.timestamp_ms == stored.ms
+                    && slot.book.bids.levels().eq(book.bids.levels())
+                    && slot.book.asks.levels().eq(book.asks.levels())
+            };
+            return match slot.state {
+                BookState::Live if is_equal() => ImageOutcome::Equal,
+                BookState::Live => ImageOutcome::Different,
+                _ => ImageOutcome::NotLive,
+            };
+        }
+        if !opens {
+            return ImageOutcome::NotLive;
+        }
+        let Ok(index) = self.open(&opening, connection) else { return ImageOutcome::Unusable };
+        self.times.set_tick(index, stored.tick);
+        let slot = &mut self.store.slots[index];
+        (slot.book, slot.snapshot_ms) = (book, stored.snapshot);
+        slot.facts.timestamp_ms = stored.ms;
+        slot.facts.hash = stored.hash.as_ref().and_then(|hash| hash.as_bytes().try_into().ok());
+        slot.facts.last_trade = stored.last.as_ref().and_then(|text| Price::parse(text.as_bytes()));
+        slot.facts.updated_wall_ns = stored.read;
+        slot.group.restore(&stored.group);
+        if slot.group.open {
+            self.verifier.queue(index, slot);
+        }
+        self.store.set_state(index, BookState::Live, stored.read);
+        self.store.publish_snapshot(index, stored.read);
+        ImageOutcome::Opened
+    }
+}
+
+#[cfg(test)]
+mod tests;
