@@ -738,11 +738,6 @@ pub const CAPTURE_MARKS_MAX: usize = 4_096;
 pub const CAPTURE_MANIFEST_RESERVE_BYTES: u64 = 64 * 1024;
 /// Live books whose digest is written into the capture per housekeeping: 20 per second.
 pub const PROOFS_PER_HOUSEKEEPING: usize = 2;
-/// Places of books looked at for images in a capture per housekeeping: at 60 s a round, 19,200 books of a shard have
-/// theirs in time; those of a shard with more come later.
-pub const IMAGE_PLACES_PER_HOUSEKEEPING: usize = 32;
-/// `ringbook book` looks so far back for an image; `--capture-images` takes half of it.
-pub const IMAGE_SEARCH_NS: u64 = 600 * SECOND_NS;
 /// Rows of an export in memory before they are written: about 60 MB per table.
 pub const EXPORT_ROWS_PER_GROUP: usize = 262_144;
 /// Rows of a batch of an Arrow stream.

@@ -3,7 +3,7 @@
 //! Runs on:  main thread, before anything starts.
 use super::{Config, VenueSettings, own_services};
 use crate::base::id::TokenId;
-use crate::base::limits::{IMAGE_SEARCH_NS, SETTINGS_BYTES_MAX, SHARDS_MAX};
+use crate::base::limits::{SETTINGS_BYTES_MAX, SHARDS_MAX};
 use crate::base::policy::HashChecks;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::gateway::StalePolicy;
@@ -162,7 +162,7 @@ impl Capture {
         within("capture-flush-ms", flush_ns / MILLISECOND_NS, [10, 60_000])?;
         within("capture-file-mb", self.file_bytes / 1_000_000, [1, 1 << 20])?;
         within("capture-file-minutes", segment_ns / (60 * SECOND_NS), [1, 7 * 24 * 60])?;
-        within("capture-images", image_round_ns / SECOND_NS, [0, IMAGE_SEARCH_NS / 2 / SECOND_NS])?;
+        within("capture-images", image_round_ns / SECOND_NS, [0, 300])?;
         if let Some(age) = self.keep_age {
             within("capture-keep-days", age.as_secs() / 86_400, [1, 36_500])?;
         }

@@ -1,6 +1,6 @@
 //! The last image of a market before a time of a capture.
 //!
-//! Runs on:  the starting thread; blocks on the disk. Bounds: one block, `IMAGE_SEARCH_NS` of recorded time.
+//! Runs on:  the starting thread; blocks on the disk. Bounds: one block.
 use super::annotations::{Opened, books_in};
 use super::engines::number_in;
 use crate::capture::index::{self, Block};

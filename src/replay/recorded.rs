@@ -4,7 +4,6 @@
 use super::images::{ImageAt, last_image};
 use super::plan::{Plan, Speed, time_text};
 use super::{Content, RawRecord, Recording, expected};
-use crate::base::limits::IMAGE_SEARCH_NS;
 use crate::base::time::SECOND_NS;
 use crate::capture::index;
 use crate::capture::manifest::{self, Entry};
@@ -18,6 +17,8 @@ use std::sync::atomic::AtomicBool;
 const START_MARGIN_NS: u64 = 10 * SECOND_NS;
 /// An engine that stops closes its connections within this time; its shards write to the capture in turns.
 const STOP_NS: u64 = 10 * SECOND_NS;
+/// How far back an image is looked for: two rounds of the longest `--capture-images`.
+const IMAGE_SEARCH_NS: u64 = 600 * SECOND_NS;
 
 /// A recording that replays are made of.
 #[derive(Clone, Debug)]
