@@ -667,6 +667,15 @@ pub const BUS_TOPS_NS: u64 = 100 * MILLISECOND_NS;
 pub const BUS_DOWN_NS: u64 = 5 * SECOND_NS;
 /// Interval of questions to a broker that is away.
 pub const BUS_RETRY_NS: u64 = SECOND_NS;
+/// Without an acknowledgement for this long from a broker that answers there is another producer, unless the address has
+/// another value.
+pub const BUS_STALL_NS: u64 = 20 * SECOND_NS;
+/// Producers that were given up and have not ended; with more of them none is given up.
+pub const BUS_ENDINGS_MAX: usize = 4;
+/// An engine says so often on the bus that it is there.
+pub const BUS_BEAT_NS: u64 = SECOND_NS;
+/// An engine of which a reader reads nothing for this long is away.
+pub const BUS_SILENT_NS: u64 = 5 * SECOND_NS;
 /// Trades that a reader of the bus remembers, to find those of a second engine: 40 minutes at 100 a second.
 pub const BUS_TRADES_REMEMBERED: usize = 1 << 18;
 

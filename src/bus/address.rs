@@ -2,13 +2,14 @@
 //!
 //! Runs on:  any (pure).
 use super::BusError;
-use crate::base::limits::{BUS_BUFFER_BYTES, BUS_TOPS_NS};
+use crate::base::limits::{BUS_BUFFER_BYTES, BUS_STALL_NS, BUS_TOPS_NS};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 
 /// Longest topic name, bytes (Kafka's limit is 249), without the longest ending.
 const PREFIX_BYTES_MAX: usize = 200;
 /// What the address may say after `?`.
-const PARAMETERS: &str = "engine, partitions, replication, compression, buffer_mib, tops_ms";
+const PARAMETERS: &str =
+    "engine, partitions, replication, compression, buffer_mib, tops_ms, stall_seconds";
 
 /// A broker, the topics, and how they are filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct BusOptions {
     pub buffer_bytes: usize,
     /// Shortest interval between best prices of a book, nanoseconds.
     pub tops_ns: u64,
+    /// How long the broker may answer and acknowledge nothing before there is another producer, nanoseconds.
+    pub stall_ns: u64,
     /// Interval in which each book is published as a whole, nanoseconds.
     pub snapshot_ns: u64,
 }
@@ -72,6 +75,7 @@ impl BusOptions {
             compression: "lz4",
             buffer_bytes: BUS_BUFFER_BYTES,
             tops_ns: BUS_TOPS_NS,
+            stall_ns: BUS_STALL_NS,
             snapshot_ns: 60 * SECOND_NS,
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -101,6 +105,7 @@ impl BusOptions {
                 };
             }
             "buffer_mib" => self.buffer_bytes = (number(1, 4096)? as usize) << 20,
+            "stall_seconds" => self.stall_ns = number(1, 3_600)? * SECOND_NS,
             "tops_ms" => self.tops_ns = number(0, 3_600_000)? * MILLISECOND_NS,
             _ => return Err(format!("`{name}` is no parameter; there are {PARAMETERS}")),
         }
@@ -120,9 +125,10 @@ mod tests {
     #[test]
     fn an_address_names_brokers_topics_and_parameters() {
         let options = BusOptions::parse(
-            "kafka://a:1,[::1]:9092/md.live?engine=e-1&partitions=3&replication=2&compression=none&buffer_mib=2&tops_ms=0",
+            "kafka://a:1,[::1]:9092/md.live?engine=e-1&partitions=3&replication=2&compression=none&buffer_mib=2&tops_ms=0&stall_seconds=3",
         );
         let options = options.unwrap();
+        assert_eq!(options.stall_ns, 3 * SECOND_NS);
         assert_eq!((&*options.servers, &*options.prefix), ("a:1,[::1]:9092", "md.live"));
         assert_eq!((&*options.engine, options.partitions, options.replication), ("e-1", 3, 2));
         assert_eq!(

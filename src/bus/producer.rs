@@ -1,14 +1,15 @@
-//! An idempotent producer: it acknowledges records to a board, and notes those that did not arrive.
+//! An idempotent producer: it notes which records were acknowledged and which did not arrive.
 //!
-//! Runs on:  the thread `bus`, which makes its callbacks; librdkafka has threads of its own.
-//! Bounds:   bytes of records as the address says, `BUS_RECORDS_MAX` of them.
+//! Runs on:  the thread `bus`, which makes its callbacks; `bus-end`, where a producer ends that was given up;
+//!           librdkafka has threads of its own.
+//! Bounds:   bytes of records as the address says, `BUS_RECORDS_MAX` of them; a producer that was given up keeps its
+//!           own until it has ended.
 //!
 //! librdkafka's threads have the cores of the thread that makes the producer, which is not pinned.
 use super::address::BusOptions;
 use super::record::Topic;
 use crate::base::id::TokenId;
 use crate::base::limits::{BUS_DOWN_NS, BUS_RECORDS_MAX};
-use crate::counter::bus::BusBoard;
 use futures_lite::future::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
@@ -19,46 +20,61 @@ use rdkafka::producer::{
     BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig,
 };
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What the callbacks have noted since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// Records were acknowledged.
-    pub(super) acknowledged: bool,
+    /// Records that were acknowledged.
+    pub(super) records: u64,
+    /// Bytes of their values.
+    pub(super) bytes: u64,
+    /// Records that did not arrive.
+    pub(super) failed: u64,
+    /// Of these, trades.
+    pub(super) trades_failed: u64,
     /// The last error that says that no broker answers.
     pub(super) down: Option<String>,
     /// Tokens whose books are incomplete.
     pub(super) incomplete: Vec<TokenId>,
     /// The broker has no such topic.
     pub(super) lacks_topic: bool,
-    /// The last reason for a record that did not arrive.
-    pub(super) failed: Option<String>,
+    /// The last error.
+    pub(super) error: Option<String>,
+}
+
+/// The notes of one producer.
+#[derive(Clone, Debug, Default)]
+struct Notepad(Arc<Mutex<Notes>>);
+
+impl Notepad {
+    fn note(&self, note: impl FnOnce(&mut Notes)) {
+        if let Ok(mut notes) = self.0.lock() {
+            note(&mut notes);
+        }
+    }
+
+    fn take(&self) -> Notes {
+        self.0.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default()
+    }
 }
 
 /// The callbacks.
 struct Context {
     prefix: String,
-    board: Arc<BusBoard>,
-    notes: Mutex<Notes>,
+    notes: Notepad,
 }
 
 impl Context {
-    fn note(&self, note: impl FnOnce(&mut Notes)) {
-        if let Ok(mut notes) = self.notes.lock() {
-            note(&mut notes);
-        }
-    }
-
     fn on_failed(&self, error: &KafkaError, topic: &str, key: Option<&[u8]>) {
-        let board = &self.board;
-        board.failed.add(1);
         let topic = topic.strip_prefix(&self.prefix).and_then(|name| Topic::named(name.get(1..)?));
-        board.trades_failed.add(u64::from(topic == Some(Topic::Trades)));
         let token = key.and_then(|key| TokenId::new(std::str::from_utf8(key).ok()?));
         let code = error.rdkafka_error_code();
-        self.note(|notes| {
-            notes.failed = Some(error.to_string());
+        self.notes.note(|notes| {
+            notes.failed += 1;
+            notes.trades_failed += u64::from(topic == Some(Topic::Trades));
+            notes.error = Some(error.to_string());
             notes.lacks_topic |= lacks_topic(code);
             // A record that is too large would be so again.
             let is_repeated = code != Some(RDKafkaErrorCode::MessageSizeTooLarge);
@@ -89,9 +105,9 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         log_line("error", reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.note(|notes| notes.down = Some("no broker answers".to_owned()));
+            self.notes.note(|notes| notes.down = Some("no broker answers".to_owned()));
         } else {
-            self.board.set_error(reason);
+            self.notes.note(|notes| notes.error = Some(reason.to_owned()));
         }
     }
 }
@@ -101,11 +117,10 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
-            Ok(record) => {
-                self.board.records.add(1);
-                self.board.bytes.add(record.payload_len() as u64);
-                self.note(|notes| notes.acknowledged = true);
-            }
+            Ok(record) => self.notes.note(|notes| {
+                notes.records += 1;
+                notes.bytes += record.payload_len() as u64;
+            }),
             Err((error, record)) => self.on_failed(error, record.topic(), record.key()),
         }
     }
@@ -194,6 +209,7 @@ pub(super) fn create_topics(options: &BusOptions) -> Result<(), String> {
 /// A producer of one epoch.
 pub(super) struct Producer {
     producer: BaseProducer<Context>,
+    notes: Notepad,
     headers: OwnedHeaders,
     names: [(Topic, String); 5],
 }
@@ -203,16 +219,9 @@ impl Producer {
     ///
     /// # Errors
     /// librdkafka refuses a setting: one line.
-    pub(super) fn new(
-        options: &BusOptions,
-        board: &Arc<BusBoard>,
-        epoch: u64,
-    ) -> Result<Self, String> {
-        let context = Context {
-            prefix: options.prefix.clone(),
-            board: Arc::clone(board),
-            notes: Mutex::default(),
-        };
+    pub(super) fn new(options: &BusOptions, epoch: u64) -> Result<Self, String> {
+        let notes = Notepad::default();
+        let context = Context { prefix: options.prefix.clone(), notes: notes.clone() };
         let mut config = client_config(options);
         config
             .set("enable.idempotence", "true")
@@ -230,7 +239,7 @@ impl Producer {
         let headers = header(OwnedHeaders::new(), "engine", &options.engine);
         let headers = header(headers, "epoch", &epoch.to_string());
         let names = Topic::ALL.map(|topic| (topic, topic.full_name(&options.prefix)));
-        Ok(Self { producer, headers, names })
+        Ok(Self { producer, notes, headers, names })
     }
 
     /// Takes a record, without waiting.
@@ -254,8 +263,7 @@ impl Producer {
 
     /// What the callbacks have noted since the last call.
     pub(super) fn take_notes(&self) -> Notes {
-        let notes = self.producer.context().notes.lock();
-        notes.map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default()
+        self.notes.take()
     }
 
     /// Records that are not acknowledged.
@@ -269,10 +277,41 @@ impl Producer {
         Some(format!("{reason} ({code})"))
     }
 
-    /// Waits for this long until every record is acknowledged, and counts the others as failed.
-    pub(super) fn finish(self, time: Duration) {
+    /// Waits for this long until every record is acknowledged, and notes the others as failed.
+    pub(super) fn finish(&self, time: Duration) {
         let _ = self.producer.flush(time);
         self.producer.purge(PurgeConfig::default().queue().inflight());
         let _ = self.producer.flush(Duration::from_millis(500));
+    }
+
+    /// Gives it up: what waits is noted as failed.
+    pub(super) fn give_up(self) -> Ending {
+        let notes = self.notes.clone();
+        let end = move || {
+            self.finish(Duration::ZERO);
+            drop(self);
+        };
+        // Without a thread it ends here.
+        let thread = std::thread::Builder::new().name("bus-end".into()).spawn(end).ok();
+        Ending { notes, thread }
+    }
+}
+
+/// A producer that was given up. Its end is on a thread of its own, because librdkafka may block there.
+#[derive(Debug)]
+pub(super) struct Ending {
+    notes: Notepad,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ending {
+    /// Whether nothing will be noted any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// What was noted since the last call.
+    pub(super) fn take_notes(&self) -> Notes {
+        self.notes.take()
     }
 }

@@ -1,14 +1,18 @@
 //! The thread `bus`: records of the serve core to the topics of a broker.
 //!
 //! Runs on:  the thread `bus`, not pinned, which may block. Owns: the producer, its end of the link.
-//! Bounds:   the producer's records; then chunks stay in the link, and the serve core's hub conflates books.
+//! Bounds:   the producer's records, and those of `BUS_ENDINGS_MAX` that end; then chunks stay in the link, and the
+//!           serve core's hub conflates books.
 //!
-//! A producer that cannot go on is replaced: the next one has another epoch, and every book is published as a whole.
+//! A producer that cannot go on, or that gets no acknowledgements although the broker answers, is replaced: the next
+//! one has another epoch, and every book is published as a whole.
 use super::address::BusOptions;
-use super::producer::{Producer, Refused, create_topics};
+use super::producer::{Ending, Notes, Producer, Refused, create_topics};
 use super::record::{RecordHead, Topic};
 use super::{BusError, BusPublisher};
-use crate::base::limits::{BUS_DOWN_NS, BUS_RETRY_NS, SINK_DRAIN_NS, SINK_LOOK_NS};
+use crate::base::limits::{
+    BUS_BEAT_NS, BUS_DOWN_NS, BUS_ENDINGS_MAX, BUS_RETRY_NS, SINK_DRAIN_NS, SINK_LOOK_NS,
+};
 use crate::base::time::{Clock as _, MICROSECOND_NS, Now};
 use crate::counter::bus::BusBoard;
 use crate::io::wake::TaskWaker;
@@ -40,7 +44,11 @@ pub fn start(
         board: Arc::clone(&board),
         stop: Arc::clone(&stop),
         clock,
+        endings: Vec::new(),
+        held: None,
         waits_since_ns: None,
+        answers: 0,
+        beat_ns: 0,
         retry_ns: 0,
         has_topics: false,
         trades_reported: 0,
@@ -54,7 +62,32 @@ pub fn start(
 /// Why a producer ends.
 enum End {
     Stopped,
-    Fatal(String),
+    Replaced(Replaced),
+}
+
+/// Why a producer is replaced.
+enum Replaced {
+    /// librdkafka says that it cannot go on.
+    Failed(String),
+    /// The broker answers, and acknowledges nothing.
+    Stalled,
+}
+
+impl Replaced {
+    /// As `engine` records have it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "producer_failed",
+            Self::Stalled => "no_acknowledgements",
+        }
+    }
+}
+
+/// A chunk of which not all records are published.
+struct Held {
+    chunk: Vec<u8>,
+    /// Records that the producer has taken.
+    published: usize,
 }
 
 struct Publisher {
@@ -63,8 +96,16 @@ struct Publisher {
     board: Arc<BusBoard>,
     stop: Arc<AtomicBool>,
     clock: HostClock,
+    /// Producers that were given up.
+    endings: Vec<Ending>,
+    /// What the producer before this one could not take.
+    held: Option<Held>,
     /// Since when records wait and none was acknowledged.
     waits_since_ns: Option<u64>,
+    /// How often the broker has answered another client since, one time after the other.
+    answers: u64,
+    /// When the engine says again that it is there.
+    beat_ns: u64,
     /// When the topics are asked for again.
     retry_ns: u64,
     has_topics: bool,
@@ -76,9 +117,10 @@ struct Publisher {
 impl Publisher {
     fn run(mut self) {
         lower_priority();
+        let mut replaced = None;
         loop {
             let epoch = self.clock.now().wall_ns / MICROSECOND_NS;
-            let producer = match Producer::new(&self.options, &self.board, epoch) {
+            let producer = match Producer::new(&self.options, epoch) {
                 Ok(producer) => producer,
                 Err(why) => {
                     self.set_down(&why, self.clock.now());
@@ -89,37 +131,46 @@ impl Publisher {
                     continue;
                 }
             };
-            let end = self.publish(&producer, epoch);
+            let end = self.publish(&producer, epoch, replaced.as_ref().map(Replaced::name));
             let left_ns = self
                 .stop_ns
                 .map_or(0, |at_ns| (at_ns + SINK_DRAIN_NS).saturating_sub(self.clock.mono_ns()));
             match end {
                 End::Stopped => {
-                    self.send_own(&producer, &self.engine_record(epoch, "stopped"));
+                    self.send_own(&producer, &self.engine_record(epoch, "stopped", None));
                     producer.finish(Duration::from_nanos(left_ns));
+                    self.count(&producer.take_notes());
+                    self.look_at_endings();
                     self.board.waiting.set(0);
                     return;
                 }
-                End::Fatal(why) => {
-                    warn!("the bus begins again with every book as a whole: {why}");
-                    producer.finish(Duration::ZERO);
+                End::Replaced(why) => {
+                    let line = match &why {
+                        Replaced::Failed(why) => why,
+                        Replaced::Stalled => "no record is acknowledged, though the broker answers",
+                    };
+                    warn!("the bus begins again with every book as a whole: {line}");
+                    self.endings.push(producer.give_up());
                     self.board.restarts.add(1);
                     self.has_topics = false;
+                    (self.waits_since_ns, self.answers) = (None, 0);
                     self.link.repeat(Repeat::All);
+                    replaced = Some(why);
                 }
             }
         }
     }
 
-    /// Publishes until the producer cannot go on, or until everything is published after a stop.
-    fn publish(&mut self, producer: &Producer, epoch: u64) -> End {
+    /// Publishes until the producer cannot go on, or until everything is published after a stop. `replaced` is why it
+    /// is not the first one.
+    fn publish(&mut self, producer: &Producer, epoch: u64, replaced: Option<&str>) -> End {
         let mut has_begun = false;
         loop {
             let now = self.clock.now();
-            if let Some(why) = producer.fatal_error() {
-                return End::Fatal(why);
-            }
             self.look(producer, now);
+            if let Some(why) = self.replacement(producer) {
+                return End::Replaced(why);
+            }
             let is_stopping = self.is_stopping(now);
             let is_late = self.stop_ns.is_some_and(|ns| now.mono_ns >= ns + SINK_DRAIN_NS);
             if is_late || (is_stopping && !self.has_topics) {
@@ -130,23 +181,36 @@ impl Publisher {
                 producer.poll(Duration::from_nanos(SINK_LOOK_NS));
                 continue;
             }
-            if !has_begun {
-                has_begun = true;
-                self.send_own(producer, &self.engine_record(epoch, "running"));
+            if !has_begun || now.mono_ns >= self.beat_ns {
+                let why = replaced.filter(|_| !has_begun);
+                self.beat_ns = now.mono_ns + BUS_BEAT_NS;
+                has_begun |= self.send_own(producer, &self.engine_record(epoch, "running", why));
             }
             self.report_loss(producer, now);
-            match self.link.try_receive() {
-                Some(chunk) => {
-                    if !self.publish_chunk(producer, &chunk) {
-                        self.link.repeat(Repeat::All);
-                    }
-                    self.link.give_back(chunk);
+            let next = self.held.take().or_else(|| {
+                let chunk = self.link.try_receive()?;
+                Some(Held { chunk, published: 0 })
+            });
+            match next {
+                Some(held) => {
+                    self.held = self.publish_chunk(producer, held);
                     producer.poll(Duration::ZERO);
                 }
                 None if is_stopping => return End::Stopped,
                 None => producer.poll(Duration::from_nanos(SINK_LOOK_NS)),
             }
         }
+    }
+
+    /// Why the producer is to be replaced, if it is. Another client of the same broker shows whether the broker is
+    /// away, which another producer would not change.
+    fn replacement(&self, producer: &Producer) -> Option<Replaced> {
+        if let Some(why) = producer.fatal_error() {
+            return Some(Replaced::Failed(why));
+        }
+        let is_stalled = self.answers * BUS_RETRY_NS >= self.options.stall_ns;
+        let has_room = self.endings.len() < BUS_ENDINGS_MAX;
+        (is_stalled && has_room).then_some(Replaced::Stalled)
     }
 
     fn is_stopping(&mut self, now: Now) -> bool {
@@ -157,9 +221,10 @@ impl Publisher {
         is_stopping
     }
 
-    /// Publishes the records of a chunk; false if some could not be.
-    fn publish_chunk(&mut self, producer: &Producer, chunk: &[u8]) -> bool {
-        for text in FrameTexts::new(chunk) {
+    /// Publishes the records of a chunk; gives it back if some could not be.
+    fn publish_chunk(&mut self, producer: &Producer, held: Held) -> Option<Held> {
+        let Held { chunk, published } = held;
+        for (place, text) in FrameTexts::new(&chunk).enumerate().skip(published) {
             let Some(RecordHead { kind, key }) = RecordHead::read(text) else { continue };
             for &topic in Topic::of_kind(kind) {
                 while producer.send(topic, key, text) == Err(Refused::Full) {
@@ -168,14 +233,14 @@ impl Publisher {
                     self.look(producer, now);
                     self.is_stopping(now);
                     let is_late = self.stop_ns.is_some_and(|ns| now.mono_ns >= ns + SINK_DRAIN_NS);
-                    if is_late || producer.fatal_error().is_some() {
-                        self.count_dropped(chunk);
-                        return false;
+                    if is_late || self.replacement(producer).is_some() {
+                        return Some(Held { chunk, published: place });
                     }
                 }
             }
         }
-        true
+        self.link.give_back(chunk);
+        None
     }
 
     /// A record of the publisher itself, unless there is no room.
@@ -183,10 +248,12 @@ impl Publisher {
         producer.send(Topic::Events, &self.options.engine, text).is_ok()
     }
 
-    fn engine_record(&self, epoch: u64, state: &str) -> String {
+    /// `reason`: why this producer is not the first one.
+    fn engine_record(&self, epoch: u64, state: &str, reason: Option<&str>) -> String {
         let (engine, now_ns) = (&self.options.engine, self.clock.now().wall_ns);
+        let reason = reason.map(|reason| format!(r#","reason":"{reason}""#)).unwrap_or_default();
         format!(
-            r#"{{"kind":"engine","engine":"{engine}","epoch":{epoch},"receive_time":{now_ns},"state":"{state}"}}"#
+            r#"{{"kind":"engine","engine":"{engine}","epoch":{epoch},"receive_time":{now_ns},"state":"{state}"{reason}}}"#
         )
     }
 
@@ -207,17 +274,38 @@ impl Publisher {
         }
     }
 
+    fn count(&self, notes: &Notes) {
+        let Notes { records, bytes, failed, trades_failed, .. } = notes;
+        self.board.records.add(*records);
+        self.board.bytes.add(*bytes);
+        self.board.failed.add(*failed);
+        self.board.trades_failed.add(*trades_failed);
+    }
+
+    fn look_at_endings(&mut self) {
+        let endings = std::mem::take(&mut self.endings);
+        for ending in endings {
+            let is_over = ending.is_over();
+            self.count(&ending.take_notes());
+            if !is_over {
+                self.endings.push(ending);
+            }
+        }
+    }
+
     /// Acts on what the callbacks have noted, and on what they have not.
     fn look(&mut self, producer: &Producer, now: Now) {
+        self.look_at_endings();
         let notes = producer.take_notes();
+        self.count(&notes);
         let waiting = producer.waiting();
         self.board.waiting.set(waiting);
-        if waiting == 0 || notes.acknowledged {
-            self.waits_since_ns = None;
+        if waiting == 0 || notes.records > 0 {
+            (self.waits_since_ns, self.answers) = (None, 0);
         } else {
             self.waits_since_ns.get_or_insert(now.mono_ns);
         }
-        if notes.acknowledged {
+        if notes.records > 0 {
             self.board.last_record_wall_ns.set(now.wall_ns);
             self.set_up();
         } else if let Some(why) = notes.down {
@@ -225,7 +313,7 @@ impl Publisher {
         } else if self.waits_since_ns.is_some_and(|ns| now.mono_ns >= ns + BUS_DOWN_NS) {
             self.set_down("records are not acknowledged", now);
         }
-        if let Some(why) = notes.failed {
+        if let Some(why) = notes.error {
             self.board.set_error(&why);
         }
         for token in notes.incomplete {
@@ -236,20 +324,21 @@ impl Publisher {
         self.has_topics &= !notes.lacks_topic;
         let is_down = self.board.down_since_wall_ns.get() > 0;
         if (!self.has_topics || is_down) && now.mono_ns >= self.retry_ns {
-            self.ask_for_topics(waiting == 0);
+            self.ask_for_topics();
         }
     }
 
-    fn ask_for_topics(&mut self, is_idle: bool) {
+    /// That the broker takes records again is shown by the next acknowledgement: the engine always has one to publish.
+    fn ask_for_topics(&mut self) {
         match create_topics(&self.options) {
             Ok(()) => {
                 self.has_topics = true;
-                // Otherwise the next acknowledgement shows it.
-                if is_idle {
-                    self.set_up();
-                }
+                self.answers += u64::from(self.waits_since_ns.is_some());
             }
-            Err(why) => self.set_down(&why, self.clock.now()),
+            Err(why) => {
+                self.answers = 0;
+                self.set_down(&why, self.clock.now());
+            }
         }
         self.retry_ns = self.clock.mono_ns() + BUS_RETRY_NS;
     }
@@ -270,16 +359,19 @@ impl Publisher {
         self.board.set_error(why);
     }
 
-    /// Counts the trades of chunks that are not published any more.
+    /// Counts the records that are not published any more.
     fn drop_rest(&mut self) {
+        let held = self.held.take();
+        if let Some(Held { chunk, published }) = &held {
+            self.count_dropped(chunk, *published);
+        }
         while let Some(chunk) = self.link.try_receive() {
-            self.count_dropped(&chunk);
+            self.count_dropped(&chunk, 0);
         }
     }
 
-    /// Some may have been published: more are counted rather than fewer.
-    fn count_dropped(&self, chunk: &[u8]) {
-        for head in FrameTexts::new(chunk).filter_map(RecordHead::read) {
+    fn count_dropped(&self, chunk: &[u8], published: usize) {
+        for head in FrameTexts::new(chunk).skip(published).filter_map(RecordHead::read) {
             self.board.failed.add(1);
             self.board.trades_failed.add(u64::from(head.kind == "trade"));
         }

@@ -3,6 +3,7 @@
 //! Runs on:  the thread `bus` and the serve core (writers), control core and main thread (readers).
 use super::figure::Figure;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 use std::sync::Mutex;
 
 /// Records published, waiting and lost.
@@ -32,7 +33,7 @@ pub struct BusReport {
     pub trades_lost: u64,
     /// Books that are not followed: there were too many.
     pub books_refused: u64,
-    /// Producers begun after the first one, because it could not go on.
+    /// Producers begun after the first one, because it could not go on or got no acknowledgements.
     pub restarts: u64,
     /// When a record was last acknowledged, nanoseconds since the Unix epoch; 0 before the first.
     pub last_record_wall_ns: u64,
@@ -55,11 +56,14 @@ impl BusReport {
     /// The fault and its consequence, one line; `None` without one.
     #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
-        let Self { broker, error, waiting, trades_lost, .. } = self;
-        let lost = match trades_lost {
+        let Self { broker, error, waiting, trades_lost, restarts, .. } = self;
+        let mut lost = match trades_lost {
             0 => String::new(),
             trades => format!("; {trades} trades are lost"),
         };
+        if *restarts > 0 {
+            let _ = write!(lost, "; other producers were begun: {restarts}");
+        }
         if self.down_since_wall_ns > 0 {
             let seconds = now_wall_ns.saturating_sub(self.down_since_wall_ns) / 1_000_000_000;
             let why = if error.is_empty() { "it does not answer" } else { error };

@@ -6,6 +6,8 @@ use crate::http::Client;
 use crate::library::quiet;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use ringbook::bus::{BusConsumer, record::Topic};
 use ringbook::sim::SimConfig;
 use ringbook::{BusEvent, BusReader, BusState, EngineBuilder, Level, TokenId};
 use serde_json::Value;
@@ -143,7 +145,9 @@ impl Bus {
     }
 }
 
-fn mock() -> (MockCluster<'static, rdkafka::producer::DefaultProducerContext>, String) {
+type Mock = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
+
+fn mock() -> (Mock, String) {
     let cluster = MockCluster::new(1).unwrap();
     for topic in TOPICS {
         cluster.create_topic(&format!("live.{topic}"), 3, 1).unwrap();
@@ -189,6 +193,36 @@ fn a_reader_has_every_book_and_each_trade_once_and_learns_of_losses() {
     }
     let report = bus.rig.engine.stop(|_| {}).bus.unwrap();
     assert!(report.waiting == 0 && report.trades_lost > 0 && !report.is_complete(), "{report:?}");
+}
+
+/// The broker answers, and takes no record: as where too few of its replicas are there.
+#[test]
+fn a_producer_without_acknowledgements_is_replaced() {
+    let (cluster, url) = mock();
+    let mut bus = Bus::start(&format!("{url}&stall_seconds=2"), 100.0);
+    bus.run(10);
+    bus.settle_trades();
+    bus.rig.venue.resume().unwrap();
+    let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 1_000];
+    bus.wait("another producer", |bus| {
+        cluster.request_errors(RDKafkaApiKey::Produce, &refused);
+        bus.count("restarts") > 0 && bus.http.get("/health").text().contains("were begun: 1")
+    });
+    cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    bus.settle_trades();
+    assert!(bus.count("trades_lost") > 0 && bus.reader.counts().trades_lost > 0);
+    bus.run(10);
+    bus.settle_trades();
+    let mut events = BusConsumer::connect(&url, &[Topic::Events], true).unwrap();
+    let begun = Instant::now();
+    while events
+        .poll(Duration::from_millis(100))
+        .unwrap()
+        .is_none_or(|record| !record.text.contains(r#""reason":"no_acknowledgements""#))
+    {
+        assert!(begun.elapsed() < TIMEOUT, "the events do not name the reason");
+    }
+    bus.rig.engine.stop(|_| {});
 }
 
 #[test]

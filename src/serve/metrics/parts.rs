@@ -121,10 +121,10 @@ pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
         "the broker was away for too long: give it more room with buffer_mib=", trades_lost;
     Counter "bus_books_refused", "books", "Books that are not published because there are too many",
         "follow fewer markets (--markets-max)", books_refused;
-    Counter "bus_restarts", "producers", "Producers begun again after an error that they could not go on from",
-        "the log has the error: the broker has lost its data, or another program writes there", restarts;
+    Counter "bus_restarts", "producers", "Producers begun in place of one that failed or got no acknowledgements",
+        "the log has the reason: the broker has lost its data, takes nothing, or another program writes there", restarts;
     Gauge "bus_last_record_age_seconds", "s", "Time since a record was last acknowledged",
-        "above a few seconds: the broker is away, or no book changes", |b, now| age(b.last_record_wall_ns, now);
+        "above a few seconds: the broker is away or takes nothing", |b, now| age(b.last_record_wall_ns, now);
     Gauge "bus_down_seconds", "s", "Time since the broker takes nothing; absent while it does",
         "/health has the error", |b, now| age(b.down_since_wall_ns, now);
     Gauge "bus_up", "1", "1 while the broker takes records, else 0", "when it falls: /health has the error",
