@@ -125,6 +125,12 @@ impl EngineBuilder {
         self.set(|config| config.bus(address, snapshots).map(drop))
     }
 
+    /// Has the books and trades of these venues (`"polymarket"`, `"kalshi"`) from a bus, to which other engines publish
+    /// them, in place of the venues. Needs the cargo feature `kafka`; [`guide::bus`](crate::guide::bus).
+    pub fn bus_source(self, address: &str, venues: &[&str]) -> Self {
+        self.set(|config| config.bus_source(address, venues).map(drop))
+    }
+
     /// Answers health, statistics, metrics and books over HTTP at this address; port 0 is a free one
     /// ([`Engine::serving`](crate::engine::Engine::serving)).
     pub fn serve(self, address: impl Into<SocketAddr>) -> Self {

@@ -79,6 +79,7 @@
 //! | [`gateway`] | subscribed books in the venues' protocols and in ringbook's own, without sockets |
 //! | [`bus`] | every book and trade at a Kafka-protocol broker (feature `kafka`), and a reader of them |
 //! | [`serve`] | local HTTP and WebSocket server: health, statistics, metrics, books, gateway |
+//! | [`bus_source`] | the bus in place of venues: books and trades for handlers and the serve core |
 //! | [`price_table`] | best prices of every book in shared memory |
 //! | [`replay`] | captures to books, through the shard's own code |
 //! | [`replay_gateway`] | recorded days for clients of the gateway, one replay each |
@@ -103,6 +104,7 @@
 //! | `trade-history` | stored trades for clients of the gateway | SQLite, PostgreSQL |
 //! | `capture` | the files of a capture | disk |
 //! | `bus` | the producer of `--bus`, with threads of librdkafka | the broker |
+//! | `bus-source` | with `--source bus`: the reader of the bus and the handlers, in place of shards | the broker |
 //! | `prices` | the heartbeat of the shared-memory table | its interval |
 //! | `resolve`, `accept` | name lookups; new local clients | the kernel |
 //!
@@ -180,6 +182,10 @@ pub mod base;
 mod bus;
 #[cfg(feature = "internals")]
 pub mod bus;
+#[cfg(not(feature = "internals"))]
+mod bus_source;
+#[cfg(feature = "internals")]
+pub mod bus_source;
 #[cfg(not(feature = "internals"))]
 mod capture;
 #[cfg(feature = "internals")]

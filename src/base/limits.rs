@@ -1,6 +1,12 @@
 //! Every limit of the engine, with its arithmetic. No other file defines a capacity or a timeout.
 //!
+//! Those of the bus are in `limits/bus.rs`.
+//!
 //! Runs on:  any (pure).
+mod bus;
+
+pub use bus::*;
+
 use super::time::{MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 
 // ---- Threads -------------------------------------------------------------------------------
@@ -648,36 +654,6 @@ pub const TARDIS_SYMBOLS_MAX: usize = 4_096;
 pub const TARDIS_DEPTH_MAX: usize = 1_000;
 /// Levels that the computed snapshots of one client hold: 16 bytes each.
 pub const TARDIS_LEVELS_MAX: usize = 1_048_576;
-
-// ---- Bus -----------------------------------------------------------------------------------
-
-/// Chunks of records between the serve core and the thread `bus`: 1 MB.
-pub const BUS_CHUNKS: usize = 16;
-/// Bytes of a chunk before the next one is used.
-pub const BUS_CHUNK_BYTES: usize = 64 * 1024;
-/// Books that wait to be published as a whole; more are all books.
-pub const BUS_REPEATS_DEPTH: usize = 4_096;
-/// Records in the serve core, and in the producer, unless the address has another value: an hour of trades.
-pub const BUS_BUFFER_BYTES: usize = 64 * 1024 * 1024;
-/// Records of the producer.
-pub const BUS_RECORDS_MAX: usize = 1 << 20;
-/// Shortest interval between best prices of a book on the bus, unless the address has another value.
-pub const BUS_TOPS_NS: u64 = 100 * MILLISECOND_NS;
-/// A broker that acknowledges or answers nothing for this long is away.
-pub const BUS_DOWN_NS: u64 = 5 * SECOND_NS;
-/// Interval of questions to a broker that is away.
-pub const BUS_RETRY_NS: u64 = SECOND_NS;
-/// Without an acknowledgement for this long from a broker that answers there is another producer, unless the address has
-/// another value.
-pub const BUS_STALL_NS: u64 = 20 * SECOND_NS;
-/// Producers that were given up and have not ended; with more of them none is given up.
-pub const BUS_ENDINGS_MAX: usize = 4;
-/// An engine says so often on the bus that it is there.
-pub const BUS_BEAT_NS: u64 = SECOND_NS;
-/// An engine of which a reader reads nothing for this long is away.
-pub const BUS_SILENT_NS: u64 = 5 * SECOND_NS;
-/// Trades that a reader of the bus remembers, to find those of a second engine: 40 minutes at 100 a second.
-pub const BUS_TRADES_REMEMBERED: usize = 1 << 18;
 
 /// Concurrent replays of `ringbook gateway` unless `--replays` has another value: two threads each.
 pub const GATEWAY_REPLAYS: u16 = 16;

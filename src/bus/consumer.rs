@@ -60,14 +60,15 @@ impl std::fmt::Debug for BusConsumer {
 }
 
 impl BusConsumer {
-    /// Begins with the oldest records of the topics, or with those that come from now on.
+    /// Begins with the oldest records of the topics that are in `from_beginning`, and with those that come from now on of
+    /// the others.
     ///
     /// # Errors
     /// [`BusError`]: the broker does not answer, or has no such topic.
     pub fn connect(
         address: &str,
         topics: &[Topic],
-        from_beginning: bool,
+        from_beginning: &[Topic],
     ) -> Result<Self, BusError> {
         let options = BusOptions::parse(address)?;
         let fault = |why: String| BusError(format!("{address}: {why}"));
@@ -80,8 +81,11 @@ impl BusConsumer {
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context).map_err(|error| fault(error.to_string()))?;
         let mut all = TopicPartitionList::new();
-        let offset = if from_beginning { Offset::Beginning } else { Offset::End };
         for topic in topics {
+            let offset = match from_beginning.contains(topic) {
+                true => Offset::Beginning,
+                false => Offset::End,
+            };
             let name = topic.full_name(&options.prefix);
             let wait = Duration::from_nanos(BUS_DOWN_NS);
             let found = consumer.fetch_metadata(Some(&name), wait);

@@ -2,20 +2,25 @@
 //!
 //! Runs on:  the thread of its owner. Owns: the consumer and the books.
 use super::BusError;
-use super::books::{BusBook, BusBooks, BusCounts, BusEvent, Source};
+use super::books::{Applied, BusBook, BusBooks, BusCounts, BusEvent, Source};
 use super::consumer::{BusConsumer, BusRecord};
 use super::record::Topic;
 use crate::base::id::TokenId;
-use std::collections::HashMap;
+use crate::base::time::{Clock as _, MILLISECOND_NS};
+use crate::io::clock::HostClock;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// The topics of a reader; best prices follow from the books.
 const TOPICS: [Topic; 4] = [Topic::Events, Topic::Markets, Topic::Books, Topic::Trades];
 
+/// A reader whose calls are further apart was away.
+const AWAY_NS: u64 = 100 * MILLISECOND_NS;
+
 /// Reads what engines publish with `--bus`: every book as its engine has it, every trade once.
 ///
 /// A book is awaited until its first snapshot, and again when records of it are missing; each comes within
-/// `--bus-snapshot-seconds`.
+/// `--bus-snapshot-seconds`. While nothing comes of an engine for 5 s its books are stale.
 ///
 /// ```no_run
 /// use ringbook::{BusEvent, BusReader, BusState};
@@ -41,8 +46,15 @@ const TOPICS: [Topic; 4] = [Topic::Events, Topic::Markets, Topic::Books, Topic::
 pub struct BusReader {
     consumer: BusConsumer,
     books: BusBooks,
+    clock: HostClock,
+    /// When it last read, monotonic nanoseconds.
+    last_ns: u64,
+    /// Time in which it has read or waited: a reader that was away has not found the engines silent.
+    time_ns: u64,
     /// The next offset of each partition of the books.
     next: HashMap<i32, i64>,
+    /// Books whose change is still to be returned.
+    changed: VecDeque<TokenId>,
 }
 
 impl BusReader {
@@ -52,8 +64,29 @@ impl BusReader {
     /// # Errors
     /// [`BusError`]: the address is none, the broker does not answer, or no engine has published there yet.
     pub fn connect(address: &str, from_beginning: bool) -> Result<Self, BusError> {
-        let consumer = BusConsumer::connect(address, &TOPICS, from_beginning)?;
-        Ok(Self { consumer, books: BusBooks::default(), next: HashMap::new() })
+        Self::from(address, if from_beginning { &TOPICS } else { &[] })
+    }
+
+    /// Begins with the last stage of each market, and with the other records that come from now on.
+    ///
+    /// # Errors
+    /// As [`BusReader::connect`].
+    pub(crate) fn of_source(address: &str) -> Result<Self, BusError> {
+        Self::from(address, &[Topic::Markets])
+    }
+
+    fn from(address: &str, from_beginning: &[Topic]) -> Result<Self, BusError> {
+        let (consumer, clock) =
+            (BusConsumer::connect(address, &TOPICS, from_beginning)?, HostClock::new());
+        Ok(Self {
+            consumer,
+            books: BusBooks::default(),
+            last_ns: clock.mono_ns(),
+            time_ns: 0,
+            clock,
+            next: HashMap::new(),
+            changed: VecDeque::new(),
+        })
     }
 
     /// Reads one record; what it has changed. `None` if that is nothing, or none comes within this time.
@@ -61,16 +94,49 @@ impl BusReader {
     /// # Errors
     /// [`BusError`]: it cannot go on. A broker that is away is no error.
     pub fn poll(&mut self, time: Duration) -> Result<Option<BusEvent>, BusError> {
-        let Some(record) = self.consumer.poll(time)? else { return Ok(None) };
-        let BusRecord { topic, partition, offset, engine, epoch, text } = record;
-        let Some(topic) = Topic::named(topic) else { return Ok(None) };
+        if let Some(token) = self.changed.pop_front() {
+            return Ok(Some(BusEvent::Book(token)));
+        }
+        let applied = self.read(time)?;
+        self.changed.extend(self.books.take_changed());
+        let event = applied.map(Applied::into_event);
+        Ok(event.or_else(|| self.changed.pop_front().map(BusEvent::Book)))
+    }
+
+    /// The same with what is new; books whose state has changed without a record are [`BusReader::take_changed`].
+    ///
+    /// # Errors
+    /// As [`BusReader::poll`].
+    pub(crate) fn read(&mut self, time: Duration) -> Result<Option<Applied>, BusError> {
+        let record = self.consumer.poll(time)?;
+        let now_ns = self.clock.mono_ns();
+        let passed_ns = now_ns.saturating_sub(std::mem::replace(&mut self.last_ns, now_ns));
+        self.time_ns += passed_ns.min(time.as_nanos() as u64 + AWAY_NS);
+        let applied = record.and_then(|record| self.apply(&record));
+        self.books.on_time(self.time_ns);
+        Ok(applied)
+    }
+
+    fn apply(&mut self, record: &BusRecord) -> Option<Applied> {
+        let BusRecord { topic, partition, offset, ref engine, epoch, ref text } = *record;
+        let topic = Topic::named(topic)?;
         if topic == Topic::Books {
             let next = self.next.insert(partition, offset + 1);
             if next.is_some_and(|next| next != offset) {
                 self.books.on_missing(partition);
             }
         }
-        Ok(self.books.on_record(topic, Source { engine: &engine, epoch, partition }, &text))
+        let source = Source { engine, epoch, partition, read_ns: self.time_ns };
+        self.books.apply(topic, source, text)
+    }
+
+    pub(crate) fn take_changed(&mut self) -> Vec<TokenId> {
+        self.books.take_changed()
+    }
+
+    /// What it has read.
+    pub(crate) const fn all(&self) -> &BusBooks {
+        &self.books
     }
 
     /// The book of a token.

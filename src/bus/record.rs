@@ -4,8 +4,10 @@
 //!
 //! A record is an event of the gateway's stream, as `gateway::stream::encode` writes it, or one of the bus itself: `loss`
 //! and `engine`.
+use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::market::book::Level;
+use crate::market::info::{MarketEvent, MarketInfo, MarketStage, Outcome, Resolution};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -127,6 +129,12 @@ pub(super) struct Record<'a> {
     #[serde(borrow)]
     pub(super) tick_size: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    pub(super) min_order_size: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) last_trade_price: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) old: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     pub(super) new: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) price: Option<Cow<'a, str>>,
@@ -136,6 +144,8 @@ pub(super) struct Record<'a> {
     pub(super) side: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) fee_rate_bps: Option<Cow<'a, str>>,
     /// Of `loss`.
     pub(super) trades: u64,
 }
@@ -146,6 +156,74 @@ impl<'a> Record<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, String> {
         sonic_rs::from_str(text).map_err(|error| format!("no record: {error}"))
     }
+}
+
+/// A token of a market's record.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OutcomeRecord {
+    token: String,
+    outcome: String,
+}
+
+/// A record of the topic `markets`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MarketRecord {
+    venue: String,
+    market: String,
+    stage: String,
+    slug: String,
+    question: String,
+    outcomes: Vec<OutcomeRecord>,
+    tick_size: Option<String>,
+    start_time: Option<u64>,
+    end_time: Option<u64>,
+    winner: Option<String>,
+    result: Option<String>,
+    settlement_value: Option<String>,
+}
+
+/// The venue and the event of a record of the topic `markets`.
+///
+/// # Errors
+/// The text is no such record.
+pub fn market_event(text: &str) -> Result<(Venue, MarketEvent), String> {
+    let record: MarketRecord =
+        sonic_rs::from_str(text).map_err(|error| format!("no record of a market: {error}"))?;
+    let stage = match &*record.stage {
+        "new" => MarketStage::New,
+        "opened" => MarketStage::Opened,
+        "ended" => MarketStage::Ended,
+        "resolved" => MarketStage::Resolved,
+        other => return Err(format!("a market has no stage {other}")),
+    };
+    let outcome = |outcome: OutcomeRecord| {
+        TokenId::new(&outcome.token).map(|token| Outcome { token, name: outcome.outcome })
+    };
+    let tokens: Option<Vec<Outcome>> = record.outcomes.into_iter().map(outcome).collect();
+    let tokens = tokens.filter(|tokens| !tokens.is_empty());
+    let ids = Venue::parse(&record.venue).zip(MarketId::new(&record.market)).zip(tokens);
+    let ((venue, market), tokens) = ids.ok_or("a market without venue, id or tokens")?;
+    let price = |text: Option<String>| Price::parse(text?.as_bytes());
+    let resolution = (stage == MarketStage::Resolved).then(|| Resolution {
+        winner: record.winner.as_deref().and_then(TokenId::new),
+        result: record.result,
+        settlement_value: price(record.settlement_value),
+    });
+    let info = MarketInfo {
+        market,
+        tokens,
+        slug: record.slug,
+        question: record.question,
+        start_wall_ns: record.start_time,
+        end_wall_ns: record.end_time,
+        tick_size: price(record.tick_size),
+        min_order_size: None,
+        neg_risk: false,
+        listing: None,
+    };
+    Ok((venue, MarketEvent { stage, info, resolution }))
 }
 
 /// # Errors

@@ -7,6 +7,7 @@ use super::{
     terminal::{EngineStatus, Signals},
 };
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
+use crate::bus::address::BusOptions;
 use crate::config::{Config, flags::RunFlags, make_histograms};
 use crate::counter::{
     latency::Latencies,
@@ -35,7 +36,7 @@ pub fn run(flags: &RunFlags) -> Result<ExitCode, Failure> {
     let signals = listen()?;
     look_first(&config, &signals)?;
     let mut session = Session::start(&config)?;
-    for venue in &config.venues {
+    for venue in config.followed() {
         info!("catalog {}, stream {}", venue.catalog.url, venue.ws.url);
     }
     let clock = HostClock::new();
@@ -53,7 +54,7 @@ fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
     let tls = client_config(config.tls_ca.as_deref());
     let tls = tls.map_err(|error| Failure { line: error.to_string(), code: 2 })?;
     let (mut flags, mut services) = (Vec::new(), Vec::new());
-    for venue in &config.venues {
+    for venue in config.followed() {
         flags.extend(venue.feed.address_flags());
         services.extend([venue.catalog.clone(), venue.ws.clone()]);
     }
@@ -141,8 +142,11 @@ impl Session {
             info!("http://{address}/ answers health, stats, metrics and book?token_id=");
         }
         if let Some(bus) = &config.bus {
-            let crate::bus::address::BusOptions { servers, prefix, engine, .. } = bus;
+            let BusOptions { servers, prefix, engine, .. } = bus;
             info!("bus: topics {prefix}.* at {servers}, as engine {engine}");
+        }
+        if let Some(BusOptions { servers, prefix, .. }) = &config.source {
+            info!("source: topics {prefix}.* at {servers}");
         }
         for (site, address) in engine.gateways() {
             let stream = if site.has_stream() { ", /v1/stream too" } else { "" };

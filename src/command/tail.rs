@@ -21,8 +21,8 @@ fn print(flags: &TailFlags) -> Result<ExitCode, Failure> {
     use crate::io::output::print_line;
     let fault = |error: crate::bus::BusError| Failure { line: format!("--bus {error}"), code: 1 };
     let topics = if flags.topics.is_empty() { &Topic::ALL[..] } else { &flags.topics };
-    let mut consumer =
-        BusConsumer::connect(&flags.bus, topics, flags.from_beginning).map_err(fault)?;
+    let from_beginning = if flags.from_beginning { topics } else { &[] };
+    let mut consumer = BusConsumer::connect(&flags.bus, topics, from_beginning).map_err(fault)?;
     let signals = super::run::listen()?;
     let mut left = flags.count.unwrap_or(u64::MAX);
     while left > 0 && !signals.asked() {

@@ -1,17 +1,32 @@
-//! The bus: where to publish, and what to read.
+//! The bus: where to publish, what to read, and the bus in place of venues.
 //!
 //! Runs on:  main thread, before anything starts.
-use super::{Config, SettingError, settings::within};
+use super::{Config, GAMMA_URL, SettingError, VenueSettings, WS_URL, settings::within};
 use crate::base::time::SECOND_NS;
 use crate::bus::{IS_BUILT, NOT_BUILT, address::BusOptions, record::Topic};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::time::Duration;
 
-/// Publishing.
+/// Where an engine has its books and trades from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// The venues.
+    Venue,
+    /// A bus, to which other engines publish.
+    Bus,
+}
+
+/// Publishing, and reading in place of venues.
 #[derive(Args, Clone, Debug)]
 pub struct BusFlags {
+    /// Where books and trades come from: the venues, or the bus of --bus, to which other engines publish what they
+    /// read.
+    #[arg(long, value_enum, value_name = "SOURCE", default_value = "venue")]
+    pub source: Source,
+
     /// Publish every book and trade to the topics that begin with this name, at a broker of the Kafka protocol, as in
-    /// kafka://127.0.0.1:9092/ringbook. Needs a build with the cargo feature `kafka`.
+    /// kafka://127.0.0.1:9092/ringbook; with `--source bus` read them there. Needs a build with the cargo feature
+    /// `kafka`.
     #[arg(long, value_name = "URL")]
     pub bus: Option<String>,
 
@@ -71,6 +86,66 @@ impl Config {
         within("bus-snapshot-seconds", snapshots.as_secs(), [1, 86_400])?;
         self.bus = Some(BusOptions { snapshot_ns: snapshots.as_secs() * SECOND_NS, ..options });
         Ok(self)
+    }
+
+    /// Has the books and trades of these venues (`polymarket`, `kalshi`) from the bus at this address, to which other
+    /// engines publish them, and no connection to the venues. Needs the cargo feature `kafka`.
+    ///
+    /// # Errors
+    /// The address is unusable, a venue is unknown, or the library was built without the feature.
+    pub fn bus_source(
+        &mut self,
+        address: &str,
+        venues: &[&str],
+    ) -> Result<&mut Self, SettingError> {
+        let options = bus_options(address)?;
+        for name in venues {
+            let feed = crate::venue::of(name).ok_or_else(|| {
+                SettingError(format!("venue {name}: use {}", crate::venue::names()))
+            })?;
+            // Its addresses are not used.
+            self.venue(VenueSettings::of(feed, GAMMA_URL, WS_URL))?;
+        }
+        self.source = Some(options);
+        Ok(self)
+    }
+
+    /// The flags.
+    ///
+    /// # Errors
+    /// As [`Config::bus`] and [`Config::bus_source`]; the bus is the source and has no address.
+    pub(super) fn bus_flags(&mut self, flags: &BusFlags) -> Result<(), SettingError> {
+        match (&flags.bus, flags.source) {
+            (Some(address), Source::Bus) => self.bus_source(address, &[]).map(drop),
+            (Some(address), Source::Venue) => {
+                self.bus(address, Duration::from_secs(flags.bus_snapshot_seconds)).map(drop)
+            }
+            (None, Source::Bus) => Err(SettingError(
+                "source bus: name its broker and topics with --bus, as in kafka://127.0.0.1:9092/ringbook".into(),
+            )),
+            (None, Source::Venue) => Ok(()),
+        }
+    }
+
+    /// What an engine cannot do whose source is a bus.
+    ///
+    /// # Errors
+    /// It is to do that.
+    pub(super) fn check_source(&self) -> Result<(), SettingError> {
+        let asked = [
+            (self.bus.is_some(), "bus"),
+            (self.trades.is_some(), "trades"),
+            (self.capture.is_some(), "capture"),
+            (!self.markets.is_empty(), "market"),
+            (!self.tokens.is_empty(), "token"),
+            (self.gateway_settings.follow, "gateway-follow"),
+        ];
+        match asked.into_iter().find(|(is_asked, _)| *is_asked) {
+            None => Ok(()),
+            Some((_, what)) => Err(SettingError(format!(
+                "source bus: `{what}` is for an engine that follows the venues: set it there"
+            ))),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ use crate::pool::Service;
 use crate::sink::{capture::CaptureOptions, trades::SinkOptions};
 use crate::topology::{RequestedLayout, TopologyError, parse_cores};
 use crate::wire::endpoint::Endpoint;
+use bus::Source;
 use flags::RunFlags;
 use gateway::GatewayAccess;
 use settings::nanoseconds;
@@ -130,6 +131,8 @@ pub struct Config {
     pub(crate) capture: Option<CaptureOptions>,
     /// Where every book and trade is published.
     pub(crate) bus: Option<BusOptions>,
+    /// Where every book and trade is read, in place of the venues.
+    pub(crate) source: Option<BusOptions>,
 }
 
 impl Default for Config {
@@ -159,6 +162,7 @@ impl Default for Config {
             trades: None,
             capture: None,
             bus: None,
+            source: None,
         }
     }
 }
@@ -175,7 +179,7 @@ impl Config {
     /// REST services that this run uses.
     #[must_use]
     pub fn asked_services(&self) -> Vec<&'static str> {
-        let names = self.venues.iter().flat_map(|venue| venue.feed.service_names());
+        let names = self.followed().iter().flat_map(|venue| venue.feed.service_names());
         let mut names: Vec<&str> = names.collect();
         names.dedup();
         names
@@ -206,7 +210,10 @@ impl Config {
         let mut config = Self { layout: layout(&flags.layout)?, ..Self::default() };
         config.driver(flags.layout.driver);
         for feed in &flags.venues {
-            config.venue(venue::from_flags(*feed, flags)?)?;
+            match flags.bus.source {
+                Source::Venue => config.venue(venue::from_flags(*feed, flags)?)?,
+                Source::Bus => config.venue(VenueSettings::of(*feed, GAMMA_URL, WS_URL))?,
+            };
         }
         config.set_followed(flags)?;
         config.set_served(flags)?;
@@ -225,9 +232,7 @@ impl Config {
         if let Some(capture) = capture(&flags.capture) {
             config.capture(capture)?;
         }
-        if let Some(address) = &flags.bus.bus {
-            config.bus(address, Duration::from_secs(flags.bus.bus_snapshot_seconds))?;
-        }
+        config.bus_flags(&flags.bus)?;
         config.check()?;
         Ok(config)
     }
@@ -245,6 +250,11 @@ impl Config {
             self.markets_max(count);
         }
         Ok(())
+    }
+
+    /// Venues with a connection: none where a bus is read.
+    pub(crate) fn followed(&self) -> &[VenueConfig] {
+        if self.source.is_some() { &[] } else { &self.venues }
     }
 
     /// Whether the serve core has a hub: for clients of the gateway, for those of `/v1/stream` at `--serve`, and for the

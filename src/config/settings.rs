@@ -471,8 +471,12 @@ impl Config {
         if self.venues.is_empty() {
             return Err(SettingError("venue: none is named; name one to follow".into()));
         }
+        if self.source.is_some() {
+            self.check_source()?;
+        }
         let names_none = self.markets.is_empty() && self.tokens.is_empty();
-        if !self.discover && names_none && !self.awaits_clients() {
+        let follows = self.discover || self.awaits_clients() || self.source.is_some();
+        if names_none && !follows {
             return Err(SettingError(
                 "market: nothing to follow; name a market or a token, or follow all markets".into(),
             ));

@@ -49,6 +49,7 @@ impl Controller {
             trades: self.publisher.trade_report(&pool),
             capture: self.reporting.capture(),
             bus: self.reporting.bus(),
+            bus_source: None,
             lifecycle: self.markets.report(),
             latencies: Vec::new(),
             buckets: Vec::new(),

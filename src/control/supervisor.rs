@@ -15,8 +15,11 @@ use super::names::Names;
 use super::recycler::RecycleError;
 use super::reporting::{LinkGauges, link_reports};
 use crate::base::id::{ConnectionId, TokenId, Venue};
-use crate::base::limits::{CONNECTIONS_NUMBERED_PER_VENUE, STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX};
+use crate::base::limits::{
+    CONNECTIONS_NUMBERED_PER_VENUE, HEALTH_GRACE_NS, STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX,
+};
 use crate::base::time::{Now, SECOND_NS};
+use crate::counter::bus_source::BusSourceBoard;
 use crate::counter::fold::Fold as _;
 use crate::counter::latency::{Latencies, Stage, histogram};
 use crate::counter::report::EngineReport;
@@ -28,6 +31,7 @@ use crate::ring::{Consumer, Producer};
 use hdrhistogram::Histogram;
 use log::warn;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Interval of reports to the main thread and of interval histograms.
 const REPORT_INTERVAL_NS: u64 = SECOND_NS;
@@ -53,6 +57,8 @@ pub struct SupervisorLinks {
 #[derive(Debug)]
 pub struct Supervisor {
     venues: Vec<Controller>,
+    /// The bus in place of venues, and when the engine started.
+    source: Option<(Arc<BusSourceBoard>, Now)>,
     links: SupervisorLinks,
     names: Names,
     /// Interval histograms that could not be sent yet, and those of the gateway.
@@ -67,7 +73,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Supervisor of at least one controller.
+    /// Supervisor of these controllers.
     #[must_use]
     pub fn new(mut venues: Vec<Controller>, links: SupervisorLinks, now: Now) -> Self {
         number(&mut venues);
@@ -75,6 +81,7 @@ impl Supervisor {
         venues.iter_mut().for_each(|venue| venue.reporting.names_venue = several);
         Self {
             venues,
+            source: None,
             links,
             names: Names::default(),
             held: Latencies::default(),
@@ -84,6 +91,12 @@ impl Supervisor {
             next_report_ns: now.mono_ns + REPORT_INTERVAL_NS,
             stop_deadline_ns: None,
         }
+    }
+
+    /// The same of an engine that reads a bus in place of venues.
+    #[must_use]
+    pub fn with_source(self, board: Arc<BusSourceBoard>, now: Now) -> Self {
+        Self { source: Some((board, now)), ..self }
     }
 
     /// Controller of a venue, by index.
@@ -258,6 +271,12 @@ impl Supervisor {
             sum
         });
         let mut report = sum.unwrap_or_default();
+        if let Some((board, started)) = &self.source {
+            report.version = env!("CARGO_PKG_VERSION").into();
+            (report.started_wall_ns, report.now_wall_ns) = (started.wall_ns, now.wall_ns);
+            let in_grace = now.mono_ns.saturating_sub(started.mono_ns) < HEALTH_GRACE_NS;
+            board.fill(&mut report, in_grace);
+        }
         report.health.settle();
         report.router.extend(link_reports(&self.links.gauges));
         let mut latencies = Latencies::default();

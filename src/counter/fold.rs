@@ -119,7 +119,8 @@ macro_rules! fold {
 }
 
 fold!(EngineReport {
-    shared: version;
+    // A source of its own is added by the supervisor: there are no venues beside it.
+    shared: version bus_source;
     list: venues services router shards;
     least: started_wall_ns;
     most: now_wall_ns;

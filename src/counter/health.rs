@@ -38,6 +38,8 @@ pub const CONDITIONS: &[&str] = &[
     "the broker {broker} has taken no records for {seconds} s: {error}; {waiting} wait, then books are published as they \
      are afterwards, and trades are lost{loss}",
     "{trades} trades are not on the bus at {broker}: it was away for too long",
+    "the bus at {broker} cannot be read: {error}",
+    "no engine publishes at {broker}: no book is live until one does",
 ];
 
 /// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.

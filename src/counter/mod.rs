@@ -2,6 +2,7 @@
 //!
 //! Runs on:  any (pure).
 pub mod bus;
+pub mod bus_source;
 pub mod capture;
 pub mod figure;
 pub mod fold;

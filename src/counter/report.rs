@@ -2,6 +2,7 @@
 //!
 //! Runs on:  any (pure). Shown by `/stats`, `/metrics`, `/health`, the status and the exit line.
 use super::bus::BusReport;
+use super::bus_source::BusSourceReport;
 use super::capture::CaptureReport;
 use super::latency::{LatencySummary, StageBuckets};
 use super::service::ServiceReport;
@@ -46,6 +47,8 @@ pub struct EngineReport {
     pub capture: Option<CaptureReport>,
     /// The bus; absent without `--bus`.
     pub bus: Option<BusReport>,
+    /// The bus as the source; absent where venues are followed.
+    pub bus_source: Option<BusSourceReport>,
     /// Discovery and expiry.
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.

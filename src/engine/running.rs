@@ -8,6 +8,7 @@ use crate::base::{
     time::{Clock, SECOND_NS},
 };
 use crate::bus::BusPublisher;
+use crate::bus_source::BusSource;
 use crate::counter::{
     bus::BusReport, capture::CaptureReport, report::EngineReport, trades::TradeReport,
 };
@@ -55,6 +56,7 @@ pub struct Engine {
     pub(super) trades: Option<TradeSink>,
     pub(super) capture: Option<CaptureSink>,
     pub(super) bus: Option<BusPublisher>,
+    pub(super) source: Option<BusSource>,
     pub(super) last_ticket: u64,
 }
 
@@ -143,6 +145,7 @@ impl Engine {
         let trades = self.trades.take().map(TradeSink::stop);
         let capture = self.capture.take().map(CaptureSink::stop);
         let bus = self.bus.take().map(BusPublisher::stop);
+        left_behind.extend(self.source.take().and_then(super::source::stop));
         ShutdownReport { report, trades, capture, bus, left_behind }
     }
 

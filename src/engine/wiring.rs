@@ -56,11 +56,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Ends of the links of the serve core.
-struct ServeEnds {
-    gateway: Option<GatewayLinks>,
-    shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
-    queries: Producer<ControlQuery>,
-    answers: Consumer<ControlAnswer>,
+pub(super) struct ServeEnds {
+    pub(super) gateway: Option<GatewayLinks>,
+    pub(super) shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
+    pub(super) queries: Producer<ControlQuery>,
+    pub(super) answers: Consumer<ControlAnswer>,
 }
 
 /// Shards that are built and wait for their threads.
@@ -98,11 +98,9 @@ impl Engine {
         H: Handler + Send,
         F: FnMut(ShardId) -> H,
     {
-        config.check()?;
-        check_host().map_err(EngineError::Start)?;
-        let topology = plan(config).map_err(EngineError::Topology)?;
-        if let Some(core) = topology.threads().find_map(|thread| thread.core) {
-            check_pinning(core).map_err(EngineError::Start)?;
+        let topology = check(config)?;
+        if let Some(options) = &config.source {
+            return super::source::start(config, options, topology, factory);
         }
         let Listeners { listeners, serving, gateways } = Listeners::bind(config)?;
         let (sleeper, clock) = (Sleeper::default(), HostClock::new());
@@ -164,6 +162,7 @@ impl Engine {
             trades,
             capture,
             bus,
+            source: None,
             last_ticket: 0,
         })
     }
@@ -183,6 +182,17 @@ impl EngineBuilder {
     }
 }
 
+/// Checks the settings and the host; the layout of the threads.
+fn check(config: &Config) -> Result<Topology, EngineError> {
+    config.check()?;
+    check_host().map_err(EngineError::Start)?;
+    let topology = plan(config).map_err(EngineError::Topology)?;
+    if let Some(core) = topology.threads().find_map(|thread| thread.core) {
+        check_pinning(core).map_err(EngineError::Start)?;
+    }
+    Ok(topology)
+}
+
 /// Lays the threads out over the cores that this process may use.
 fn plan(config: &Config) -> Result<Topology, TopologyError> {
     // Each venue has shards of its own.
@@ -197,7 +207,7 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
 }
 
 /// What the gateway needs, if there is a hub.
-fn gateway(
+pub(super) fn gateway(
     config: &Config,
     (shards, sleeper): (Vec<ShardUpdates>, Sleeper),
     (spin_ns, clock): (u64, &HostClock),
@@ -218,7 +228,7 @@ fn gateway(
 }
 
 /// How long the serve core polls for updates of the gateway before it sleeps: as the shards do.
-fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
+pub(super) fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
     if config.gateway.is_none() {
         return 0;
     }
@@ -231,14 +241,14 @@ fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
 }
 
 /// The listeners of the serve core.
-struct Listeners {
-    listeners: Vec<(Listener, Site)>,
-    serving: Option<SocketAddr>,
-    gateways: Vec<(gateway::Site, SocketAddr)>,
+pub(super) struct Listeners {
+    pub(super) listeners: Vec<(Listener, Site)>,
+    pub(super) serving: Option<SocketAddr>,
+    pub(super) gateways: Vec<(gateway::Site, SocketAddr)>,
 }
 
 impl Listeners {
-    fn bind(config: &Config) -> Result<Self, EngineError> {
+    pub(super) fn bind(config: &Config) -> Result<Self, EngineError> {
         let (mut listeners, mut gateways) = (Vec::new(), Vec::new());
         let mut serving = None;
         if let Some(address) = config.serve {
@@ -520,7 +530,9 @@ fn link_sinks<H: Handler>(
 }
 
 /// The link of a shard with the gateway: both ends.
-fn update_link(sleeper: &Sleeper) -> (UpdateLink, (Producer<UpdateRequest>, Consumer<BookUpdate>)) {
+pub(super) fn update_link(
+    sleeper: &Sleeper,
+) -> (UpdateLink, (Producer<UpdateRequest>, Consumer<BookUpdate>)) {
     let (request_sender, requests) = ring(limits::UPDATE_REQUESTS_DEPTH);
     let (updates, receiver) = ring(limits::SHARD_UPDATES_DEPTH);
     (UpdateLink { requests, updates, waker: sleeper.waker() }, (request_sender, receiver))
@@ -639,7 +651,7 @@ fn start_shard<H: Handler + Send>(
     executor.map_err(EngineError::Start)
 }
 
-fn start_serve(
+pub(super) fn start_serve(
     listeners: Vec<(Listener, Site)>,
     ends: ServeEnds,
     doorbells: Vec<Doorbell>,
@@ -653,7 +665,12 @@ fn start_serve(
         let wake = move |wake: Wake| match wake {
             // The control core looks into its rings every 10 ms by itself.
             Wake::Control => {}
-            Wake::Shard(place) => doorbells[place].ring(),
+            // The source of a bus looks into its rings by itself, too.
+            Wake::Shard(place) => {
+                if let Some(doorbell) = doorbells.get(place) {
+                    doorbell.ring();
+                }
+            }
         };
         let links = ServeLinks {
             control_queries: ends.queries,

@@ -77,6 +77,7 @@ pub fn all() -> Vec<Metric> {
         .chain(of(TRADES))
         .chain(of(CAPTURE))
         .chain(of(BUS))
+        .chain(of(BUS_SOURCE))
         .chain(of(SHARD))
         .chain(counters(IntakeCounts::ROWS))
         .chain(counters(BookCounts::ROWS))
@@ -131,8 +132,8 @@ macro_rules! rows {
 
 mod parts;
 pub(super) use parts::{
-    BUS, CORRECTNESS, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, SNAPSHOT_REQUESTS, SUBSCRIPTIONS,
-    VENUE,
+    BUS, BUS_SOURCE, CORRECTNESS, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, SNAPSHOT_REQUESTS,
+    SUBSCRIPTIONS, VENUE,
 };
 
 /// Seconds from `then_wall_ns` to `now_wall_ns`; absent if it never happened (0).

@@ -145,9 +145,9 @@ impl Bus {
     }
 }
 
-type Mock = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
+pub(crate) type Mock = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
 
-fn mock() -> (Mock, String) {
+pub(crate) fn mock() -> (Mock, String) {
     let cluster = MockCluster::new(1).unwrap();
     for topic in TOPICS {
         cluster.create_topic(&format!("live.{topic}"), 3, 1).unwrap();
@@ -213,7 +213,7 @@ fn a_producer_without_acknowledgements_is_replaced() {
     assert!(bus.count("trades_lost") > 0 && bus.reader.counts().trades_lost > 0);
     bus.run(10);
     bus.settle_trades();
-    let mut events = BusConsumer::connect(&url, &[Topic::Events], true).unwrap();
+    let mut events = BusConsumer::connect(&url, &[Topic::Events], &[Topic::Events]).unwrap();
     let begun = Instant::now();
     while events
         .poll(Duration::from_millis(100))

@@ -12,6 +12,8 @@ mod bench;
 mod books;
 #[cfg(feature = "kafka")]
 mod bus;
+#[cfg(feature = "kafka")]
+mod bus_source;
 mod capturing;
 mod database;
 mod dropping;

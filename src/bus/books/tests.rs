@@ -2,7 +2,7 @@
 use super::*;
 
 fn source(engine: &str, epoch: u64) -> Source<'_> {
-    Source { engine, epoch, partition: 3 }
+    Source { engine, epoch, partition: 3, read_ns: 0 }
 }
 
 fn book_record(kind: &str, sequence: u64, rest: &str) -> String {
@@ -95,6 +95,9 @@ fn an_engine_that_begins_again_is_followed_and_its_old_records_are_not() {
         books.on_record(Topic::Events, source("e", 2), r#"{"kind":"engine","state":"stopped"}"#);
     assert_eq!(ended, Some(BusEvent::Engine { engine: "e".into(), is_running: false }));
     assert_eq!((state_of(&books), books.counts().outdated), (BusState::AwaitingSnapshot, 1));
+    // Written before, read afterwards.
+    books.on_record(Topic::Books, source("e", 2), &snapshot(4, "0.6", false));
+    assert_eq!(state_of(&books), BusState::AwaitingSnapshot);
 }
 
 #[test]
@@ -134,4 +137,52 @@ fn a_trade_is_there_once_whoever_publishes_it() {
     let lost = books.on_record(Topic::Events, source("a", 2), text);
     assert_eq!(lost, Some(BusEvent::Lost { engine: "a".into(), trades: 4 }));
     assert_eq!((books.counts().trades_lost, books.counts().repeated), (4, 4));
+}
+
+#[test]
+fn books_of_a_silent_engine_are_stale_until_it_continues() {
+    let mut books = BusBooks::default();
+    let at = |read_ns: u64| Source { read_ns, ..source("e", 1) };
+    let running = r#"{"kind":"engine","state":"running"}"#;
+    let begun = books.on_record(Topic::Events, at(0), running);
+    assert_eq!(begun, Some(BusEvent::Engine { engine: "e".into(), is_running: true }));
+    books.on_record(Topic::Books, at(1), &snapshot(2, "0.4", false));
+    assert_eq!(books.on_record(Topic::Events, at(2), running), None, "it is known");
+    books.on_time(2 + BUS_SILENT_NS);
+    assert_eq!(
+        (state_of(&books), books.engines(), books.take_changed().len()),
+        (BusState::Live, 1, 0)
+    );
+    books.on_time(3 + BUS_SILENT_NS);
+    assert_eq!((state_of(&books), books.engines()), (BusState::Stale(SILENT.into()), 0));
+    assert_eq!(books.take_changed(), [TokenId::new("7").unwrap()]);
+    // Nothing is missing: the next record continues the books.
+    books.on_record(Topic::Books, at(4 + BUS_SILENT_NS), &change(3, "0.3", "7"));
+    assert_eq!((state_of(&books), books.engines()), (BusState::Live, 1));
+    assert_eq!(bids(&books), levels_of(&[("0.3", "7"), ("0.4", "10")]));
+    // What it reports itself stands.
+    let stale = book_record("state", 4, r#""state":"stale","reason":"disconnected","since":1"#);
+    books.on_record(Topic::Books, at(5 + BUS_SILENT_NS), &stale);
+    books.on_time(u64::MAX);
+    books.on_record(Topic::Events, at(u64::MAX), running);
+    assert_eq!(state_of(&books), BusState::Stale("disconnected".into()));
+}
+
+#[test]
+fn a_record_says_what_is_new() {
+    let mut books = BusBooks::default();
+    let token = TokenId::new("7").unwrap();
+    let image = |gap, is_known| Some(Applied::Image { token, gap, is_known });
+    let mut apply = |text: &str| books.apply(Topic::Books, source("e", 1), text);
+    assert_eq!(apply(&snapshot(2, "0.4", false)), image(false, false));
+    assert_eq!(apply(&snapshot(2, "0.4", false)), image(false, true), "in its turn");
+    let level = Level { price: Price(300_000), quantity: Quantity(7_000_000) };
+    let changes = Applied::Changes { token, levels: vec![(Side::Bid, level)] };
+    assert_eq!(apply(&change(3, "0.3", "7")), Some(changes));
+    assert_eq!(apply(&snapshot(3, "0.4", true)), image(true, false));
+    let new = Price(1_000);
+    let tick = apply(&book_record("tick", 4, r#""old":"0.01","new":"0.001""#));
+    assert_eq!(tick, Some(Applied::TickSize { token, old: Some(Price(10_000)), new }));
+    let state = apply(&book_record("state", 5, r#""state":"closed""#));
+    assert_eq!(state, Some(Applied::State(token)));
 }

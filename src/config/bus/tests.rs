@@ -2,6 +2,28 @@
 use super::*;
 
 #[test]
+fn a_source_takes_nothing_that_needs_a_venue() {
+    if !IS_BUILT {
+        return;
+    }
+    let source = || {
+        let mut config = Config::default();
+        config.bus_source("kafka://a:1/x", &["polymarket", "kalshi"]).unwrap();
+        config
+    };
+    assert_eq!(source().check(), Ok(()));
+    let mut config = source();
+    config.market("a-slug").unwrap();
+    let line = config.check().unwrap_err().to_string();
+    assert_eq!(line, "source bus: `market` is for an engine that follows the venues: set it there");
+    let mut config = source();
+    config.bus("kafka://a:1/y", Duration::from_secs(60)).unwrap();
+    assert!(config.check().unwrap_err().to_string().starts_with("source bus: `bus` is for"));
+    let line = Config::default().bus_source("kafka://a:1/x", &["mars"]).unwrap_err().to_string();
+    assert!(line.starts_with("venue mars: use polymarket or"), "{line}");
+}
+
+#[test]
 fn a_program_without_the_feature_names_it() {
     let mut config = Config::default();
     let result = config.bus("kafka://a:1/x", Duration::from_secs(60)).map(drop);

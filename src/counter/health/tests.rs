@@ -1,6 +1,7 @@
 //! Lines and their conditions.
 use super::*;
 use crate::counter::bus::BusReport;
+use crate::counter::bus_source::BusSourceReport;
 use crate::counter::capture::CaptureReport;
 use crate::counter::trades::TradeReport;
 
@@ -41,8 +42,11 @@ fn what_trades_and_captures_report_is_declared() {
     let missing = BusReport { trades_lost: 3, ..BusReport::default() };
     let neither = BusReport { trades_lost: 3, error: "refused".into(), ..away.clone() };
     let lines = lines.chain([away, missing, neither].into_iter().map(|bus| bus.trouble(9)));
+    let nobody = BusSourceReport::default();
+    let unread = BusSourceReport { error: "refused".into(), ..nobody.clone() };
+    let lines = lines.chain([nobody, unread].into_iter().map(|source| source.trouble()));
     let lines: Vec<String> = lines.flatten().collect();
-    assert_eq!(lines.len(), 9);
+    assert_eq!(lines.len(), 11);
     for line in lines {
         assert!(condition_of(&line).is_some(), "{line}");
     }

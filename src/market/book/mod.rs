@@ -81,6 +81,29 @@ pub enum StaleReason {
     TimesDisagree,
 }
 
+impl StaleReason {
+    const ALL: [Self; 8] = [
+        Self::Disconnected,
+        Self::FramesLost,
+        Self::TooManyLevels,
+        Self::UndecodedMessage,
+        Self::Disproved,
+        Self::Behind,
+        Self::Moving,
+        Self::TimesDisagree,
+    ];
+
+    /// The reason of this name, as [`BookState::name`] has it behind the colon.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let is_named = |why: &Self| {
+            let state = BookState::Stale { why: *why, since_wall_ns: 0 };
+            state.name().strip_prefix("stale:") == Some(name)
+        };
+        Self::ALL.into_iter().find(is_named)
+    }
+}
+
 impl BookState {
     /// One word for headers, reports and files.
     #[must_use]

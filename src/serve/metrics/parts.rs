@@ -4,6 +4,7 @@
 use super::{Absent, Kind, Quantile, Real, Row, Rows, Value, Whole};
 use super::{age, flag, metric, seconds};
 use crate::counter::bus::BusReport;
+use crate::counter::bus_source::BusSourceReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{
     CorrectnessReport, ExchangeReport, RecycleReport, SnapshotRequestsReport, SubscriptionReport,
@@ -129,4 +130,25 @@ pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
         "/health has the error", |b, now| age(b.down_since_wall_ns, now);
     Gauge "bus_up", "1", "1 while the broker takes records, else 0", "when it falls: /health has the error",
         |b, _| flag(b.down_since_wall_ns == 0);
+};
+
+pub(in crate::serve) const BUS_SOURCE: Rows<BusSourceReport> = rows! { "", BusSourceReport;
+    Gauge "bus_source_engines", "engines", "Engines that publish to the bus that is read (--source bus)",
+        "when it falls: an engine has ended, or the broker is away", engines;
+    Counter "bus_source_records", "records", "Records read from the bus", "nothing", records;
+    Counter "bus_source_repeated", "records", "Records read before, or another engine's of the same trade or book",
+        "nothing", repeated;
+    Counter "bus_source_outdated", "records", "Records of an earlier start of their engine",
+        "steadily: two engines have the same name (engine=)", outdated;
+    Counter "bus_source_gaps", "gaps", "Places where records are missing; a snapshot stands for them",
+        "/stats of the engines that publish has the reason, or the broker keeps records for too short a time",
+        gaps;
+    Counter "bus_source_trades_lost", "trades", "Trades that engines report as lost",
+        "their broker was away for too long: give them more room with buffer_mib=", trades_lost;
+    Counter "bus_source_unreadable", "records", "Records that could not be read",
+        "steadily: another program writes to the topics", unreadable;
+    Counter "bus_source_other_venues", "records", "Records of venues that are not followed",
+        "name these venues too (--venue)", other_venues;
+    Gauge "bus_source_last_record_age_seconds", "s", "Time since a record was last read",
+        "above a few seconds: no engine publishes, or the broker is away", |b, now| age(b.last_record_wall_ns, now);
 };

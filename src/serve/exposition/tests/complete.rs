@@ -3,6 +3,7 @@
 //! Runs on:  tests.
 use super::super::{ServeReport, encode};
 use crate::counter::bus::BusReport;
+use crate::counter::bus_source::BusSourceReport;
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::counter::report::{
@@ -43,6 +44,7 @@ pub(super) fn one_of_everything() -> EngineReport {
         trades: Some(TradeReport::default()),
         capture: Some(CaptureReport::default()),
         bus: Some(BusReport::default()),
+        bus_source: Some(BusSourceReport::default()),
         latencies: vec![LatencySummary {
             stage: Stage::ALL[0].name().to_owned(),
             ..LatencySummary::default()
