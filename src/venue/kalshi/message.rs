@@ -12,8 +12,11 @@ use crate::base::{
 use crate::market::book::Level;
 use crate::venue::MessageFault;
 use crate::venue::json::{Scalar, ScalarSeed, Skip, keys, other_values};
+use nested::{Nested, NestedSeed, Shape};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+
+mod nested;
 
 /// One contract in [`Quantity`] units.
 const CONTRACT_UNITS: u64 = 1_000_000;
@@ -112,6 +115,8 @@ pub struct Fields<'a> {
     pub fault: Option<MessageFault>,
     /// `msg` has an unknown key with a list of lists or objects, the shape of levels.
     pub unknown_list: bool,
+    /// What is found within unknown keys, and in a `msg` that is a list.
+    nested: Nested,
     ts: Option<u64>,
     taker_side: Option<bool>,
     /// `price`, `yes_price`, `yes_bid` and `yes_ask`: cents, until 2026-03.
@@ -245,21 +250,28 @@ impl Fields<'_> {
         !self.has_any(&SIDES) && self.unknown_list
     }
 
-    /// Whether a message of an unknown type may change a book: it is numbered or names a market, and has levels or a
-    /// difference, names itself a message of the channel, or does not say what it is.
+    /// Whether a message of an unknown type may change a book: it names itself a message of the channel, or it is
+    /// numbered or names a market, and has levels or a difference or does not say what it is. What it says within an
+    /// unknown envelope counts as said by itself.
     pub(super) fn may_change_a_book(&self) -> bool {
-        let is_of_channel =
-            |kind: &str| kind.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("orderbook"));
-        let is_message = self.ticker.is_some() || self.seq.is_some();
-        is_message
-            && (self.kind.is_none_or(is_of_channel)
-                || self.has_any(&SIDES)
-                || self.has_any(&[Key::DeltaFp, Key::Delta]))
+        let is_message = self.ticker.is_some() || self.seq.is_some() || self.nested.is_message;
+        let is_typed = self.kind.is_some() || self.nested.has_type;
+        self.kind.is_some_and(is_of_channel)
+            || is_message
+                && (!is_typed
+                    || self.nested.has_change
+                    || self.has_any(&SIDES)
+                    || self.has_any(&[Key::DeltaFp, Key::Delta]))
     }
 
     fn has_any(&self, keys: &[Key]) -> bool {
         keys.iter().any(|key| self.seen & key.bit() != 0)
     }
+}
+
+/// Whether a message's type is of the order book channel.
+fn is_of_channel(kind: &str) -> bool {
+    kind.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("orderbook"))
 }
 
 /// Reads one message into `scratch` and returns its scalar fields.
@@ -328,8 +340,12 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
         f.write_str("an object")
     }
 
-    // In `msg` the list of a `list_subscriptions` response and the text of an older error are not needed.
-    other_values!((), |_| Ok(()); number, seq);
+    other_values!((), |_| Ok(()); number);
+
+    // In `msg` the list of a `list_subscriptions` response is not needed.
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        NestedSeed(&mut self.fields.nested).visit_seq(seq).map(drop)
+    }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
         Ok(())
@@ -339,7 +355,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
         if self.place == Place::Msg {
             self.fields.text = Some(text.to_owned());
         }
-        Ok(())
+        NestedSeed(&mut self.fields.nested).visit_str(text).map(drop)
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
@@ -350,8 +366,9 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
             map.next_key_seed(KeySeed { unknown: &mut self.scratch.unknown_keys })?
         {
             match (key, self.place) {
-                (Key::Unknown, Place::Msg) => {
-                    self.fields.unknown_list |= map.next_value_seed(ListSeed)?;
+                (Key::Unknown, Place::Envelope | Place::Msg) => {
+                    let shape = map.next_value_seed(NestedSeed(&mut self.fields.nested))?;
+                    self.fields.unknown_list |= shape == Shape::Levels && self.place == Place::Msg;
                 }
                 (Key::Unknown, _) => _ = map.next_value::<Skip>()?,
                 (Key::Msg, Place::Envelope) => {
@@ -668,48 +685,6 @@ impl<'de> Visitor<'de> for LevelSeed {
         let level = price.zip(quantity).filter(|_| !more);
         Ok(level.map(|(price, quantity)| Level { price, quantity }))
     }
-}
-
-/// Reads the value of an unknown key: true for a list that begins with a list or an object, the shape of levels.
-struct ListSeed;
-
-impl<'de> DeserializeSeed<'de> for ListSeed {
-    type Value = bool;
-    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ListSeed {
-    type Value = bool;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    other_values!(bool, |_| Ok(false); scalar, map);
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
-        let levels = seq.next_element_seed(LevelSeen)?.unwrap_or(false);
-        while seq.next_element::<Skip>()?.is_some() {}
-        Ok(levels)
-    }
-}
-
-/// True for a list or an object.
-struct LevelSeen;
-
-impl<'de> DeserializeSeed<'de> for LevelSeen {
-    type Value = bool;
-    fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for LevelSeen {
-    type Value = bool;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    other_values!(bool, |_| Ok(false); scalar);
-    other_values!(bool, |_| Ok(true); seq, map);
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::market::book::Level;
 struct Seen {
     lines: Vec<String>,
     repeated: bool,
+    is_lost: bool,
 }
 
 fn levels(side: &[Level]) -> String {
@@ -47,6 +48,10 @@ impl Sink for Seen {
     fn on_reply(&mut self, reply: &Reply<'_>) -> bool {
         self.lines.push(format!("{reply:?}"));
         true
+    }
+
+    fn on_lost(&mut self) {
+        self.is_lost = true;
     }
 
     fn on_decode_notice(&mut self, notice: &DecodeNotice<'_>) {
@@ -178,6 +183,42 @@ fn lifecycle_messages_become_updates() {
         "nothing relevant changes"
     );
     assert!(market_update(r#""event_ty":"x""#).contains("Missing"));
+}
+
+#[test]
+fn a_book_message_in_an_unknown_envelope_is_lost() {
+    let delta = r#"{"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker":"A","price_dollars":"0.1","delta_fp":"1","side":"yes"}}"#;
+    let bare = r#"{"market_ticker":"A","price_dollars":"0.1","delta_fp":"1","side":"yes"}"#;
+    let text = delta.replace('"', r#"\""#);
+    for wrapped in [
+        format!(r#"{{"zzz":{delta}}}"#),
+        format!(r#"{{"zzz":{bare}}}"#),
+        format!(r#"{{"a":{{"b":[1,{delta}]}}}}"#),
+        format!(r#"{{"a":"{text}"}}"#),
+        format!(r#"{{"a":["{text}"]}}"#),
+        format!(r#"{{"type":"batch","messages":[{delta}]}}"#),
+        format!(r#"{{"type":"batch","msg":[{delta}]}}"#),
+        format!(r#"{{"type":"batch","msg":{{"items":[{bare}]}}}}"#),
+        format!(r#"{{"type":"batch","msg":"{text}"}}"#),
+        r#"{"type":"orderbook_deltas","msg":{"A":[["0.1","1"]]}}"#.to_owned(),
+    ] {
+        assert!(is_lost(&wrapped), "{wrapped}");
+    }
+    let trade = delta.replace("orderbook_delta", "trade").replace("delta_fp", "count_fp");
+    for other in [
+        format!(r#"{{"zzz":{trade}}}"#),
+        r#"{"status":{"exchange":["open"]},"seqs":3}"#.to_owned(),
+        r#"{"type":"surprise","note":"[orderbook]","msg":["A",{"market":"A"}]}"#.to_owned(),
+        r#"{"type":"ok","id":3,"msg":[{"channel":"orderbook_delta","sid":1}]}"#.to_owned(),
+    ] {
+        assert!(!is_lost(&other), "{other}");
+    }
+}
+
+fn is_lost(frame: &str) -> bool {
+    let mut seen = Seen::default();
+    Decoder::default().decode(frame, &mut seen);
+    seen.is_lost
 }
 
 #[test]
