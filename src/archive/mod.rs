@@ -5,6 +5,7 @@ pub mod compact;
 pub mod cut;
 pub mod days;
 mod folder;
+pub mod import;
 pub mod verify;
 
 use crate::io::output;

@@ -1,4 +1,4 @@
-//! `ringbook capture`: lists, verifies, cuts and compresses captures.
+//! `ringbook capture` and `ringbook import`: lists, verifies, cuts, compresses and makes captures.
 //!
 //! Runs on:  main thread.
 use super::columns::columns;
@@ -6,11 +6,12 @@ use super::{Failure, replay::stop_on_signals};
 use crate::archive::compact::{self, Compaction, days_before};
 use crate::archive::cut::{self, Cut};
 use crate::archive::days::{DayRow, MarketRow, list};
+use crate::archive::import::{self, Import};
 use crate::archive::verify;
 use crate::base::text::one_line;
 use crate::base::time::SECOND_NS;
 use crate::config::UsageError;
-use crate::config::archive::{CaptureCommand, CutArgs, ListArgs};
+use crate::config::archive::{CaptureCommand, CutArgs, ImportArgs, ListArgs};
 use crate::io::clock::HostClock;
 use crate::io::output::{print, stdout_is_terminal};
 use crate::replay::plan::time_text;
@@ -44,6 +45,15 @@ fn cut(args: &CutArgs) -> Result<ExitCode, Failure> {
     let folders = args.folders.folders().map_err(failed)?;
     let cut = Cut { folders, out: args.out.clone(), range, markets: args.market.clone() };
     Ok(ExitCode::from(cut::execute(&cut, &stop_on_signals())))
+}
+
+/// Runs `ringbook import`. A signal ends it.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
+    let import = Import { recording: args.recording().map_err(failed)?, out: args.out.clone() };
+    Ok(ExitCode::from(import::execute(&import, &stop_on_signals())))
 }
 
 fn failed(line: String) -> Failure {

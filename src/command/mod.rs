@@ -48,6 +48,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Gateway(args) => gateway::run(&args),
         Command::Book(args) => book::run(&args),
         Command::Capture(args) => archive::run(&args.command),
+        Command::Import(args) => archive::import(&args),
         Command::Export(args) => export::run(&args),
         Command::Candles(args) => export::candles(&args),
         Command::Plot(args) => plot::run(&args),

@@ -1,8 +1,10 @@
 //! The flags of `ringbook capture`.
 //!
 //! Runs on:  the starting thread.
-use super::replay::{range, time};
-use super::replay_gateway::within;
+use super::replay::{range, time, venue};
+use super::replay_gateway::{recordings, within};
+use crate::replay::Recording;
+use crate::venue::Feed;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -126,4 +128,40 @@ pub struct CompactArgs {
     /// Level of zstd: smaller and slower
     #[arg(long, value_name = "LEVEL", default_value_t = 19, value_parser = clap::value_parser!(i32).range(1..=22))]
     pub level: i32,
+}
+
+/// Make a capture of recordings of other tools.
+///
+/// Frames are kept byte for byte, with their receive times and connections where the lines have them. Without receive
+/// times the venue's stand in their place. What is missing in a file is a loss in the capture: its books are stale there.
+///
+/// Exit code: 0; 1 when something is missing or cannot be read (a line for each kind; the rest is written), or the output
+/// cannot be written; 2 for wrong flags; 130 when interrupted.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ImportArgs {
+    /// Recordings as `ringbook replay` reads them, of one venue, in order
+    #[arg(value_name = "RECORDING", required = true)]
+    pub recordings: Vec<PathBuf>,
+
+    /// Folder of the capture, new or empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Venue of the recordings: polymarket or kalshi [default: recognized by the first message of each file]
+    #[arg(long, value_name = "VENUE", value_parser = venue)]
+    pub venue: Option<Feed>,
+}
+
+impl ImportArgs {
+    /// The recording.
+    ///
+    /// # Errors
+    /// A file cannot be read, its venue is not recognized, or there are two; exit code 1.
+    pub fn recording(&self) -> Result<Recording, String> {
+        let mut found = recordings(&self.recordings, self.venue)?;
+        match (found.pop(), found.is_empty()) {
+            (Some(recording), true) => Ok(recording),
+            _ => Err("these are recordings of both venues: import each with --venue VENUE and an --out of its own".to_owned()),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::replay::venue;
 use super::venue::connection_table;
 use super::{
     CLOB_URL, GAMMA_URL, WS_URL,
-    archive::CaptureArgs,
+    archive::{CaptureArgs, ImportArgs},
     bench_live::{BenchGatewayFlags, BenchLiveFlags},
     book::BookArgs,
     export::{CandlesArgs, ExportArgs},
@@ -98,6 +98,8 @@ pub enum Command {
     Book(BookArgs),
     /// List, verify, cut and compress captures.
     Capture(CaptureArgs),
+    /// Make a capture of recordings of other tools.
+    Import(ImportArgs),
     /// Write captures or a database of trades as Parquet.
     Export(ExportArgs),
     /// Make candles of the trades of a database or of captures.

@@ -36,6 +36,8 @@ pub mod report;
 mod run;
 mod sequence;
 mod threads;
+mod values;
+mod venue_times;
 mod worker;
 
 pub(crate) use annotations::openings;
@@ -48,6 +50,8 @@ pub use reader::ReplayError;
 pub use recorded::Recorded;
 pub use records::{Content, RawRecord, Recording, Records};
 pub use run::{Measured, run, run_with};
+pub(crate) use values::{Missing, Values};
+pub(crate) use venue_times::VenueTimes;
 
 use crate::base::id::ShardId;
 use crate::base::time::{Now, StillClock};

@@ -3,15 +3,13 @@
 //! Runs on:  a plain thread; blocks on the disk. Bounds: one value, `REPLAY_ORDER_BYTES_MAX` of waiting records.
 use super::ReplayError;
 use super::batch::Position;
-use super::detect::{foreign, looks_binary};
 use super::engines::Engines;
 use super::expected::part;
-use super::lines::{Condition, Lines};
 use super::order::ReceiveOrder;
+use super::values::Values;
 use crate::capture::line::{AnnotationRecord, Record, What};
-use crate::io::file::{self, Damage, Source};
+use crate::io::file::Source;
 use crate::venue::Feed;
-use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,7 +59,7 @@ pub struct Records {
     files: std::vec::IntoIter<Source>,
     range: Range<u64>,
     stop: Arc<AtomicBool>,
-    lines: Option<Lines<Box<dyn BufRead>>>,
+    values: Option<Values>,
     order: ReceiveOrder,
     engines: Engines,
     text: String,
@@ -100,7 +98,7 @@ impl Recording {
         let files = self.files.clone().into_iter();
         let (order, engines) = (ReceiveOrder::default(), Engines::default());
         let text = String::new();
-        Records { files, range, stop, lines: None, order, engines, text, has_hole: false }
+        Records { files, range, stop, values: None, order, engines, text, has_hole: false }
     }
 }
 
@@ -126,7 +124,7 @@ impl Records {
     fn read(&mut self) -> Result<Option<Head>, ReplayError> {
         while !self.stop.load(Ordering::Relaxed) {
             let next = match self.order.poll() {
-                None if self.lines.is_some() => {
+                None if self.values.is_some() => {
                     self.read_line();
                     continue;
                 }
@@ -146,30 +144,13 @@ impl Records {
 
     /// Puts the next line in order.
     fn read_line(&mut self) {
-        let Self { lines: Some(lines), has_hole, range, order, .. } = self else { return };
-        let value = match lines.next() {
-            Ok(Some(value)) => value,
-            Ok(None) => {
-                *has_hole |= lines.nuls() > 0;
-                self.lines = None;
-                return;
-            }
-            Err(error) => {
-                *has_hole = true;
-                if error.get_ref().is_none_or(|error| !error.is::<Damage>()) {
-                    self.lines = None;
-                }
-                return;
-            }
+        let Self { values: Some(values), has_hole, range, order, .. } = self else { return };
+        let Some(value) = values.next_value() else {
+            self.values = None;
+            return;
         };
-        *has_hole |= value.nuls > 0;
-        let line = match (value.condition, std::str::from_utf8(value.bytes)) {
-            (Condition::Whole, Ok(line)) => line,
-            _ => {
-                *has_hole = true;
-                return;
-            }
-        };
+        *has_hole |= value.missing.is_some();
+        let Some(line) = value.text else { return };
         let record = Record::read(line);
         let Some(receive_ns) = record.receive_ns else { return };
         if kind(&record.what).is_none() || !range.contains(&receive_ns) {
@@ -203,16 +184,8 @@ impl Records {
     fn open_next(&mut self) -> Result<bool, ReplayError> {
         let Some(source) = self.files.next() else { return Ok(false) };
         let part = part(&source, &self.range);
-        let input = file::open_part(&source, &self.stop, part).map_err(ReplayError::Input)?;
-        let mut reader = input.reader;
-        let head = reader.fill_buf().unwrap_or_default();
-        if let Some(what) = foreign(head) {
-            return Err(ReplayError::Input(format!("{source} is {what}")));
-        }
-        if looks_binary(head) {
-            return Err(ReplayError::Input(format!("{source} is not text")));
-        }
-        self.lines = Some(Lines::new(reader));
+        let values = Values::open(&source, &self.stop, part).map_err(ReplayError::Input)?;
+        self.values = Some(values);
         Ok(true)
     }
 }

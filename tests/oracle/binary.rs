@@ -24,7 +24,7 @@ pub(crate) struct Report {
 }
 
 /// One line of `--books-out`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) token: String,
     pub(crate) market: String,

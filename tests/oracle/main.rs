@@ -12,6 +12,7 @@ mod decimal;
 mod fixtures;
 mod generate;
 mod hash;
+mod imported;
 mod kalshi;
 mod malformed;
 mod recorded;

@@ -16,7 +16,7 @@ pub(crate) fn reference(stream: &Stream) -> Reference {
 }
 
 /// One file or two, in the seed's form and packing.
-fn files(stream: &Stream, seed: u64, folder: &std::path::Path) -> Vec<PathBuf> {
+pub(crate) fn files(stream: &Stream, seed: u64, folder: &std::path::Path) -> Vec<PathBuf> {
     let pick = usize::try_from(seed).unwrap();
     let form = FORMS[pick % FORMS.len()];
     let packing = PACKINGS[pick / FORMS.len() % PACKINGS.len()];

@@ -250,18 +250,19 @@ impl Fields<'_> {
         !self.has_any(&SIDES) && self.unknown_list
     }
 
-    /// Whether a message of an unknown type may change a book: it names itself a message of the channel, or it is
-    /// numbered or names a market, and has levels or a difference or does not say what it is. What it says within an
-    /// unknown envelope counts as said by itself.
+    /// Whether a message of an unknown type may change a book: it is numbered or names a market, and has levels or a
+    /// difference, names itself a message of the channel, or does not say what it is. What is neither numbered nor
+    /// names a market may be the envelope of what does.
     pub(super) fn may_change_a_book(&self) -> bool {
-        let is_message = self.ticker.is_some() || self.seq.is_some() || self.nested.is_message;
-        let is_typed = self.kind.is_some() || self.nested.has_type;
-        self.kind.is_some_and(is_of_channel)
-            || is_message
-                && (!is_typed
-                    || self.nested.has_change
-                    || self.has_any(&SIDES)
-                    || self.has_any(&[Key::DeltaFp, Key::Delta]))
+        let is_of_channel = self.kind.is_some_and(is_of_channel);
+        let Nested { names_market, has_type, has_change } = self.nested;
+        if self.ticker.is_some() || self.seq.is_some() {
+            let has_change = self.has_any(&SIDES) || self.has_any(&[Key::DeltaFp, Key::Delta]);
+            return self.kind.is_none() || is_of_channel || has_change;
+        }
+        let is_typed = self.kind.is_some() || has_type;
+        names_market && (!is_typed || is_of_channel || has_change)
+            || is_of_channel && self.unknown_list
     }
 
     fn has_any(&self, keys: &[Key]) -> bool {

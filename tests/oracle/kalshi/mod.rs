@@ -3,13 +3,13 @@
 //! Written from the venue's protocol alone. It is verified against the recordings; then the engine is
 //! compared with it, over the same recordings and over generated streams.
 
-mod engine;
-mod generate;
+pub(crate) mod engine;
+pub(crate) mod generate;
 mod malformed;
 mod recorded;
-mod reference;
+pub(crate) mod reference;
 mod replayed;
-mod stored;
+pub(crate) mod stored;
 mod streams;
 mod variants;
 

@@ -9,8 +9,8 @@ use std::fmt;
 /// A message within an envelope that is not known, at any depth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nested {
-    /// `market_ticker` or `seq`.
-    pub(super) is_message: bool,
+    /// `market_ticker`.
+    pub(super) names_market: bool,
     /// `type`.
     pub(super) has_type: bool,
     /// Levels, a difference, or a type of the order book channel.
@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for NestedSeed<'_> {
     /// A message may be sent as text.
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Shape, E> {
         if text.starts_with(['{', '[']) {
-            self.0.is_message |= text.contains("market_ticker");
+            self.0.names_market |= text.contains("market_ticker");
             self.0.has_type |= text.contains("\"type\"");
             self.0.has_change |= text.contains("orderbook");
         }
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for NestedSeed<'_> {
         let unknown = &mut String::new();
         while let Some(key) = map.next_key_seed(KeySeed { unknown })? {
             match key {
-                Key::MarketTicker | Key::Seq => self.0.is_message = true,
+                Key::MarketTicker => self.0.names_market = true,
                 Key::DeltaFp | Key::Delta => self.0.has_change = true,
                 Key::Type => {
                     let kind = map.next_value_seed(ScalarSeed)?.text();
