@@ -4,7 +4,7 @@
 //!           links that a shard has with the serve core.
 //! Bounds:   one book for each token on the bus; what waits for the serve core waits at the broker.
 //!
-//! [`books`] has the books of one venue for its handler and the serve core, as a shard has them. The source never leaves
+//! `books` has the books of one venue for its handler and the serve core, as a shard has them. The source never leaves
 //! an update out: while the ring to the serve core is full, nothing is read.
 #[cfg(feature = "kafka")]
 pub mod books;
