@@ -211,7 +211,7 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
     let mut frame: Option<(usize, &str)> = None;
     let mut time: Option<(usize, u64)> = None;
     let mut facts = Facts::default();
-    let mut event = None;
+    let (mut event, mut is_event_key) = (None, false);
     // A plain text such as `PONG` in place of a frame.
     let mut text_frame = None;
     let mut own = VenueKeys::default();
@@ -223,6 +223,7 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
         let name = plain(key, &mut name);
         let Ok(value) = std::str::from_utf8(value) else { continue };
         if matches!(name, "event" | "type" | "kind" | "status") && value.starts_with('"') {
+            is_event_key |= name == "event";
             event = event.or(connection_event(value));
             continue;
         }
@@ -262,7 +263,9 @@ fn open_object(text: &str) -> Option<(Facts, Content<'_>)> {
         return Some((facts, Content::Frame(Cow::Owned(unquoted(frame)?))));
     }
     let is_beside = facts.receive_ns.is_some() || facts.connection.is_some();
-    Some((facts, event.filter(|_| is_beside)?))
+    // Alone, a loss is taken: no venue has the key `event`.
+    let is_taken = |event: &Content<'_>| is_beside || is_event_key && *event != Content::Opened;
+    Some((facts, event.filter(is_taken)?))
 }
 
 /// Keys of venue frames.

@@ -31,7 +31,7 @@ pub struct BusFlags {
     pub bus: Option<String>,
 
     /// Publish each book as a whole once in so many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+    #[arg(long, requires = "bus", value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub bus_snapshot_seconds: u64,
 }

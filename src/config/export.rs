@@ -95,6 +95,9 @@ impl ExportArgs {
         let from = source(&self.sources, self.venue, self.since, self.until)?;
         let is_database = matches!(from, From::Database(_));
         let has_tables = matches!(self.to, To::Parquet | To::Csv | To::Arrow);
+        if is_database && !self.tables.trades {
+            return Err("a database has trades only; leave --tables out, or name captures".into());
+        }
         if is_database && (!has_tables || !self.market.is_empty()) {
             return Err("--to tardis-csv, --to hftbacktest and --market are for captures; choose --to parquet, csv or \
                         arrow, and filter by column"
@@ -157,8 +160,9 @@ fn source(
             Ok(From::Captures(plans.collect::<Result<_, String>>()?))
         }
         1 if sources.len() == 1 => {
-            if since.is_some() || until.is_some() {
-                return Err("--since and --until are for captures; a database is read whole".into());
+            if venue.is_some() || since.is_some() || until.is_some() {
+                return Err("--venue, --since and --until are for captures; a database is read whole: filter by column"
+                    .into());
             }
             Ok(From::Database(StoreAddress::parse(&sources[0].to_string_lossy())?))
         }

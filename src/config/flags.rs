@@ -373,12 +373,12 @@ pub struct RunFlags {
 
     /// What a client of a venue's protocol receives when a book is stale: nothing until it is live again, an empty
     /// book, or the end of the connection (close code 1012).
-    #[arg(long, value_enum, value_name = "POLICY", default_value = "clear")]
+    #[arg(long, requires = "gateway", value_enum, value_name = "POLICY", default_value = "clear")]
     pub gateway_stale: StalePolicy,
 
     /// MiB that may wait for one gateway client; a client that is slower gets the latest book instead of each change,
     /// then is closed (code 1013).
-    #[arg(long, value_name = "MIB", default_value_t = 8,
+    #[arg(long, requires = "gateway", value_name = "MIB", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub gateway_buffer: u32,
 
@@ -451,8 +451,8 @@ pub struct RunFlags {
     pub no_discovery: bool,
 
     /// Follow at most so many markets.
-    #[arg(long, value_name = "COUNT")]
-    pub markets_max: Option<usize>,
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub markets_max: Option<u32>,
 
     /// Do not ask the stream for new and resolved markets; discovery finds them within a minute.
     #[arg(long)]
@@ -523,12 +523,12 @@ pub struct TradeFlags {
     pub trades_journal: Option<PathBuf>,
 
     /// Store at most so many trades in one transaction.
-    #[arg(long, value_name = "COUNT", default_value_t = 5000,
+    #[arg(long, requires = "trades", value_name = "COUNT", default_value_t = 5000,
           value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub trades_batch: u32,
 
     /// A trade waits for others at most so many milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 500,
+    #[arg(long, requires = "trades", value_name = "MS", default_value_t = 500,
           value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub trades_batch_ms: u64,
 }
@@ -542,17 +542,17 @@ pub struct CaptureFlags {
     pub capture: Option<PathBuf>,
 
     /// A record waits for others at most so many milliseconds: what a killed process may lose.
-    #[arg(long, value_name = "MS", default_value_t = 1000,
+    #[arg(long, requires = "capture", value_name = "MS", default_value_t = 1000,
           value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub capture_flush_ms: u64,
 
     /// Begin another file when one has so many megabytes, compressed.
-    #[arg(long, value_name = "MB", default_value_t = 1024,
+    #[arg(long, requires = "capture", value_name = "MB", default_value_t = 1024,
           value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub capture_file_mb: u64,
 
     /// Begin another file after so many minutes.
-    #[arg(long, value_name = "MINUTES", default_value_t = 60,
+    #[arg(long, requires = "capture", value_name = "MINUTES", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub capture_file_minutes: u64,
 

@@ -207,6 +207,7 @@ impl Config {
                     .into(),
             ));
         }
+        venue::check_use(flags)?;
         let mut config = Self { layout: layout(&flags.layout)?, ..Self::default() };
         config.driver(flags.layout.driver);
         for feed in &flags.venues {
@@ -247,7 +248,7 @@ impl Config {
             self.token(id)?;
         }
         if let Some(count) = flags.markets_max {
-            self.markets_max(count);
+            self.markets_max(count as usize);
         }
         Ok(())
     }

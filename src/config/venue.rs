@@ -318,6 +318,70 @@ pub(super) fn from_flags(feed: Feed, flags: &RunFlags) -> Result<VenueSettings, 
     }
 }
 
+/// Refuses the flags of a venue that is not followed: the command line means something else.
+///
+/// # Errors
+/// One line with the first of them.
+pub(super) fn check_use(flags: &RunFlags) -> Result<(), UsageError> {
+    let own = [
+        (venue::polymarket::VENUE, flags.first_of_polymarket()),
+        (venue::kalshi::VENUE, flags.kalshi.first_given()),
+    ];
+    for (venue, given) in own {
+        let is_followed = flags.venues.iter().any(|feed| feed.venue() == venue);
+        if let Some(flag) = given.filter(|_| !is_followed) {
+            let venue = venue.name();
+            return Err(UsageError(format!(
+                "--{flag} is for {venue}, which is not followed: add {venue} to --venue, or leave the flag out"
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl RunFlags {
+    /// The first flag of Polymarket alone that differs from its default.
+    fn first_of_polymarket(&self) -> Option<&'static str> {
+        let given = [
+            ("gamma-url", self.gamma_url != GAMMA_URL),
+            ("clob-url", self.clob_url != CLOB_URL),
+            ("ws-url", self.ws_url != WS_URL),
+            ("no-custom-features", self.no_custom_features),
+        ];
+        first(&given)
+    }
+}
+
+impl KalshiFlags {
+    /// The first flag that differs from its default.
+    fn first_given(&self) -> Option<&'static str> {
+        let default = Kalshi::with_key("", "");
+        let given = [
+            ("kalshi-key-id", self.kalshi_key_id.is_some()),
+            ("kalshi-key", self.kalshi_key.is_some()),
+            ("kalshi-env", self.kalshi_env != KalshiEnvironment::Prod),
+            ("kalshi-rest-url", self.kalshi_rest_url.is_some()),
+            ("kalshi-ws-url", self.kalshi_ws_url.is_some()),
+            ("kalshi-plain-text", self.kalshi_plain_text),
+            ("kalshi-connections", self.kalshi_connections != default.connections),
+            (
+                "kalshi-markets-per-connection",
+                self.kalshi_markets_per_connection != default.markets_per_connection,
+            ),
+            (
+                "kalshi-rest-poll",
+                Duration::from_secs(self.kalshi_rest_poll.into()) != default.rest_poll,
+            ),
+            ("kalshi-combos", self.kalshi_combos),
+        ];
+        first(&given)
+    }
+}
+
+fn first(given: &[(&'static str, bool)]) -> Option<&'static str> {
+    given.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag)
+}
+
 fn kalshi(flags: &KalshiFlags) -> Result<Kalshi, UsageError> {
     let (Some(id), Some(path)) = (&flags.kalshi_key_id, &flags.kalshi_key) else {
         return Err(UsageError(

@@ -609,7 +609,8 @@ impl Hub {
         let plan = self.backlog.plan_resume(books, session.kinds, self.settings.buffer_bytes / 4);
         for book in &plan.gaps {
             let Some(replica) = self.books[&book.key].replica.as_ref() else { continue };
-            let sequence = book.from_sequence.saturating_sub(1);
+            // A number that no event has yet would be that of the client's next request, too.
+            let sequence = book.from_sequence.saturating_sub(1).min(self.backlog.last_sequence());
             let head = stream_encode::EventHead::from_replica(
                 replica,
                 sequence,

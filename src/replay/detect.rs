@@ -89,6 +89,10 @@ pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
     if head.get(257..262) == Some(b"ustar") {
         return Some("a tar archive: unpack it and name the files in it");
     }
+    // `< FRAME`: received, as WebSocket clients for the terminal print it.
+    if head.starts_with(b"< ") {
+        return None;
+    }
     FOREIGN.iter().find(|(begin, _)| head.starts_with(begin)).map(|(_, what)| *what)
 }
 

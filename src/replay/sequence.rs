@@ -150,6 +150,8 @@ struct Connection {
     acknowledged: Option<u64>,
     /// For other recordings.
     subscriptions: Vec<Subscription>,
+    /// A snapshot came without a number: which changes come after it is not known.
+    has_unnumbered_books: bool,
 }
 
 impl Connection {
@@ -159,9 +161,16 @@ impl Connection {
 
     /// True for a change on a subscription without snapshots while another subscription has some: the change may
     /// belong to that one (kalshi/protocol.md, 2.7: a connection has one subscription of
-    /// books).
-    fn may_be_of_other(&self, outline: &Outline<'_>) -> bool {
-        let Some((sid, _)) = outline.sequence else { return false };
+    /// books). True, too, for the first change after a snapshot without a number.
+    fn may_be_of_other(&mut self, outline: &Outline<'_>) -> bool {
+        let Some((sid, _)) = outline.sequence else {
+            self.has_unnumbered_books |= outline.content == BookContent::Snapshot;
+            return false;
+        };
+        if outline.content == BookContent::Change && std::mem::take(&mut self.has_unnumbered_books)
+        {
+            return true;
+        }
         let mut of_books = self.subscriptions.iter().filter(|s| s.has_books);
         outline.content == BookContent::Change
             && of_books.clone().all(|s| s.sid != sid)
@@ -174,6 +183,7 @@ impl Connection {
         self.acknowledged = None;
         let slots = self.slots().collect();
         self.subscriptions.clear();
+        self.has_unnumbered_books = false;
         slots
     }
 

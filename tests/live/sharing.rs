@@ -67,7 +67,7 @@ fn files_that_never_end_and_the_database_as_its_journal_are_refused() {
         (&["--tls-ca", &pipe], "no regular file", 2),
         (&["--pools", &pipe], "no regular file", 2),
         (
-            &["--venue", "kalshi", "--kalshi-key-id", "x", "--kalshi-key", &pipe],
+            &["--venue", "polymarket,kalshi", "--kalshi-key-id", "x", "--kalshi-key", &pipe],
             "no regular file",
             2,
         ),

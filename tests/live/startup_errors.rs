@@ -20,7 +20,7 @@ pub(crate) fn flags(flags: &[&str]) -> (Option<i32>, Vec<String>) {
     command.arg("run").args(flags);
     for (flag, url) in [("--gamma-url", "http://127.0.0.1:1"), ("--ws-url", "ws://127.0.0.1:1/ws")]
     {
-        if !flags.contains(&flag) {
+        if !flags.contains(&flag) && !flags.contains(&"kalshi") {
             command.args([flag, url]);
         }
     }
@@ -49,7 +49,7 @@ pub(crate) fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, pa
 
 #[test]
 fn unusable_flags_are_one_line_and_code_two() {
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["--shard-cores", "99"], &["--shard-cores", "99", "usable"]),
         (&["--control-core", "99"], &["--control-core", "99", "usable"]),
         (&["--serve-core", "4095"], &["--serve-core", "4095", "usable"]),
@@ -63,6 +63,12 @@ fn unusable_flags_are_one_line_and_code_two() {
         (&["--clob-url", "ftp://127.0.0.1"], &["--clob-url", "https://HOST"]),
         (&["--token", "0xabc"], &["--token 0xabc", "decimal"]),
         (&["--no-discovery"], &["--no-discovery", "--market", "--token"]),
+        // What would be accepted and mean nothing.
+        (&["--kalshi-key-id", "x"], &["--kalshi-key-id", "add kalshi to --venue"]),
+        (&["--kalshi-connections", "1,1,1,1"], &["--kalshi-connections", "kalshi"]),
+        (&["--kalshi-rest-poll", "5"], &["--kalshi-rest-poll", "kalshi"]),
+        (&["--venue", "kalshi", "--ws-url", "ws://x"], &["--ws-url", "add polymarket to --venue"]),
+        (&["--venue", "kalshi", "--no-custom-features"], &["--no-custom-features", "polymarket"]),
     ];
     for (line, parts) in cases {
         check(flags(line), 2, parts);
@@ -72,7 +78,7 @@ fn unusable_flags_are_one_line_and_code_two() {
 /// The argument parser prints several lines; the first names the flag.
 #[test]
 fn unknown_flags_are_named_and_code_two() {
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["--bogus"], "--bogus"),
         (&["--venue", "nyse"], "expected polymarket"),
         (&["--kalshi-connections", "1,2"], "four numbers"),
@@ -84,11 +90,31 @@ fn unknown_flags_are_named_and_code_two() {
         (&["--driver", "fly"], "--driver"),
         (&["--verify-hash", "some"], "--verify-hash"),
         (&["--kalshi-env", "test"], "--kalshi-env"),
+        (&["--markets-max", "0"], "--markets-max"),
     ];
     for (line, part) in cases {
         let (code, lines) = flags(line);
         assert_eq!(code, Some(2), "{lines:#?}");
         assert!(lines[0].starts_with("error: ") && lines[0].contains(part), "{lines:#?}");
+    }
+}
+
+/// A flag that is accepted has an effect.
+#[test]
+fn a_flag_of_what_is_not_used_is_refused() {
+    for (flag, value, of) in [
+        ("--capture-flush-ms", "20", "--capture <DIR>"),
+        ("--capture-file-mb", "5", "--capture <DIR>"),
+        ("--capture-file-minutes", "5", "--capture <DIR>"),
+        ("--trades-batch", "5", "--trades <DATABASE>"),
+        ("--trades-batch-ms", "5", "--trades <DATABASE>"),
+        ("--gateway-stale", "hold", "--gateway <ADDRESS>"),
+        ("--gateway-buffer", "9", "--gateway <ADDRESS>"),
+        ("--bus-snapshot-seconds", "5", "--bus <URL>"),
+    ] {
+        let (code, lines) = flags(&[flag, value]);
+        assert_eq!(code, Some(2), "{flag}: {lines:#?}");
+        assert!(lines.iter().any(|line| line.trim() == of), "{flag}: {lines:#?}");
     }
 }
 

@@ -181,6 +181,10 @@ fn connection_events_are_read() {
         assert_eq!((facts.connection, seen), (Some(3), content), "{event}");
     }
     assert_eq!(what(r#"{"recv_ns":5,"event":"snapshot"}"#), None);
+    // The key `event` is a recorder's, alone too; `type` may be a venue's.
+    assert_eq!(what(r#"{"event":"disconnected"}"#), Some((None, Content::Ended)));
+    assert_eq!(what(r#"{"event":"gap"}"#), Some((None, Content::Lost)));
+    assert_eq!([what(r#"{"event":"open"}"#), what(r#"{"type":"end"}"#)], [None, None]);
     let named = what(r#"{"conn":"a","event":"open"}"#).unwrap().0;
     assert_ne!(named, what(r#"{"conn":"b","event":"open"}"#).unwrap().0);
 }

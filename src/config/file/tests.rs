@@ -125,6 +125,13 @@ fn the_example_has_every_flag_and_its_defaults_are_valid() {
         keys.filter(|(key, value)| !key.contains(' ') && *value != "true" && !names(value));
     let text: String = defaults.map(|(key, value)| format!("{key} = {value}\n")).collect();
     assert!(text.lines().count() > 10, "{text}");
+    // What some of them are settings of.
+    let used = r#"
+        gateway = "127.0.0.1:9400"
+        trades = "sqlite:t.db"
+        capture = "c"
+        bus = "kafka://127.0.0.1:9092/x""#;
+    let text = format!("{}\n{text}", used.trim());
     let (_folder, path) = file(&text);
     assert_eq!(check(Path::new(&path)), Ok(text.lines().count()));
 }

@@ -450,6 +450,14 @@ fn a_stream_that_reconnects_resumes_where_it_was() {
     reader.id = again.id;
     rig.read_all(&mut reader);
     assert!((0..2).all(|place| rig.agrees(&reader, place)));
+    // From a number that no event has yet: what it gets has numbers of this process.
+    let again =
+        rig.connect(Site::Polymarket, "/v1/stream", "tokens=11&from_sequence=9007199254740993");
+    let mut output = Vec::new();
+    assert_eq!(rig.hub.take_output(again.id, &mut output, 1 << 20, rig.now), Output::Frames);
+    let text = String::from_utf8_lossy(&output);
+    assert!(text.contains(r#""reason":"gap""#) && !text.contains("90071992547409"), "{text}");
+    rig.hub.disconnect(again.id, rig.now);
     rig.hub.disconnect(reader.id, rig.now);
     rig.now.mono_ns += GATEWAY_BOOK_LINGER_NS;
     rig.hub.handle_timeout(rig.now);

@@ -127,6 +127,9 @@ fn a_change_of_a_subscription_without_snapshots_beside_one_with_them_is_of_any_b
         let frames = [snapshot(1, 1), of("1.2"), of(other), of("1.3")];
         assert_eq!(broken(&frames), [false, false, true, false], "{other}");
     }
+    // After a snapshot without a number it is not known which changes are in it.
+    let unnumbered = frame("orderbook_snapshot", Some(1), None, r#"{"market_ticker":"KXA-1"}"#);
+    assert_eq!(broken(&[unnumbered, of("1.2"), of("1.3")]), [false, true, false]);
     // A recording that begins in the middle, one with a replaced subscription, and its late messages.
     assert_eq!(broken(&["1.70", "2.9", "-.4"].map(of)), [false; 3]);
     let replaced = [of("s1"), snapshot(1, 1), of("u1.2"), of("s2"), of("2.1"), of("1.7")];

@@ -6,7 +6,7 @@
 //!
 //! Usual layouts are read by `scan`, all others by a full JSON parser. A message is delivered only after it is
 //! validated as a whole, and a frame that is invalid JSON delivers nothing.
-use super::message::{Fields, MessageSeed, Scratch};
+use super::message::{Fields, Lists, MessageSeed, Scratch};
 use super::scan::{Body, Scanned, scan};
 use crate::base::{
     condition,
@@ -332,6 +332,22 @@ impl<'a> Kind<'a> {
             None => Self::Unknown(""),
         }
     }
+
+    /// Whether a message of a known type has lists of books or changes that its type has not, or changes in two forms:
+    /// which of them are right is not known.
+    const fn has_foreign_lists(self, lists: Lists) -> bool {
+        let Lists { bids, asks, price_changes, old_changes, .. } = lists;
+        match self {
+            Self::Book => price_changes || old_changes,
+            Self::PriceChange => bids || asks || (price_changes && old_changes),
+            Self::LastTradePrice
+            | Self::TickSizeChange
+            | Self::BestBidAsk
+            | Self::NewMarket
+            | Self::MarketResolved => bids || asks || price_changes || old_changes,
+            Self::Unknown(_) => false,
+        }
+    }
 }
 
 /// `part` with the lifetime of `frame`; `None` if it is not within it.
@@ -362,8 +378,9 @@ fn deliver<'a, S: Sink>(
         // Unknown keys of an unknown message type are not reported.
         return sink.on_decode_notice(&DecodeNotice::UnknownEvent(name));
     }
+    let is_foreign = kind.has_foreign_lists(fields.lists);
     let delivered = match (fields.fault, kind) {
-        _ if unknown.is_some() => Err(MessageFault::BadValue("event_type")),
+        _ if unknown.is_some() || is_foreign => Err(MessageFault::BadValue("event_type")),
         (Some(fault), _) => Err(fault),
         (None, Kind::NewMarket | Kind::MarketResolved) => {
             market_update(kind, fields, scratch).map(|update| sink.on_market_update(update))
@@ -379,7 +396,7 @@ fn deliver<'a, S: Sink>(
         (None, Kind::Unknown(_)) => Err(MessageFault::BadValue("event_type")),
     };
     if let Err(fault) = delivered {
-        let update = matches!(kind, Kind::NewMarket | Kind::MarketResolved);
+        let update = matches!(kind, Kind::NewMarket | Kind::MarketResolved) && !is_foreign;
         let market = market_of(fields, scratch).filter(|_| !update).unwrap_or("");
         let token = fields.asset_id.unwrap_or("");
         let (offset, text) = (

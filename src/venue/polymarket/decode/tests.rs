@@ -203,6 +203,38 @@ fn a_message_of_unknown_type_that_wraps_a_change_is_refused_in_every_list() {
     }
 }
 
+/// And changes in two forms at once: which of them is right is not known.
+#[test]
+fn a_change_of_a_book_in_a_message_of_another_type_is_refused() {
+    let change = r#"{"asset_id":"11","price":"0.4","size":"7","side":"BUY"}"#;
+    let entry = r#"{"price":"0.4","size":"7","side":"BUY"}"#;
+    let levels = r#"[{"price":"0.4","size":"7"}]"#;
+    for (kind, lists) in [
+        ("best_bid_ask", format!(r#""price_changes":[{change}]"#)),
+        ("tick_size_change", format!(r#""new_tick_size":"0.001","price_changes":[{change}]"#)),
+        (
+            "last_trade_price",
+            format!(r#""price":"0.4","size":"7","side":"BUY","changes":[{entry}]"#),
+        ),
+        ("new_market", format!(r#""assets_ids":["11","12"],"price_changes":[{change}]"#)),
+        ("market_resolved", format!(r#""price_changes":[{change}]"#)),
+        ("best_bid_ask", format!(r#""bids":{levels}"#)),
+        ("book", format!(r#""bids":[],"asks":[],"price_changes":[{change}]"#)),
+        ("price_change", format!(r#""price_changes":[{change}],"asks":{levels}"#)),
+        ("price_change", format!(r#""price_changes":[{change}],"changes":[{entry}]"#)),
+        ("price_change", format!(r#""changes":[{entry}],"price_changes":[{change}]"#)),
+        // A type that is not known, with one side.
+        ("book_update", format!(r#""bids":{levels}"#)),
+    ] {
+        let log = decode(&format!(
+            r#"{{"market":"0xa1","asset_id":"11",{lists},"timestamp":"5","event_type":"{kind}"}}"#
+        ));
+        assert_eq!(log.len(), 1, "{kind} {lists}: {log:?}");
+        let refused = log[0].contains(r#"BadValue("event_type")"#) && log[0].contains(r#"\"11\""#);
+        assert!(refused, "{kind} {lists}: {log:?}");
+    }
+}
+
 #[test]
 fn a_bad_message_is_refused_whole_and_does_not_affect_others() {
     let good = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":[],"timestamp":"5","event_type":"book"}"#;
