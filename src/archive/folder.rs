@@ -43,6 +43,8 @@ pub(super) struct CaptureFolder {
     /// In chronological order.
     pub(super) segments: Vec<SegmentFile>,
     pub(super) manifest: Vec<Entry>,
+    /// Numbers of the manifest's damaged lines, from 1.
+    pub(super) damaged_lines: Vec<usize>,
 }
 
 impl CaptureFolder {
@@ -71,7 +73,8 @@ impl CaptureFolder {
             Ok(SegmentFile { path, len, blocks, listed })
         };
         let segments = files.into_iter().map(segment).collect::<Result<_, String>>()?;
-        Ok(Self { path: path.to_owned(), segments, manifest })
+        let damaged_lines = manifest::damaged(&text);
+        Ok(Self { path: path.to_owned(), segments, manifest, damaged_lines })
     }
 }
 

@@ -5,6 +5,7 @@ use super::folder::{CaptureFolder, Listed, SegmentFile};
 use crate::base::text::counted;
 use crate::capture::index::Block;
 use crate::capture::line::{Record, What};
+use crate::capture::manifest::FILE;
 use crate::io::file::{self, Damage};
 use crate::io::output::print_line;
 use crate::io::progress::Progress;
@@ -63,7 +64,12 @@ pub fn verify(folder: &Path, stop: &Arc<AtomicBool>) -> Result<Verified, String>
     let folder = CaptureFolder::open(folder)?;
     let total = folder.segments.iter().map(|segment| segment.len).sum();
     let mut progress = Progress::of_bytes(Some(total));
-    let mut verified = Verified { faults: lost_segments(&folder.path), ..Verified::default() };
+    let mut faults = lost_segments(&folder.path);
+    let manifest = folder.path.join(FILE);
+    faults.extend(folder.damaged_lines.iter().map(|line| {
+        format!("{}: line {line} is damaged: it is of a run, a file or a gap", manifest.display())
+    }));
+    let mut verified = Verified { faults, ..Verified::default() };
     for segment in &folder.segments {
         if stop.load(Ordering::Relaxed) {
             break;

@@ -95,6 +95,20 @@ pub fn read(text: &str) -> Vec<Entry> {
     text.lines().filter_map(|line| sonic_rs::from_str(line).ok()).collect()
 }
 
+/// Numbers of the damaged lines of a manifest, from 1. A line with an event of a later version is none.
+#[must_use]
+pub fn damaged(text: &str) -> Vec<usize> {
+    #[derive(Deserialize)]
+    struct AnyEntry {
+        #[serde(rename = "event")]
+        _event: String,
+    }
+    let is_damaged = |line: &str| {
+        sonic_rs::from_str::<Entry>(line).is_err() && sonic_rs::from_str::<AnyEntry>(line).is_err()
+    };
+    (1..).zip(text.lines()).filter(|(_, line)| is_damaged(line)).map(|(number, _)| number).collect()
+}
+
 /// Latest time known to be captured by an earlier process, and whether it stopped regularly.
 #[must_use]
 pub fn last_end(entries: &[Entry]) -> Option<(u64, bool)> {
@@ -134,6 +148,8 @@ mod tests {
         entries.push(Entry::Stopped { at: 20 });
         assert_eq!(last_end(&entries), Some((20, true)));
         assert_eq!(last_end(&[]), None);
-        assert_eq!(read(&(text + "{\"event\":\"gap\",")), entries[..3]);
+        let text = text + "{\"event\":\"moved\"}\n{\"event\":\"gap\",";
+        assert_eq!(read(&text), entries[..3]);
+        assert_eq!(damaged(&text), [5]);
     }
 }

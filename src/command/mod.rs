@@ -27,7 +27,7 @@ use crate::config::UsageError;
 use crate::config::file::FileError;
 use crate::config::flags::{Cli, Command};
 use crate::engine::EngineError;
-use crate::io::output::complain;
+use crate::io::output::{self, complain};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -39,6 +39,8 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Err(FileError(lines)) => return fail(&Failure { line: lines.join("\n"), code: 2 }),
     };
     terminal::start_logging(cli.log);
+    // An engine has its work elsewhere; what it prints is a summary.
+    let is_printer = !matches!(cli.command, Command::Run(_) | Command::Demo(_));
     let result = match cli.command {
         Command::Run(flags) => run::run(&flags),
         Command::Demo(flags) => demo::run(&flags),
@@ -64,6 +66,8 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Man { folder } => shell::man(&folder),
     };
     match result {
+        // What was asked for did not arrive; the line is on standard error.
+        Ok(ExitCode::SUCCESS) if is_printer && output::text_is_lost() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(Failure { line, code }) => {
             // Usage: values that contradict each other, perhaps those of the file.

@@ -6,7 +6,9 @@
 use super::flags::Cli;
 use super::{Config, UsageError};
 use crate::base::limits::SETTINGS_BYTES_MAX;
+use crate::io::executor::usable_cores;
 use crate::io::file::read_small;
+use crate::topology::Topology;
 use clap::builder::ValueRange;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -76,7 +78,12 @@ pub fn check(path: &Path) -> Result<usize, FileError> {
     let whole = Cli::try_parse_from(line).map_err(|error| one_line(&error));
     let checked = whole.and_then(|cli| match cli.command {
         super::flags::Command::Run(flags) => {
-            Config::checked(&flags).map_err(|UsageError(line)| line).map(drop)
+            let config = Config::checked(&flags);
+            // Cores and shards too, as at the start.
+            let planned = config.and_then(|config| {
+                Topology::plan(&config.layout, &usable_cores()).map_err(UsageError::from)
+            });
+            planned.map_err(|UsageError(line)| line).map(drop)
         }
         _ => Ok(()),
     });

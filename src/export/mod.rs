@@ -57,6 +57,8 @@ fn finish(
     let complain = |why: &str| output::complain(format_args!("ringbook {command}: {why}"));
     let (files, failures) = match result {
         Ok(done) => done,
+        // As `| head`: it has all that it wanted.
+        Err(_) if output::reader_is_gone() => return 0,
         Err(why) => {
             complain(&why);
             return 1;

@@ -454,7 +454,7 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file.write(bytes).inspect_err(super::output::note_error)
     }
 
     fn flush(&mut self) -> io::Result<()> {

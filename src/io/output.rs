@@ -16,6 +16,9 @@ static STATUS_SHOWN: AtomicBool = AtomicBool::new(false);
 /// The failure of standard output was reported.
 static LOSS_REPORTED: AtomicBool = AtomicBool::new(false);
 
+/// The reader of standard output has gone.
+static READER_GONE: AtomicBool = AtomicBool::new(false);
+
 /// Clears the terminal's line.
 const WIPE: &[u8] = b"\r\x1b[K";
 
@@ -40,12 +43,30 @@ pub fn print_line(text: impl Display) {
     print(format_args!("{text}\n"));
 }
 
-/// A closed pipe (`| head`) is no loss; an unwritten file is.
+/// Whether the reader of standard output has gone (`| head`): it has all that it wanted.
+#[must_use]
+pub fn reader_is_gone() -> bool {
+    READER_GONE.load(Ordering::Relaxed)
+}
+
+/// Whether text for standard output is lost, as on a full disk; that was reported.
+#[must_use]
+pub fn text_is_lost() -> bool {
+    LOSS_REPORTED.load(Ordering::Relaxed)
+}
+
+/// Notes an error of a pipe.
+pub(super) fn note_error(error: &io::Error) {
+    if error.kind() == ErrorKind::BrokenPipe {
+        READER_GONE.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A closed pipe is no loss; an unwritten file is.
 fn report_loss(result: io::Result<()>) {
-    if let Err(error) = result
-        && error.kind() != ErrorKind::BrokenPipe
-        && !LOSS_REPORTED.swap(true, Ordering::Relaxed)
-    {
+    let Err(error) = result else { return };
+    note_error(&error);
+    if error.kind() != ErrorKind::BrokenPipe && !LOSS_REPORTED.swap(true, Ordering::Relaxed) {
         complain(format_args!(
             "ringbook: standard output cannot be written: {error}; its text is lost"
         ));

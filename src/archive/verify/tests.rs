@@ -31,6 +31,19 @@ fn a_whole_capture_has_no_fault() {
 }
 
 #[test]
+fn a_damaged_line_of_the_manifest_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[1_000, 2_000, 3_000]);
+    change(&folder.path().join(FILE), |mut bytes| {
+        let at = bytes.iter().position(|byte| *byte == b':').unwrap();
+        bytes[at] = b'x';
+        bytes
+    });
+    let found = faults(folder.path());
+    assert!(found.len() == 1 && found[0].contains("line 1 is damaged"), "{found:?}");
+}
+
+#[test]
 fn each_fault_is_a_line() {
     type Damage = fn(&Path, &Path);
     let cases: [(Damage, &[&str]); 7] = [

@@ -100,6 +100,8 @@ fn values_are_checked_with_each_other() {
     assert!(fault.starts_with("FILE") && fault.contains("--serve"), "{fault}");
     let fault = checked("lag-warn = 7\ngateway = \"0.0.0.0:9400\"\n").unwrap_err();
     assert!(fault.starts_with("FILE:2: --gateway"), "{fault}");
+    let fault = checked("shards = 2\nshard-cores = \"0\"\n").unwrap_err();
+    assert!(fault.starts_with("FILE:1: --shards 2, but --shard-cores"), "{fault}");
 }
 
 #[test]
