@@ -180,10 +180,11 @@ fn what_gives_no_candles_is_one_line() {
     let path = folder.path().join("trades.db");
     drop(SqliteStore::open(&path).unwrap());
     let source = format!("sqlite:{}", path.display());
-    let cases: [(&[&str], i32, &str); 5] = [
+    let cases: [(&[&str], i32, &str); 6] = [
         (&[&source], 1, "the database has no trades"),
         (&[&source, "--to", "parquet"], 2, "name its folder with --out"),
         (&[&source, "--since", "1"], 2, "are for captures"),
+        (&[&source, "--venue", "kalshi"], 2, "are for captures"),
         (&[&source, &source], 2, "name one database"),
         (&["/no/such/file"], 1, "no such file"),
     ];

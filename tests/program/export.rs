@@ -178,11 +178,13 @@ fn a_database_gives_its_trades() {
 fn what_cannot_be_exported_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let cases: [(&str, &[&str], i32, &str); 10] = [
+    let cases: [(&str, &[&str], i32, &str); 12] = [
         ("sqlite:/no/such/file.db", &[], 1, "no such file"),
         ("/no/such/file", &[], 1, "no such file"),
         ("mysql:trades", &[], 1, "no such file"),
         ("sqlite:x.db", &["--since", "1"], 2, "are for captures"),
+        ("sqlite:x.db", &["--venue", "kalshi"], 2, "are for captures"),
+        ("sqlite:x.db", &["--tables", "levels,tops"], 2, "a database has trades only"),
         ("sqlite:x.db", &["--to", "tardis-csv"], 2, "are for captures"),
         ("-", &["--since", "5", "--until", "5"], 2, "--since must be before --until"),
         ("-", &["--partition", "day", "--to", "csv"], 2, "--partition is for --to parquet"),
