@@ -371,8 +371,11 @@ fn deliver<'a, S: Sink>(
         Kind::Unknown(name) if fields.is_object => Some(name),
         _ => None,
     };
+    // One side alone, too, of a book that is named.
+    let has_levels = !(scratch.bids.is_empty() && scratch.asks.is_empty());
     if let Some(name) = unknown
         && !fields.may_change_a_book(name)
+        && !(has_levels && fields.asset_id.is_some())
         && !wraps_a_change(&text)
     {
         // Unknown keys of an unknown message type are not reported.

@@ -129,9 +129,7 @@ impl Fields<'_> {
         let has = |key: Key| self.seen & (1 << key as u32) != 0;
         let nameless = event_type.is_empty()
             && [Key::Price, Key::Size, Key::Hash, Key::BestBid, Key::BestAsk].into_iter().any(has);
-        // One side alone, too, of a book that is named.
-        let side = (bids || asks) && self.asset_id.is_some();
-        (bids && asks) || side || price_changes || old_changes || nameless || has(Key::NewTickSize)
+        (bids && asks) || price_changes || old_changes || nameless || has(Key::NewTickSize)
     }
 }
 
