@@ -104,7 +104,9 @@ pub fn damaged(text: &str) -> Vec<usize> {
         _event: String,
     }
     let is_damaged = |line: &str| {
-        sonic_rs::from_str::<Entry>(line).is_err() && sonic_rs::from_str::<AnyEntry>(line).is_err()
+        !line.is_empty()
+            && sonic_rs::from_str::<Entry>(line).is_err()
+            && sonic_rs::from_str::<AnyEntry>(line).is_err()
     };
     (1..).zip(text.lines()).filter(|(_, line)| is_damaged(line)).map(|(number, _)| number).collect()
 }
@@ -148,8 +150,8 @@ mod tests {
         entries.push(Entry::Stopped { at: 20 });
         assert_eq!(last_end(&entries), Some((20, true)));
         assert_eq!(last_end(&[]), None);
-        let text = text + "{\"event\":\"moved\"}\n{\"event\":\"gap\",";
+        let text = text + "{\"event\":\"moved\"}\n\n{\"event\":\"gap\",";
         assert_eq!(read(&text), entries[..3]);
-        assert_eq!(damaged(&text), [5]);
+        assert_eq!(damaged(&text), [6]);
     }
 }
