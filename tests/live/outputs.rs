@@ -118,8 +118,8 @@ fn an_export_whose_reader_has_gone_ends_silently() {
         command.arg("export").arg(&recording).args(["--out", "-", "--tables", "levels", "--to"]);
         command.arg(format).stdout(Gone::Pipe.output());
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{format}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), printed.as_str()), (Some(0), ""), "{format}");
     }
 }
 
