@@ -1,11 +1,13 @@
 //! Locks of files and folders for one writing process.
 //!
-//! Runs on:  plain threads at startup; never blocks.
+//! Runs on:  plain threads at startup; waits about half a second for a lock that is held.
 use rustix::fs::{FlockOperation, fstat, major, minor};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Why a lock was not acquired.
 #[derive(Debug)]
@@ -16,16 +18,25 @@ pub enum LockFault {
     Impossible(io::Error),
 }
 
+/// A process that this one has just started, as `--capture-on-close` does, holds its locks too until it runs its
+/// program. So a lock that is held is tried for about half a second.
+const ATTEMPTS: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Locks an open file or folder until it is closed or the process ends. All names of the same file share the lock.
 ///
 /// # Errors
 /// [`LockFault`].
 pub fn lock(file: &File) -> Result<(), LockFault> {
-    match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(()),
-        Err(Errno::WOULDBLOCK) => Err(LockFault::Held(holder(file))),
-        Err(error) => Err(LockFault::Impossible(error.into())),
+    for attempt in 1.. {
+        match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if attempt < ATTEMPTS => sleep(PAUSE),
+            Err(Errno::WOULDBLOCK) => break,
+            Err(error) => return Err(LockFault::Impossible(error.into())),
+            Ok(()) => return Ok(()),
+        }
     }
+    Err(LockFault::Held(holder(file)))
 }
 
 /// The holder according to `/proc/locks`, which lacks processes of other containers.

@@ -140,6 +140,12 @@ impl<'a> Kind<'a> {
 }
 
 impl Kind<'_> {
+    /// Whether a message of a known type has the content of a snapshot or a delta, which its type has not: which of them
+    /// is right is not known.
+    fn has_foreign_keys(self, fields: &Fields<'_>) -> bool {
+        !matches!(self, Self::Snapshot | Self::Delta | Self::Unknown(_)) && fields.has_book_keys()
+    }
+
     const fn content(self) -> BookContent {
         match self {
             Self::Snapshot => BookContent::Snapshot,
@@ -281,6 +287,11 @@ fn deliver<S: Sink>(frame: &str, fields: Fields<'_>, scratch: &mut Scratch, sink
         sink.on_lost();
     }
     let offset = end_of(frame, [fields.kind, fields.ticker, fields.trade_id]);
+    if kind.has_foreign_keys(&fields) {
+        let (fault, market, token) = (MessageFault::BadValue("type"), ticker, ticker);
+        let bad = DecodeNotice::BadMessage { fault, offset, market, token, text: "" };
+        return sink.on_decode_notice(&bad);
+    }
     if let Kind::Unknown(name) = kind {
         if fields.may_change_a_book() {
             let (fault, market, token) = (MessageFault::BadValue("type"), ticker, ticker);
@@ -331,7 +342,7 @@ fn is_lost(kind: Kind<'_>, fields: &Fields<'_>) -> bool {
         Kind::Snapshot => nameless,
         Kind::Delta => nameless || fields.seq.is_none(),
         Kind::Unknown(_) => nameless && fields.may_change_a_book(),
-        _ => false,
+        _ => nameless && kind.has_foreign_keys(fields),
     }
 }
 

@@ -113,7 +113,7 @@ pub struct Fields<'a> {
     pub is_object: bool,
     /// First violation found.
     pub fault: Option<MessageFault>,
-    /// `msg` has an unknown key with a list of lists or objects, the shape of levels.
+    /// `msg` has an unknown key with a list of lists or objects, the shape of levels, perhaps within objects.
     pub unknown_list: bool,
     /// What is found within unknown keys, and in a `msg` that is a list.
     nested: Nested,
@@ -228,6 +228,12 @@ impl Fields<'_> {
         ];
         for (levels, newest, dollars, side) in sides {
             if self.seen & newest.bit() != 0 {
+                // Of a side that is empty in one form and not in another it is not known which is right.
+                let is_other =
+                    [&older.dollars[side], &older.cents[side]].iter().any(|l| !l.is_empty());
+                if levels.is_empty() && is_other {
+                    self.fault.get_or_insert(MessageFault::BadValue(newest.name()));
+                }
                 continue;
             }
             let from = match self.seen & dollars.bit() {
@@ -250,19 +256,25 @@ impl Fields<'_> {
         !self.has_any(&SIDES) && self.unknown_list
     }
 
-    /// Whether a message of an unknown type may change a book: it is numbered or names a market, and has levels or a
-    /// difference, names itself a message of the channel, or does not say what it is. What is neither numbered nor
-    /// names a market may be the envelope of what does.
+    /// Whether a message of an unknown type may change a book: it is numbered or names a market, and has levels, a
+    /// difference or the price of a level, names itself a message of the channel, or does not say what it is. What is
+    /// neither numbered nor names a market may be the envelope of what does.
     pub(super) fn may_change_a_book(&self) -> bool {
         let is_of_channel = self.kind.is_some_and(is_of_channel);
         let Nested { names_market, has_type, has_change } = self.nested;
         if self.ticker.is_some() || self.seq.is_some() {
-            let has_change = self.has_any(&SIDES) || self.has_any(&[Key::DeltaFp, Key::Delta]);
-            return self.kind.is_none() || is_of_channel || has_change;
+            let is_level =
+                self.has_any(&[Key::PriceDollars, Key::Price]) && self.has_any(&[Key::Side]);
+            return self.kind.is_none() || is_of_channel || is_level || self.has_book_keys();
         }
         let is_typed = self.kind.is_some() || has_type;
         names_market && (!is_typed || is_of_channel || has_change)
-            || is_of_channel && self.unknown_list
+            || is_of_channel && self.has_unknown_levels()
+    }
+
+    /// Whether a message has keys that only snapshots and deltas have.
+    pub(super) fn has_book_keys(&self) -> bool {
+        self.has_any(&SIDES) || self.has_any(&[Key::DeltaFp, Key::Delta])
     }
 
     fn has_any(&self, keys: &[Key]) -> bool {
@@ -411,7 +423,8 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, 'de> {
                 (_, Place::RestBook | Place::RestLevels) => _ = map.next_value::<Skip>()?,
                 (key, _) if key.is_rest() => {
                     KeySeed { unknown: &mut self.scratch.unknown_keys }.note(key.name());
-                    map.next_value::<Skip>()?;
+                    let shape = map.next_value_seed(NestedSeed(&mut self.fields.nested))?;
+                    self.fields.unknown_list |= shape == Shape::Levels;
                 }
                 (_, place) => {
                     let value = map.next_value_seed(ScalarSeed)?;

@@ -231,6 +231,7 @@ fn unknown_input_is_reported_and_skipped() {
         r#"{"type":null,"sid":1,"seq":2,"msg":{"market_ticker":"A"}}"#,
         r#"{"type":"surprise","sid":1,"seq":2,"msg":{"market_ticker":"A","delta_fp":"1.00"}}"#,
         r#"{"type":"surprise","sid":1,"seq":2,"msg":{"market_ticker":"A","no_dollars_fp":[]}}"#,
+        r#"{"type":"level","sid":1,"seq":2,"msg":{"market_ticker":"A","price_dollars":"0.41","side":"yes"}}"#,
     ] {
         let seen = read_frame(odd);
         assert!(seen[1].starts_with(bad) && seen[1].contains("\"A\""), "{odd}: {seen:?}");
@@ -251,6 +252,27 @@ fn unknown_input_is_reported_and_skipped() {
     let twice =
         r#"{"type":"orderbook_delta","type":"trade","sid":1,"seq":1,"msg":{"market_ticker":"A"}}"#;
     assert!(read_frame(twice)[1].contains("Repeated"), "{:?}", read_frame(twice));
+}
+
+/// Under the name of another type, and under two.
+#[test]
+fn a_change_of_a_book_in_a_message_of_another_type_is_refused() {
+    let delta =
+        r#""msg":{"market_ticker":"A","price_dollars":"0.41","delta_fp":"5.00","side":"yes"}"#;
+    let levels = r#""msg":{"market_ticker":"A","no_dollars_fp":[]}"#;
+    for kind in ["trade", "ticker", "ok", "unsubscribed", "market_lifecycle_v2", "event_lifecycle"]
+    {
+        for msg in [delta, levels] {
+            let seen = read_frame(&format!(r#"{{"type":"{kind}","sid":1,"seq":2,{msg}}}"#));
+            assert_eq!(seen.len(), 2, "{kind}: {seen:?}");
+            let bad = r#"BadMessage { fault: BadValue("type"), offset: "#;
+            assert!(seen[1].starts_with(bad) && seen[1].contains("\"A\""), "{kind}: {seen:?}");
+        }
+    }
+    let twice = format!(r#"{{"type":"orderbook_delta","sid":1,"seq":2,{delta},"type":"ticker"}}"#);
+    assert!(read_frame(&twice)[1].contains("\"A\""), "{:?}", read_frame(&twice));
+    let nameless = r#"{"type":"ticker","sid":1,"msg":{"delta_fp":"5.00"}}"#;
+    assert!(Decoder::default().outline(nameless).broken, "a change of any book");
 }
 
 #[test]
@@ -328,6 +350,12 @@ fn older_forms_give_the_same_books_or_are_refused() {
         r#","yes_dollars":[["0.08",1.5]]"#,
         r#","yes_levels":[["0.08","1"]]"#,
         r#","true":[[8,300]],"false":[[54,20]]"#,
+        // Empty in one form, not in another: which is right is not known.
+        r#","yes_dollars_fp":null,"yes_dollars":[["0.0800",300]]"#,
+        r#","no_dollars_fp":[],"no":[[54,20]]"#,
+        // Levels under keys that are not known.
+        r#","orderbook":{"yes":[[8,300]],"no":[[54,20]]}"#,
+        r#","orderbook_fp":{"yes_dollars":[["0.0800","300.00"]]}"#,
     ] {
         assert!(book(sides).starts_with("BadMessage"), "{sides}: {}", book(sides));
     }

@@ -23,7 +23,7 @@ pub(super) enum Shape {
     Scalar,
     Object,
     List,
-    /// A list that begins with a list or an object, as levels do.
+    /// A list that begins with a list or an object, as levels do, or an object with such a list in it.
     Levels,
 }
 
@@ -64,7 +64,7 @@ impl<'de> Visitor<'de> for NestedSeed<'_> {
         Ok(if first == Shape::Scalar { Shape::List } else { Shape::Levels })
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        let unknown = &mut String::new();
+        let (unknown, mut has_levels) = (&mut String::new(), false);
         while let Some(key) = map.next_key_seed(KeySeed { unknown })? {
             match key {
                 Key::MarketTicker => self.0.names_market = true,
@@ -77,8 +77,8 @@ impl<'de> Visitor<'de> for NestedSeed<'_> {
                 }
                 key => self.0.has_change |= SIDES.contains(&key),
             }
-            map.next_value_seed(NestedSeed(&mut *self.0))?;
+            has_levels |= map.next_value_seed(NestedSeed(&mut *self.0))? == Shape::Levels;
         }
-        Ok(Shape::Object)
+        Ok(if has_levels { Shape::Levels } else { Shape::Object })
     }
 }

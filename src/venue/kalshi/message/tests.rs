@@ -11,7 +11,9 @@ fn ignored_keys_are_sorted_for_the_search() {
 #[test]
 fn only_lists_of_lists_or_objects_count_as_unknown_levels() {
     for (body, expected) in [
-        (r#"{"seqs":[3,4],"n":[1,null,[],{},[["]"]]],"e":[],"o":{"yes":[["0.5","1"]]}}"#, false),
+        (r#"{"seqs":[3,4],"n":[1,null,[],{},[["]"]]],"e":[],"o":{"yes":["0.5","1"]}}"#, false),
+        (r#"{"o":{"n":1,"p":{"yes":[["0.5","1"]]}}}"#, true),
+        (r#"{"orderbook_fp":{"yes_dollars":[["0.5","1"]]}}"#, true),
         (r#"{"yes_fp":[["0.5","1"]]}"#, true),
         (r#"{"yes_fp":[{"price":"0.5"}]}"#, true),
         (r#"{"yes_dollars_fp":[["0.5","1"]],"more":[["0.5","1"]]}"#, false),
