@@ -163,7 +163,7 @@ impl Places {
     /// `what` with the count and the first place; nothing for none.
     fn line(&self, what: &str) -> Option<String> {
         let Self { count, first } = self;
-        (*count > 0).then(|| format!("{count} {what}; the first: {first}"))
+        (*count > 0).then(|| format!("{what}: {count}, first in {first}"))
     }
 }
 
@@ -256,12 +256,12 @@ impl Writer {
         }
         let bytes = self.folder.totals().bytes;
         self.folder.finish(self.latest_ns)?;
-        let untimed = "lines have no receive time: the venue's time, or that of the line before, stands in its place";
-        let unknown = "records of a kind that is not known are left out";
+        let untimed = "lines without receive time, for which the venue's time or that of the line before stands";
+        let unknown = "records of an unknown kind, which are left out";
         let mut faults: Vec<String> = (self.missing.iter())
             .filter_map(|(missing, places)| places.line(missing.text()))
             .collect();
-        faults.extend(self.unreadable.line("records cannot be read"));
+        faults.extend(self.unreadable.line("records that cannot be read"));
         faults.extend(self.unknown.line(unknown));
         let notes = self.untimed.line(untimed).into_iter().collect();
         Ok(Imported { frames: self.frames, bytes, notes, faults })

@@ -32,11 +32,11 @@ impl Missing {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Nuls => "places with NUL bytes, as after a power failure",
-            Self::NotUtf8 => "lines are not UTF-8",
-            Self::TooLong => "lines are longer than a record can be",
-            Self::Torn => "lines end within their JSON",
+            Self::NotUtf8 => "lines that are not UTF-8",
+            Self::TooLong => "lines longer than a record can be",
+            Self::Torn => "lines that end within their JSON",
             Self::Damaged => "damaged places of the compression",
-            Self::Unreadable => "files end early or cannot be read to their end",
+            Self::Unreadable => "files that cannot be read to their end",
         }
     }
 }

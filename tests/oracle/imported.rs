@@ -69,8 +69,8 @@ fn what_a_recording_lacks_is_reported_and_makes_its_books_stale() {
     let out = folder.path().join("lost");
     let (code, reported) = import(&files, &out, "polymarket");
     assert_eq!(code, Some(1), "{reported}");
-    assert!(reported.contains("1 lines are not UTF-8; the first:"), "{reported}");
-    assert!(reported.contains("1 lines have no receive time"), "{reported}");
+    assert!(reported.contains("lines that are not UTF-8: 1, first in "), "{reported}");
+    assert!(reported.contains("lines without receive time"), "{reported}");
     assert_eq!(binary::replay(&[out], &[]).books[0].state, "stale:frames_lost");
 
     std::fs::write(&path, [first.as_bytes(), b"\n", second.as_bytes(), b"\n"].concat()).unwrap();
