@@ -8,7 +8,7 @@ use super::{
 };
 use crate::base::time::{Clock as _, MILLISECOND_NS, SECOND_NS};
 use crate::bus::address::BusOptions;
-use crate::config::{Config, flags::RunFlags, make_histograms};
+use crate::config::{Config, make_histograms, run::RunFlags};
 use crate::counter::{
     latency::Latencies,
     report::{CorrectnessReport, EngineReport},

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  main thread.
 use super::Failure;
-use crate::config::{UsageError, flags::LayoutFlags, layout};
+use crate::config::{UsageError, cores::LayoutFlags, layout};
 use crate::io::executor::usable_cores;
 use crate::io::output::print;
 use crate::topology::Topology;

@@ -1,7 +1,7 @@
 //! The flags of `ringbook bench-live` and `ringbook bench-gateway`.
 //!
 //! Runs on:  main thread.
-use super::flags::LayoutFlags;
+use super::cores::LayoutFlags;
 use std::path::PathBuf;
 
 /// What both benchmarks measure on.

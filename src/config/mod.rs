@@ -7,6 +7,7 @@ pub mod archive;
 pub mod bench_live;
 pub mod book;
 pub mod bus;
+pub mod cores;
 pub mod export;
 pub mod file;
 pub mod flags;
@@ -16,6 +17,7 @@ pub mod plot;
 pub mod pools;
 pub mod replay;
 pub mod replay_gateway;
+pub mod run;
 mod settings;
 pub mod venue;
 
@@ -35,8 +37,8 @@ use crate::sink::{capture::CaptureOptions, trades::SinkOptions};
 use crate::topology::{RequestedLayout, TopologyError, parse_cores};
 use crate::wire::endpoint::Endpoint;
 use bus::Source;
-use flags::RunFlags;
 use gateway::GatewayAccess;
+use run::RunFlags;
 use settings::nanoseconds;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -314,7 +316,7 @@ pub fn make_histograms(dir: Option<&Path>) -> Result<(), UsageError> {
 ///
 /// # Errors
 /// [`UsageError`]: one line.
-pub fn layout(flags: &flags::LayoutFlags) -> Result<RequestedLayout, UsageError> {
+pub fn layout(flags: &cores::LayoutFlags) -> Result<RequestedLayout, UsageError> {
     Ok(RequestedLayout {
         control_core: flags.control_core,
         shard_cores: shard_cores(&flags.shards)?,
@@ -325,14 +327,14 @@ pub fn layout(flags: &flags::LayoutFlags) -> Result<RequestedLayout, UsageError>
 }
 
 /// The cores of `--shard-cores`; none without it.
-fn shard_cores(flags: &flags::ShardFlags) -> Result<Vec<u32>, UsageError> {
+fn shard_cores(flags: &cores::ShardFlags) -> Result<Vec<u32>, UsageError> {
     let cores = |text: &String| {
         parse_cores(text).map_err(|error| UsageError(format!("--shard-cores {text}: {error}")))
     };
     Ok(flags.shard_cores.as_ref().map(cores).transpose()?.unwrap_or_default())
 }
 
-fn trades(flags: &flags::TradeFlags) -> Option<Trades> {
+fn trades(flags: &run::TradeFlags) -> Option<Trades> {
     let trades = Trades::new(flags.trades.as_ref()?)
         .batches(flags.trades_batch, Duration::from_millis(flags.trades_batch_ms));
     Some(match &flags.trades_journal {
@@ -341,7 +343,7 @@ fn trades(flags: &flags::TradeFlags) -> Option<Trades> {
     })
 }
 
-fn capture(flags: &flags::CaptureFlags) -> Option<Capture> {
+fn capture(flags: &run::CaptureFlags) -> Option<Capture> {
     let minutes = Duration::from_secs(60 * flags.capture_file_minutes);
     let capture = Capture::new(flags.capture.as_ref()?)
         .flush(Duration::from_millis(flags.capture_flush_ms))

@@ -1,7 +1,8 @@
 //! The flags of `ringbook replay`.
 //!
 //! Runs on:  the starting thread.
-use super::flags::{HistogramFlags, ShardFlags};
+use super::cores::ShardFlags;
+use super::flags::HistogramFlags;
 use super::{UsageError, shard_cores};
 use crate::io::executor::usable_cores;
 use crate::io::file::{Source, look, same_file, segments};
