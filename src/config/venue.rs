@@ -3,8 +3,8 @@
 //! Runs on:  main thread, before anything starts.
 use super::{CLOB_URL, GAMMA_URL, WS_URL};
 use super::{
-    SettingError, UsageError, endpoint, nanoseconds,
-    run::KalshiEnvironment, run::KalshiFlags, run::RunFlags,
+    SettingError, UsageError, endpoint, nanoseconds, run::KalshiEnvironment, run::KalshiFlags,
+    run::RunFlags,
 };
 use crate::base::{
     limits::{MARKETS_PER_SUBSCRIPTION_MAX, TABLE_CONNECTIONS_MAX, TOKENS_PER_CONNECTION_TARGET},

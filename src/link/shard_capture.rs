@@ -8,14 +8,16 @@
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
 use crate::base::limits::CAPTURE_CHUNK_BYTES;
 use crate::base::policy::HashChecks;
+use crate::base::price::{Price, Quantity};
 use crate::capture::line::AnnotationRecord;
 use crate::counter::loss::FrameCount;
 use crate::io::clock::ring_clock;
 use crate::link::control_shard::NamedOpening;
-use crate::market::book::BookOpening;
+use crate::market::book::{BookOpening, Level};
 use crate::ring::{Consumer, Producer};
 use crate::session::Incoming;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -61,11 +63,43 @@ pub struct Entry<'a> {
     pub connection: ConnectionId,
     /// When, nanoseconds since the Unix epoch.
     pub wall_ns: u64,
-    /// Its text.
+    /// Its text; of an image without levels: [`Entry::text`] has them.
     pub payload: &'a str,
+    /// The levels of an image.
+    pub levels: &'a [Level],
 }
 
-impl Entry<'_> {
+/// Stands in the text of an image where a side's levels belong. JSON has no such character.
+const SIDE: char = '\u{1}';
+/// Ends a side's levels. None is empty.
+const SIDE_END: Level = Level { price: Price::ZERO, quantity: Quantity::ZERO };
+
+impl<'a> Entry<'a> {
+    /// Its whole text.
+    #[must_use]
+    pub fn text(&self) -> Cow<'a, str> {
+        if self.levels.is_empty() {
+            return Cow::Borrowed(self.payload);
+        }
+        let mut text = String::with_capacity(self.payload.len() + size_of_val(self.levels));
+        let mut levels = self.levels.iter();
+        let mut parts = self.payload.split(SIDE);
+        text.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let side = levels.by_ref().take_while(|level| **level != SIDE_END);
+            for (place, Level { price, quantity }) in side.enumerate() {
+                if place > 0 {
+                    text.push(' ');
+                }
+                price.push_to(&mut text);
+                text.push(' ');
+                quantity.push_to(&mut text);
+            }
+            text.push_str(part);
+        }
+        Cow::Owned(text)
+    }
+
     /// What is missing where this record is: itself if it is a frame, or what it marks as missing.
     #[must_use]
     pub fn count(&self) -> FrameCount {
@@ -94,6 +128,7 @@ struct Head {
     connection: ConnectionId,
     wall_ns: u64,
     end: usize,
+    levels_end: u32,
 }
 
 /// Records, one behind the other.
@@ -101,21 +136,29 @@ struct Head {
 pub struct Chunk {
     heads: Vec<Head>,
     text: String,
+    /// Of images.
+    levels: Vec<Level>,
 }
 
 impl Chunk {
+    fn bytes(&self) -> usize {
+        self.text.len() + size_of_val(self.levels.as_slice())
+    }
+
     fn push(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64) {
-        let end = self.text.len();
-        self.heads.push(Head { kind, connection, wall_ns, end });
+        let (end, levels_end) = (self.text.len(), self.levels.len() as u32);
+        self.heads.push(Head { kind, connection, wall_ns, end, levels_end });
     }
 
     /// The records, in order.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        let mut start = 0;
-        self.heads.iter().map(move |&Head { kind, connection, wall_ns, end }| {
-            let payload = &self.text[start..end];
-            start = end;
-            Entry { kind, connection, wall_ns, payload }
+        let (mut start, mut levels_start) = (0, 0);
+        self.heads.iter().map(move |&Head { kind, connection, wall_ns, end, levels_end }| {
+            let levels_end = levels_end as usize;
+            let (payload, levels) =
+                (&self.text[start..end], &self.levels[levels_start..levels_end]);
+            (start, levels_start) = (end, levels_end);
+            Entry { kind, connection, wall_ns, payload, levels }
         })
     }
 
@@ -130,6 +173,8 @@ impl Chunk {
         self.heads.clear();
         self.text.clear();
         self.text.shrink_to(4 * CAPTURE_CHUNK_BYTES);
+        self.levels.clear();
+        self.levels.shrink_to(4 * CAPTURE_CHUNK_BYTES / size_of::<Level>());
     }
 }
 
@@ -144,6 +189,30 @@ pub struct ImageHead {
     pub position: Option<(u64, u64)>,
     /// When, nanoseconds since the Unix epoch.
     pub wall_ns: u64,
+}
+
+/// Where the books of an image are written. Levels are copied: the capture's thread formats them, which takes ten times as
+/// long (`benches/RESULTS.md`).
+#[derive(Debug)]
+pub struct ImageOut<'c> {
+    /// All but the levels.
+    pub text: &'c mut String,
+    levels: &'c mut Vec<Level>,
+}
+
+impl ImageOut<'_> {
+    /// Bytes of the chunk.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len() + size_of_val(self.levels.as_slice())
+    }
+
+    /// One side of a book, as it stands in the text.
+    pub fn side(&mut self, levels: impl Iterator<Item = Level>) {
+        self.text.push(SIDE);
+        self.levels.extend(levels);
+        self.levels.push(SIDE_END);
+    }
 }
 
 /// The shard's end.
@@ -264,7 +333,7 @@ impl CaptureSender {
 
     #[inline]
     fn has_room(&mut self, len: usize, wall_ns: u64) -> bool {
-        let fits = self.open.text.is_empty() || self.open.text.len() + len <= CAPTURE_CHUNK_BYTES;
+        let fits = self.open.text.is_empty() || self.open.bytes() + len <= CAPTURE_CHUNK_BYTES;
         // Once frames are missing, the next one comes behind a marker, in a fresh chunk.
         (fits && self.dropped.frames == 0) || self.ship(wall_ns)
     }
@@ -428,7 +497,7 @@ impl CaptureSender {
         &mut self,
         head: ImageHead,
         bytes: usize,
-        write: impl FnOnce(&mut String, Option<&str>),
+        write: impl FnOnce(&mut ImageOut<'_>, Option<&str>),
     ) {
         let ImageHead { market, connection, position, wall_ns } = head;
         if !self.has_room(bytes, wall_ns) {
@@ -440,14 +509,17 @@ impl CaptureSender {
             let _ = write!(open.text, r#","sid":{sid},"seq":{seq}"#);
         }
         open.text.push_str(r#","books":["#);
-        write(&mut open.text, slugs.get(&market).map(String::as_str));
+        let mut out = ImageOut { text: &mut open.text, levels: &mut open.levels };
+        write(&mut out, slugs.get(&market).map(String::as_str));
         open.text.push(']');
         open.push(Kind::Annotation(AnnotationRecord::Image), connection, wall_ns);
     }
 
-    /// Forgets the slugs of markets without books.
-    pub fn forget_slugs(&mut self, has_books: impl Fn(&MarketId) -> bool) {
-        self.slugs.retain(|market, _| has_books(market));
+    /// Forgets the slugs of markets without books, if there are more than `most`.
+    pub fn forget_slugs(&mut self, most: usize, has_books: impl Fn(&MarketId) -> bool) {
+        if self.slugs.len() > most {
+            self.slugs.retain(|market, _| has_books(market));
+        }
     }
 
     fn keep(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64, payload: &str) {

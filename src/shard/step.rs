@@ -26,6 +26,8 @@ use crate::link::{
 /// Places of books looked at for images in a capture per housekeeping: with 60 s a round, 19,200 books of a shard have
 /// theirs in time; those of a shard with more come later.
 const IMAGE_PLACES_PER_HOUSEKEEPING: u64 = 32;
+/// Bytes of these images: 10 to 20 µs of a shard. A larger image is alone in its turn.
+const IMAGE_BYTES_PER_HOUSEKEEPING: usize = 64 * 1024;
 
 impl<H: Handler, C: Clock> Shard<H, C> {
     /// Runs until the command to stop. Yields to other tasks of the executor twice a second.
@@ -252,16 +254,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         let pause_ns = (config.image_round_ns / places).max(1);
         let due = now.mono_ns.saturating_sub(schedule.imaged_ns) / pause_ns;
-        let count = due.min(IMAGE_PLACES_PER_HOUSEKEEPING);
-        schedule.imaged_ns =
-            if count < due { now.mono_ns } else { schedule.imaged_ns + count * pause_ns };
-        schedule.image_places += count;
-        if schedule.image_places >= places {
-            schedule.image_places = 0;
-            capture.forget_slugs(|market| books.has_market(market));
-        }
+        let count = due.min(IMAGE_PLACES_PER_HOUSEKEEPING) as usize;
         let wall_ns = now.wall_ns;
-        books.next_images(count as usize, |image| {
+        let looked_at = books.next_images(count, IMAGE_BYTES_PER_HOUSEKEEPING, |image| {
             let Some(connection) = connections.get_mut(image.connection()) else { return };
             let (market, position) = (image.market(), connection.protocol.position());
             if is_numbered && position.is_none() {
@@ -270,7 +265,14 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             }
             let head = ImageHead { market, connection: connection.id, position, wall_ns };
             capture.image(head, image.bytes(), |out, slug| image.write(out, slug));
-        });
+        }) as u64;
+        schedule.imaged_ns =
+            if looked_at < due { now.mono_ns } else { schedule.imaged_ns + looked_at * pause_ns };
+        schedule.image_places += looked_at;
+        if schedule.image_places >= places {
+            schedule.image_places = 0;
+            capture.forget_slugs(places as usize, |market| books.has_market(market));
+        }
     }
 
     /// Writes the digests of `count` live books into the capture, where all that came is in the books, and sends

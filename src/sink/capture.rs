@@ -347,7 +347,7 @@ impl Writer {
 
 /// One record as a line.
 pub fn write_line(out: &mut Vec<u8>, stamp: Stamp, shard: u16, url: &str, entry: &Entry<'_>) {
-    let payload = entry.payload;
+    let payload = &*entry.text();
     match entry.kind {
         Kind::Text => line::write_text(out, stamp, payload),
         Kind::TextSkipped => line::write_text_skipped(out, stamp, payload),
@@ -378,7 +378,7 @@ fn record_event(
     shard: u16,
     entry: &Entry<'_>,
 ) {
-    let Entry { kind, connection, wall_ns, payload } = *entry;
+    let Entry { kind, connection, wall_ns, payload, .. } = *entry;
     match kind {
         _ if kind.is_frame() => {
             board.frames.add(1);

@@ -39,7 +39,7 @@ pub(crate) fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
         while let Some(chunk) = receiver.full.try_receive() {
             let of_chunk = chunk
                 .iter()
-                .map(|e| (shard, e.kind, e.connection, e.wall_ns, e.payload.to_owned()));
+                .map(|e| (shard, e.kind, e.connection, e.wall_ns, e.text().into_owned()));
             entries.extend(of_chunk);
         }
     }
@@ -51,7 +51,7 @@ pub(crate) fn lines(trade_receivers: &mut [CaptureReceiver]) -> Vec<u8> {
         let sequence = sequences.entry(connection.0).or_default();
         let stamp = Stamp { receive_ns: wall_ns, connection: connection.0, sequence: *sequence };
         *sequence += 1;
-        let entry = Entry { kind, connection, wall_ns, payload: &payload };
+        let entry = Entry { kind, connection, wall_ns, payload: &payload, levels: &[] };
         write_line(&mut out, stamp, shard, "ws://venue/ws/market", &entry);
     }
     out

@@ -107,7 +107,7 @@ impl Slot {
 }
 
 impl Slots {
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.len
     }
 
@@ -215,9 +215,15 @@ impl Rotation {
     }
 
     /// The next place; there is at least one.
-    pub(super) fn advance(&mut self, slots: &Slots) -> BookIndex {
-        self.last = (self.last + 1) % slots.len();
-        BookIndex(self.last as u32)
+    pub(super) const fn peek(&self, slots: &Slots) -> BookIndex {
+        BookIndex(((self.last + 1) % slots.len()) as u32)
+    }
+
+    /// The same, and turns to it.
+    pub(super) const fn advance(&mut self, slots: &Slots) -> BookIndex {
+        let next = self.peek(slots);
+        self.last = next.0 as usize;
+        next
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Store<H> {
     pub(super) counts: BookCounts,
     memory: MemoryUsage,
     checkpoints: Rotation,
-    images: Rotation,
+    pub(super) images: Rotation,
     pub(super) updates: Updates,
     pub(super) handler: H,
 }
@@ -165,11 +165,6 @@ impl<H> Store<H> {
     pub(crate) fn checkpoint(&mut self, count: usize, mut each: impl FnMut(&TokenId, u64)) {
         let Self { checkpoints, slots, .. } = self;
         checkpoints.next_live(slots, count, |slot| each(&slot.token, slot.digest()));
-    }
-
-    /// The next place for an image; there is at least one.
-    pub(super) fn next_image(&mut self) -> BookIndex {
-        self.images.advance(&self.slots)
     }
 
     /// Heap bytes of all books and of their index: measures the next `count` books, so that a report of

@@ -12,6 +12,7 @@ use super::{Admission, Books, ConnectionSlot};
 use crate::base::condition;
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::base::price::{Price, Quantity};
+use crate::link::shard_capture::ImageOut;
 use crate::market::book::{Book, BookOpening, BookState, Level, image::BookFacts};
 use crate::shard::publish::Handler;
 use serde::Deserialize;
@@ -19,8 +20,6 @@ use std::fmt::Write as _;
 
 /// Bytes of a book without its levels, at most.
 const BOOK_BYTES: usize = 640;
-/// Bytes of most levels.
-const LEVEL_BYTES: usize = 16;
 
 /// The books of a market.
 pub(crate) struct MarketImage<'b> {
@@ -87,24 +86,25 @@ impl MarketImage<'_> {
         self.slots[self.first].connection
     }
 
-    /// About so many bytes as text.
+    /// About so many bytes on the way to the capture.
     pub(crate) fn bytes(&self) -> usize {
         let levels = |at| self.slots[at].book.bids.len() + self.slots[at].book.asks.len();
-        self.books().map(|at| BOOK_BYTES + LEVEL_BYTES * levels(at)).sum()
+        self.books().map(|at| BOOK_BYTES + size_of::<Level>() * levels(at)).sum()
     }
 
     /// Appends the books as a list of JSON without brackets; `slug` is a JSON string.
-    pub(crate) fn write(&self, out: &mut String, slug: Option<&str>) {
+    pub(crate) fn write(&self, out: &mut ImageOut<'_>, slug: Option<&str>) {
         for at in self.books() {
             if at != self.first {
-                out.push(',');
+                out.text.push(',');
             }
             write_book(out, &self.slots[at], self.times.tick(at), slug);
         }
     }
 }
 
-fn write_book(out: &mut String, slot: &Slot, tick: TickTime, slug: Option<&str>) {
+fn write_book(image: &mut ImageOut<'_>, slot: &Slot, tick: TickTime, slug: Option<&str>) {
+    let out = &mut *image.text;
     let Slot { market, token, facts, snapshot_ms, .. } = slot;
     let BookFacts { timestamp_ms, neg_risk, updated_wall_ns, .. } = facts;
     // Writing to a string cannot fail; ids hold no character that JSON escapes.
@@ -131,19 +131,11 @@ fn write_book(out: &mut String, slot: &Slot, tick: TickTime, slug: Option<&str>)
         let _ = write!(out, r#","tick":[{ms},{of_snapshot}]"#);
     }
     slot.group.write(out);
-    for (name, ladder) in [("bids", &slot.book.bids), ("asks", &slot.book.asks)] {
-        let _ = write!(out, r#","{name}":""#);
-        for (place, Level { price, quantity }) in ladder.levels().enumerate() {
-            if place > 0 {
-                out.push(' ');
-            }
-            price.push_to(out);
-            out.push(' ');
-            quantity.push_to(out);
-        }
-        out.push('"');
-    }
-    out.push('}');
+    out.push_str(r#","bids":""#);
+    image.side(slot.book.bids.levels());
+    image.text.push_str(r#"","asks":""#);
+    image.side(slot.book.asks.levels());
+    image.text.push_str("\"}");
 }
 
 impl StoredBook {
@@ -196,20 +188,32 @@ impl<H: Handler> Books<H> {
         self.store.slots.len()
     }
 
-    /// Looks at the next `count` places in turn, and calls `each` with every market that begins there and can have an
-    /// image.
-    pub(crate) fn next_images(&mut self, count: usize, mut each: impl FnMut(&MarketImage<'_>)) {
-        for _ in 0..count.min(self.store.slots.len()) {
-            let first = self.store.next_image();
+    /// Looks at the next places in turn, at most `count`, and calls `each` with every market that begins there and can
+    /// have an image, up to `bytes_max` bytes or one larger image. The number of places.
+    pub(crate) fn next_images(
+        &mut self,
+        count: usize,
+        bytes_max: usize,
+        mut each: impl FnMut(&MarketImage<'_>),
+    ) -> usize {
+        let mut bytes = 0;
+        for looked_at in 0..count.min(self.store.slots.len()) {
+            let first = self.store.images.peek(&self.store.slots);
             let image = MarketImage { slots: &self.store.slots, times: &self.times, first };
             let connection = image.connection();
             let is_whole = image.books().all(|at| {
                 at >= first && image.slots[at].connection == connection && self.is_settled(at)
             });
             if is_whole && !self.matcher.has_market(&image.market()) {
+                bytes += image.bytes();
+                if bytes > bytes_max && bytes > image.bytes() {
+                    return looked_at;
+                }
                 each(&image);
             }
+            self.store.images.advance(&self.store.slots);
         }
+        count.min(self.store.slots.len())
     }
 
     /// Whether a book is live and an image has all that it depends on.

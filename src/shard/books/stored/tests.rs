@@ -1,8 +1,9 @@
 //! Images of books, and books that continue from them.
 use super::*;
-use crate::base::id::ShardId;
+use crate::base::id::{ConnectionId, ShardId};
 use crate::base::policy::HashChecks;
 use crate::base::time::{Now, StillClock};
+use crate::link::shard_capture::{ImageHead, capture_link};
 use crate::market::book::image::BookImage;
 use crate::shard::books::Admission;
 use crate::shard::intake::{Findings, Intake};
@@ -54,13 +55,21 @@ fn change(token: &str, ms: u64, price: &str, best: &str) -> String {
 fn images(intake: &mut Intake<(), StillClock>, connection: ConnectionSlot) -> Vec<String> {
     let mut found = Vec::new();
     let places = intake.books.image_places();
-    intake.books.next_images(places, |image| {
+    let (mut sender, mut receiver) = capture_link(ShardId(0), 2);
+    intake.books.next_images(places, usize::MAX, |image| {
         assert_eq!(image.connection(), connection);
-        let mut text = String::new();
-        image.write(&mut text, Some(r#""is-a1""#));
-        assert!(text.len() <= image.bytes(), "{} of {}", text.len(), image.bytes());
-        found.push(format!("[{text}]"));
+        let (market, connection) = (image.market(), ConnectionId(1));
+        let head = ImageHead { market, connection, position: None, wall_ns: 1 };
+        sender.image(head, image.bytes(), |out, _| {
+            image.write(out, Some(r#""is-a1""#));
+            assert!(out.bytes() <= image.bytes(), "{} of {}", out.bytes(), image.bytes());
+        });
     });
+    assert!(sender.ship(1));
+    while let Some(chunk) = receiver.full.try_receive() {
+        let books = |text: &str| text.strip_prefix(r#","books":"#).unwrap().to_owned();
+        found.extend(chunk.iter().map(|entry| books(&entry.text())));
+    }
     found
 }
 
@@ -150,4 +159,44 @@ fn an_image_that_differs_or_is_damaged_is_noticed() {
     assert_eq!(intake.books.set_all_stale(crate::market::book::StaleReason::FramesLost, 7), 2);
     assert_eq!(intake.books.on_image(&books[1], HERE, true), ImageOutcome::NotLive);
     assert_eq!(images(&mut intake, HERE), [""; 0]);
+}
+
+#[test]
+fn a_turn_ends_before_an_image_that_is_beyond_its_bytes() {
+    let mut intake = empty();
+    for (market, token) in [("0xa1", "1"), ("0xb2", "2"), ("0xc3", "3")] {
+        let (market, token) = (MarketId::new(market).unwrap(), TokenId::new(token).unwrap());
+        let (tick_size, min_order_size, neg_risk) = (None, None, false);
+        let opening = BookOpening { market, token, tick_size, min_order_size, neg_risk };
+        intake.books.open(&opening, HERE).unwrap();
+        let levels = if market.as_str() == "0xb2" { 200 } else { 2 };
+        let bids: Vec<String> =
+            (1..=levels).map(|at| format!(r#"{{"price":"0.{at:03}","size":"{at}.5"}}"#)).collect();
+        feed(
+            &mut intake,
+            &format!(
+                r#"{{"market":"{market}","asset_id":"{token}","timestamp":"1000","event_type":"book","bids":[{}],"asks":[]}}"#,
+                bids.join(",")
+            ),
+        );
+    }
+    // Each turn with the markets of its images, and the places that were looked at.
+    let mut turn = |bytes_max| {
+        let mut found = Vec::new();
+        let looked_at = intake.books.next_images(3, bytes_max, |image| {
+            found.push(image.market().as_str().to_owned());
+        });
+        (found.join(" "), looked_at)
+    };
+    let turn_of = |markets: &str, looked_at| (markets.to_owned(), looked_at);
+    let turns = [turn(2_000), turn(2_000), turn(2_000), turn(1 << 20)];
+    assert_eq!(
+        turns,
+        [
+            turn_of("0xb2", 1),
+            turn_of("0xc3 0xa1", 2),
+            turn_of("0xb2", 1),
+            turn_of("0xc3 0xa1 0xb2", 3)
+        ]
+    );
 }
