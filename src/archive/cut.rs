@@ -4,24 +4,20 @@
 //!
 //! The books of an engine depend on all it has received, so the part begins at the start of the engine that was
 //! recording at the beginning of the range. Records are copied byte for byte, but for the lists of opened books.
-use super::folder::{CaptureFolder, SegmentFile};
+use super::folder::{CaptureFolder, ROTATION, SegmentFile, new_folder};
 use crate::base::limits::CAPTURE_BLOCK_BYTES;
-use crate::base::time::SECOND_NS;
 use crate::capture::line::{Record, Stamp, What, write_lost};
 use crate::capture::manifest::Entry;
 use crate::io::file;
 use crate::io::output::print_line;
 use crate::io::progress::Progress;
 use crate::replay::{Kept, MarketFilter, part, venue_of};
-use crate::sink::capture::segment::{Folder, Rotation, stamp};
+use crate::sink::capture::segment::{Folder, stamp};
 use std::io::BufRead as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Bounds of the written files: those of `run` without flags.
-const ROTATION: Rotation = Rotation { bytes: 1_024_000_000, ns: 3_600 * SECOND_NS };
 
 /// What is cut out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +85,7 @@ struct Run<'a> {
 pub fn run(cut: &Cut, stop: &Arc<AtomicBool>) -> Result<Written, String> {
     let out = &cut.out;
     let shown = out.display();
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(format!("--out {shown}: is not empty: name a new folder"));
-    }
+    new_folder(out)?;
     let folders = cut.folders.iter().map(|path| CaptureFolder::open(path));
     let folders = folders.collect::<Result<Vec<_>, _>>()?;
     let mut runs: Vec<Run<'_>> = folders.iter().flat_map(runs).collect();

@@ -2,10 +2,26 @@
 //!
 //! Runs on:  the starting thread.
 use crate::capture::index::{self, Block};
+use crate::base::time::SECOND_NS;
 use crate::capture::manifest::{self, Entry};
 use crate::io::file::{self, Source};
+use crate::sink::capture::segment::Rotation;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+/// Bounds of the files of a new capture: those of `run` without flags.
+pub(super) const ROTATION: Rotation = Rotation { bytes: 1_024_000_000, ns: 3_600 * SECOND_NS };
+
+/// Whether a capture can be written to a folder: it is new or empty.
+///
+/// # Errors
+/// One line: it is not empty.
+pub(super) fn new_folder(out: &Path) -> Result<(), String> {
+    match std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        true => Err(format!("--out {}: is not empty: name a new folder", out.display())),
+        false => Ok(()),
+    }
+}
 
 /// A segment as the manifest lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

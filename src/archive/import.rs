@@ -4,8 +4,8 @@
 //!
 //! Frames are kept byte for byte. What a recording does not have is reported, and what is missing in it is a loss, so
 //! that the books are stale there.
+use super::folder::{ROTATION, new_folder};
 use crate::base::limits::CAPTURE_BLOCK_BYTES;
-use crate::base::time::SECOND_NS;
 use crate::capture::line::{
     Record, Stamp, What, write_binary, write_ended, write_lost, write_opened, write_text,
 };
@@ -13,14 +13,11 @@ use crate::io::file;
 use crate::io::output::{complain, print_line};
 use crate::io::progress::Progress;
 use crate::replay::{Missing, Recording, Values, VenueTimes};
-use crate::sink::capture::segment::{Folder, Rotation};
+use crate::sink::capture::segment::Folder;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Bounds of the written files: those of `run` without flags.
-const ROTATION: Rotation = Rotation { bytes: 1_024_000_000, ns: 3_600 * SECOND_NS };
 
 /// What is imported, and where to.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,9 +72,7 @@ pub fn execute(import: &Import, stop: &Arc<AtomicBool>) -> u8 {
 pub fn run(import: &Import, stop: &Arc<AtomicBool>) -> Result<Imported, String> {
     let Import { recording, out } = import;
     let shown = out.display();
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(format!("--out {shown}: is not empty: name a new folder"));
-    }
+    new_folder(out)?;
     let mut times = VenueTimes::new(recording.feed);
     let Some(start_ns) = first_time(recording, &mut times, stop)? else {
         return Err("no line has a receive time or a message with the venue's: nothing says when \

@@ -6,6 +6,8 @@ pub mod cut;
 pub mod days;
 mod folder;
 pub mod import;
+pub mod merge;
+mod union;
 pub mod verify;
 
 use crate::io::output;

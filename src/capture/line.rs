@@ -57,6 +57,9 @@
 //! | `tick` | `[<venue time of the price step>,<it is that of a snapshot>]` |
 //! | `group` | what the next comparison with venue-reported best prices needs |
 //!
+//! In a merged capture the records `p` and `c` have `,"merged":true`, and each market has a connection of its own. Books
+//! continue from its images, whatever they were before; numbers of the venue's messages have gaps, and none is a loss.
+//!
 //! `c` is the connection number in the capturing process; a loss without `c` concerns every connection. `s` counts the
 //! records of a connection from 0. `f` is always the last key. Unknown kinds and keys are ignored. Keys in another
 //! order and with spaces are accepted, but slower. Frames of kinds `t`, `x` and `b` are restored byte for byte.
@@ -229,7 +232,8 @@ pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
     write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
     out.extend_from_slice(
         b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
-          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"q\":0,\"sid\":0,\"seq\":0,\"f\":\"\"}\n",
+          \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"q\":0,\"sid\":0,\"seq\":0,\
+          \"merged\":false,\"f\":\"\"}\n",
     );
 }
 

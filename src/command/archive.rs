@@ -1,4 +1,4 @@
-//! `ringbook capture` and `ringbook import`: lists, verifies, cuts, compresses and makes captures.
+//! `ringbook capture` and `ringbook import`: lists, verifies, cuts, merges, compresses and makes captures.
 //!
 //! Runs on:  main thread.
 use super::columns::columns;
@@ -7,11 +7,12 @@ use crate::archive::compact::{self, Compaction, days_before};
 use crate::archive::cut::{self, Cut};
 use crate::archive::days::{DayRow, MarketRow, list};
 use crate::archive::import::{self, Import};
+use crate::archive::merge::{self, Merge};
 use crate::archive::verify;
 use crate::base::text::one_line;
 use crate::base::time::SECOND_NS;
 use crate::config::UsageError;
-use crate::config::archive::{CaptureCommand, CutArgs, ImportArgs, ListArgs};
+use crate::config::archive::{CaptureCommand, CutArgs, ImportArgs, ListArgs, MergeArgs};
 use crate::io::clock::HostClock;
 use crate::io::output::{print, stdout_is_terminal};
 use crate::replay::plan::time_text;
@@ -31,6 +32,7 @@ pub fn run(command: &CaptureCommand) -> Result<ExitCode, Failure> {
             Ok(ExitCode::from(verify::execute(&folders, &stop_on_signals())))
         }
         CaptureCommand::Cut(args) => cut(args),
+        CaptureCommand::Merge(args) => merge(args),
         CaptureCommand::Compact(args) => {
             let folders = args.folders.folders().map_err(failed)?;
             let before_ns = days_before(HostClock::new().now().wall_ns, args.older_than_days);
@@ -45,6 +47,12 @@ fn cut(args: &CutArgs) -> Result<ExitCode, Failure> {
     let folders = args.folders.folders().map_err(failed)?;
     let cut = Cut { folders, out: args.out.clone(), range, markets: args.market.clone() };
     Ok(ExitCode::from(cut::execute(&cut, &stop_on_signals())))
+}
+
+fn merge(args: &MergeArgs) -> Result<ExitCode, Failure> {
+    let (recordings, names) = args.recordings().map_err(failed)?.into_iter().unzip();
+    let merge = Merge { recordings, names, out: args.out.clone() };
+    Ok(ExitCode::from(merge::execute(&merge, &stop_on_signals())))
 }
 
 /// Runs `ringbook import`. A signal ends it.

@@ -8,7 +8,7 @@ use crate::venue::Feed;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// List, verify, cut and compress captures.
+/// List, verify, cut, merge and compress captures.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CaptureArgs {
     /// What to do.
@@ -25,6 +25,8 @@ pub enum CaptureCommand {
     Verify(FolderArgs),
     /// Write a part of captures, by time or market, as a capture of its own.
     Cut(CutArgs),
+    /// Write the captures of several machines as one without repetition.
+    Merge(MergeArgs),
     /// Compress finished files more; replays are the same.
     Compact(CompactArgs),
 }
@@ -107,6 +109,42 @@ impl CutArgs {
     pub fn range(&self) -> Result<Range<u64>, String> {
         let range = range(self.from, self.to, ["--from", "--to"])?;
         Ok(range.unwrap_or(0..u64::MAX))
+    }
+}
+
+/// Flags of `ringbook capture merge`.
+///
+/// Each market is taken from one capture at a time; where messages are missing there it continues with another one. The
+/// clocks of the machines must agree.
+///
+/// Exit code: 0; 1 when something is missing in every capture or an input is damaged, with a line for each (the rest is
+/// written), or the output cannot be written; 2 for wrong flags; 130 when interrupted.
+#[derive(Clone, Debug, clap::Args)]
+pub struct MergeArgs {
+    /// The captures, of one venue, one for each machine, the preferred one first; each a folder, or a folder of such
+    /// folders
+    #[arg(value_name = "CAPTURE", required = true, num_args = 2..)]
+    pub captures: Vec<PathBuf>,
+
+    /// Folder of the merged capture, new or empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+impl MergeArgs {
+    /// One recording for each machine, with its name.
+    ///
+    /// # Errors
+    /// A file cannot be read, its venue is not recognized, or one has two venues; exit code 1.
+    pub fn recordings(&self) -> Result<Vec<(Recording, String)>, String> {
+        let of = |path: &PathBuf| {
+            let mut found = recordings(std::slice::from_ref(path), None)?;
+            match (found.pop(), found.is_empty()) {
+                (Some(recording), true) => Ok((recording, path.display().to_string())),
+                _ => Err(format!("{}: captures of both venues: merge those of each venue", path.display())),
+            }
+        };
+        self.captures.iter().map(of).collect()
     }
 }
 

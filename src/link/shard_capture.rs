@@ -215,6 +215,16 @@ impl ImageOut<'_> {
     }
 }
 
+/// What `write` writes of an image, its levels too, as it is recorded.
+pub fn image_text(write: impl FnOnce(&mut ImageOut<'_>)) -> String {
+    let (mut text, mut levels) = (String::new(), Vec::new());
+    write(&mut ImageOut { text: &mut text, levels: &mut levels });
+    let kind = Kind::Annotation(AnnotationRecord::Image);
+    let (connection, wall_ns) = (ConnectionId(0), 0);
+    let entry = Entry { kind, connection, wall_ns, payload: &text, levels: &levels };
+    entry.text().into_owned()
+}
+
 /// The shard's end.
 #[derive(Debug)]
 pub struct CaptureSender {

@@ -53,6 +53,9 @@ struct Keys {
 struct Image {
     shards: u16,
     hashes: String,
+    /// The books continue from it, whatever they were before.
+    #[serde(default)]
+    merged: bool,
     books: Vec<StoredBook>,
 }
 
@@ -295,7 +298,7 @@ impl Annotations {
         let Ok(image) = sonic_rs::from_str::<Image>(line) else { return Followup::Unreadable };
         let AnnotationContext { shard, shards, connection, .. } = place;
         // In a part of a capture without its start connections are not those of the engine.
-        let opens = !self.has_start && books.is_listed();
+        let opens = (!self.has_start || image.merged) && books.is_listed();
         if opens {
             self.recorded_shards = image.shards;
             if let Some(hashes) = HashChecks::of(&image.hashes) {
@@ -307,7 +310,11 @@ impl Annotations {
         };
         let mut followup = Followup::Nothing;
         for stored in image.books.iter().filter(mine) {
-            match books.on_image(stored, connection, opens) {
+            let outcome = match image.merged && opens {
+                true => books.on_merged_image(stored, connection),
+                false => books.on_image(stored, connection, opens),
+            };
+            match outcome {
                 ImageOutcome::Opened => {}
                 ImageOutcome::Equal => self.checkpoints.equal += 1,
                 ImageOutcome::NotLive if self.has_gaps || self.recorded_shards == 0 => {

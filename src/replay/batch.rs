@@ -97,10 +97,14 @@ impl Batch {
 
     /// Items with their texts.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Item, &str)> {
-        self.items.iter().map(|item| {
-            let start = item.start as usize;
-            (item, &self.text[start..start + item.len as usize])
-        })
+        (0..self.items.len()).filter_map(|place| self.get(place))
+    }
+
+    /// The item at a place, with its text.
+    pub(super) fn get(&self, place: usize) -> Option<(&Item, &str)> {
+        let item = self.items.get(place)?;
+        let start = item.start as usize;
+        Some((item, &self.text[start..start + item.len as usize]))
     }
 
     fn is_full(&self) -> bool {

@@ -375,6 +375,9 @@ impl Dispatcher {
     fn begin(&mut self, line: &str, origin: Origin) {
         if self.engines.on_shard_start(line) {
             self.connections = Connections::default();
+            if let Some(sequence) = &mut self.sequence {
+                sequence.set_merged(is_merged(line));
+            }
             self.send_to_all(Task::Begin, "", origin.on(ConnectionSlot(0)));
         }
     }
@@ -382,7 +385,10 @@ impl Dispatcher {
     /// Books continue behind the last message before their image.
     fn on_image(&mut self, line: &str, slot: ConnectionSlot) {
         let position = (number_in(line, r#","sid":"#), number_in(line, r#","seq":"#));
-        if let Some(sequence) = self.sequence.as_mut().filter(|_| position.1 > 0) {
+        let Some(sequence) = &mut self.sequence else { return };
+        if is_merged(line) {
+            sequence.set_merged(true);
+        } else if position.1 > 0 {
             sequence.resume(slot, position);
         }
     }
@@ -444,4 +450,9 @@ impl Dispatcher {
             self.errors_shown.push(InputError { position, why: why.to_owned() });
         }
     }
+}
+
+/// Whether a record is of a merged capture, whose connections have some messages of the venue's.
+fn is_merged(line: &str) -> bool {
+    line.contains(r#","merged":true"#)
 }

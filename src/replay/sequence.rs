@@ -219,6 +219,8 @@ pub(super) struct SequenceTracker {
     /// Slots assigned to subscriptions so far.
     slots_used: u32,
     held: Vec<Held>,
+    /// The numbers of a merged capture have gaps: whoever merged has judged them.
+    is_merged: bool,
 }
 
 impl SequenceTracker {
@@ -229,6 +231,7 @@ impl SequenceTracker {
             connections: Vec::new(),
             slots_used: 0,
             held: vec![],
+            is_merged: false,
         };
         feed.capabilities().is_sequenced().then(none)
     }
@@ -245,6 +248,11 @@ impl SequenceTracker {
             slots.extend(connection.slots().chain([slot]));
         }
         (all, slots)
+    }
+
+    /// Whether the records that follow are those of a merged capture.
+    pub(super) const fn set_merged(&mut self, is_merged: bool) {
+        self.is_merged = is_merged;
     }
 
     /// Whether a frame is held.
@@ -305,7 +313,7 @@ impl SequenceTracker {
             repeated: Vec::new(),
         };
         if is_engine_capture {
-            if let Some((sid, seq)) = outline.sequence {
+            if let Some((sid, seq)) = outline.sequence.filter(|_| !self.is_merged) {
                 info.verdict = connection.sequences.take((sid, seq), outline.content, true);
             }
             on_engine_change(connection, outline.subscription, &mut info);

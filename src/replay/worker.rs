@@ -75,8 +75,8 @@ pub(super) struct Worker<H> {
     shard: ShardId,
     shards: u16,
     feed: Feed,
-    receiver: BatchReceiver,
-    intake: Intake<H, HostClock>,
+    pub(super) receiver: BatchReceiver,
+    pub(super) intake: Intake<H, HostClock>,
     handler: H,
     findings: Findings,
     /// Counters for frames that another shard counts.
@@ -268,7 +268,7 @@ impl<H: Handler + Clone> Worker<H> {
         }
     }
 
-    fn on_item(&mut self, item: &Item, frame: &str) {
+    pub(super) fn on_item(&mut self, item: &Item, frame: &str) {
         match item.task {
             Task::Frame => {
                 self.bytes += frame.len() as u64;

@@ -83,7 +83,7 @@ impl Decoder {
     /// See [`Decode::outline`].
     pub fn outline<'a>(&mut self, frame: &'a str) -> Outline<'a> {
         match self {
-            Self::Polymarket(_) => Outline::default(),
+            Self::Polymarket(_) => polymarket::outline::outline(frame),
             Self::Kalshi(decoder) => decoder.outline(frame),
             Self::Other(decoder) => decoder.outline(frame),
         }

@@ -12,7 +12,7 @@ use super::{Admission, Books, ConnectionSlot};
 use crate::base::condition;
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::base::price::{Price, Quantity};
-use crate::link::shard_capture::ImageOut;
+use crate::link::shard_capture::{ImageOut, image_text};
 use crate::market::book::{Book, BookOpening, BookState, Level, image::BookFacts};
 use crate::shard::publish::Handler;
 use serde::Deserialize;
@@ -103,10 +103,10 @@ impl MarketImage<'_> {
     }
 }
 
-fn write_book(image: &mut ImageOut<'_>, slot: &Slot, tick: TickTime, slug: Option<&str>) {
-    let out = &mut *image.text;
-    let Slot { market, token, facts, snapshot_ms, .. } = slot;
-    let BookFacts { timestamp_ms, neg_risk, updated_wall_ns, .. } = facts;
+/// The catalog's fields of a book, without the closing brace.
+fn write_opening(out: &mut String, slot: &Slot, slug: Option<&str>) {
+    let Slot { market, token, facts, .. } = slot;
+    let neg_risk = facts.neg_risk;
     // Writing to a string cannot fail; ids hold no character that JSON escapes.
     let _ = write!(out, r#"{{"m":"{market}","a":"{token}","n":{neg_risk}"#);
     if let Some(step) = facts.tick_size {
@@ -118,6 +118,13 @@ fn write_book(image: &mut ImageOut<'_>, slot: &Slot, tick: TickTime, slug: Optio
     if let Some(slug) = slug {
         let _ = write!(out, r#","s":{slug}"#);
     }
+}
+
+fn write_book(image: &mut ImageOut<'_>, slot: &Slot, tick: TickTime, slug: Option<&str>) {
+    let out = &mut *image.text;
+    write_opening(out, slot, slug);
+    let Slot { facts, snapshot_ms, .. } = slot;
+    let BookFacts { timestamp_ms, updated_wall_ns, .. } = facts;
     let _ =
         write!(out, r#","ms":{timestamp_ms},"read":{updated_wall_ns},"snapshot":{snapshot_ms}"#);
     if let Some(hash) = facts.hash.as_ref().and_then(|hash| std::str::from_utf8(hash).ok()) {
@@ -254,6 +261,32 @@ impl<H: Handler> Books<H> {
             return ImageOutcome::NotLive;
         }
         let Ok(index) = self.open(&opening, connection) else { return ImageOutcome::Unusable };
+        self.restore(index, stored, book);
+        ImageOutcome::Opened
+    }
+
+    /// A book of an image that another capture's books continue from: opened if it is not open, and moved to
+    /// `connection`.
+    pub(crate) fn on_merged_image(
+        &mut self,
+        stored: &StoredBook,
+        connection: ConnectionSlot,
+    ) -> ImageOutcome {
+        let (Some(opening), Some(book)) = (stored.opening(), stored.book()) else {
+            return ImageOutcome::Unusable;
+        };
+        let Ok(index) = self.open(&opening, connection) else { return ImageOutcome::Unusable };
+        // What waits for a comparison is of the book before.
+        self.store.slots[index].group.forget();
+        self.verifier.forget(index);
+        self.repairer.forget(index);
+        self.times.forget(index);
+        self.restore(index, stored, book);
+        ImageOutcome::Opened
+    }
+
+    /// The book at a place is that of an image, and live.
+    fn restore(&mut self, index: BookIndex, stored: &StoredBook, book: Book) {
         self.times.set_tick(index, stored.tick);
         let slot = &mut self.store.slots[index];
         (slot.book, slot.snapshot_ms) = (book, stored.snapshot);
@@ -267,7 +300,52 @@ impl<H: Handler> Books<H> {
         }
         self.store.set_state(index, BookState::Live, stored.read);
         self.store.publish_snapshot(index, stored.read);
-        ImageOutcome::Opened
+    }
+
+    fn image_of(&self, market: &MarketId) -> Option<MarketImage<'_>> {
+        let first = self.store.find_market(market.as_str())?;
+        Some(MarketImage { slots: &self.store.slots, times: &self.times, first })
+    }
+
+    /// Whether all books of a market are live; `None` without one.
+    pub(crate) fn is_market_live(&self, market: &MarketId) -> Option<bool> {
+        let image = self.image_of(market)?;
+        Some(image.books().all(|at| image.slots[at].state == BookState::Live))
+    }
+
+    /// The connection of the books of a market.
+    pub(crate) fn connection_of(&self, market: &MarketId) -> Option<ConnectionSlot> {
+        Some(self.image_of(market)?.connection())
+    }
+
+    /// The tokens of the books of a market.
+    pub(crate) fn tokens_of(&self, market: &MarketId) -> Vec<TokenId> {
+        let tokens = |image: MarketImage<'_>| {
+            image.books().map(|at| image.slots[at].token).collect::<Vec<_>>()
+        };
+        self.image_of(market).map(tokens).unwrap_or_default()
+    }
+
+    /// Appends the books of a market as a list of JSON without brackets: the catalog's fields, or with `is_image` all of an
+    /// image, in whatever state they are; `slug` is a JSON string.
+    pub(crate) fn write_market(
+        &self,
+        market: &MarketId,
+        is_image: bool,
+        slug: Option<&str>,
+        out: &mut String,
+    ) {
+        let Some(image) = self.image_of(market) else { return };
+        if is_image {
+            return out.push_str(&image_text(|text| image.write(text, slug)));
+        }
+        for at in image.books() {
+            if at != image.first {
+                out.push(',');
+            }
+            write_opening(out, &image.slots[at], slug);
+            out.push('}');
+        }
     }
 }
 
