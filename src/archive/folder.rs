@@ -1,8 +1,8 @@
 //! A folder of captures: its files with their indices, and its manifest.
 //!
 //! Runs on:  the starting thread.
-use crate::capture::index::{self, Block};
 use crate::base::time::SECOND_NS;
+use crate::capture::index::{self, Block};
 use crate::capture::manifest::{self, Entry};
 use crate::io::file::{self, Source};
 use crate::sink::capture::segment::Rotation;

@@ -79,7 +79,9 @@ pub fn execute(merge: &Merge, stop: &Arc<AtomicBool>) -> u8 {
     let of = messages.iter().zip(&merge.names).map(|(count, name)| format!("{count} of {name}"));
     let of = of.collect::<Vec<_>>().join(", ");
     let continued = counted(*changes, "market continued", "markets continued");
-    print_line(format_args!("{out}: messages: {of}; {continued} with another capture; {bytes} bytes"));
+    print_line(format_args!(
+        "{out}: messages: {of}; {continued} with another capture; {bytes} bytes"
+    ));
     u8::from(!faults.is_empty())
 }
 
@@ -212,7 +214,8 @@ impl Merger {
     fn end_source(&mut self, place: usize) {
         self.sources[place].live.clear();
         let of_it = |(_, market): &(&MarketId, &Market)| market.source == Some(place);
-        let mut lost: Vec<MarketId> = self.markets.iter().filter(of_it).map(|(id, _)| *id).collect();
+        let mut lost: Vec<MarketId> =
+            self.markets.iter().filter(of_it).map(|(id, _)| *id).collect();
         lost.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         lost.iter().for_each(|market| self.continue_market(market));
     }
@@ -259,7 +262,9 @@ impl Merger {
         sources[place].steps.elements(frame, |element| {
             let market = element.market.as_ref();
             if element.is_book {
-                let Some(market) = market.filter(|market| continued.contains(market)) else { return };
+                let Some(market) = market.filter(|market| continued.contains(market)) else {
+                    return;
+                };
                 written.push(*market);
             } else if !union.is_new(element.fingerprint, (place, *slot), *receive_ns) {
                 return;
@@ -362,7 +367,8 @@ impl Merger {
             Some(Gap { market: *market, from_ns, to_ns: latest_ns })
         });
         self.gaps.extend(left);
-        self.gaps.sort_by(|a, b| (a.from_ns, a.market.as_str()).cmp(&(b.from_ns, b.market.as_str())));
+        self.gaps
+            .sort_by(|a, b| (a.from_ns, a.market.as_str()).cmp(&(b.from_ns, b.market.as_str())));
         for Gap { market, from_ns, to_ns } in self.gaps.iter().take(GAPS_SHOWN) {
             let (from, to) = (time_text(*from_ns), time_text(*to_ns));
             self.merged.faults.push(format!("{market}: {CAUSE} from {from} to {to}"));

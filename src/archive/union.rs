@@ -33,9 +33,10 @@ impl Union {
             self.older = std::mem::take(&mut self.newer);
             self.begun_ns = receive_ns;
         }
-        let seen = self.newer.entry(fingerprint).or_insert_with(|| {
-            self.older.remove(&fingerprint).unwrap_or_default()
-        });
+        let seen = self
+            .newer
+            .entry(fingerprint)
+            .or_insert_with(|| self.older.remove(&fingerprint).unwrap_or_default());
         let at = seen.counts.iter().position(|(of, _)| *of == place).unwrap_or_else(|| {
             seen.counts.push((place, 0));
             seen.counts.len() - 1

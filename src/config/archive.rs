@@ -141,7 +141,10 @@ impl MergeArgs {
             let mut found = recordings(std::slice::from_ref(path), None)?;
             match (found.pop(), found.is_empty()) {
                 (Some(recording), true) => Ok((recording, path.display().to_string())),
-                _ => Err(format!("{}: captures of both venues: merge those of each venue", path.display())),
+                _ => Err(format!(
+                    "{}: captures of both venues: merge those of each venue",
+                    path.display()
+                )),
             }
         };
         self.captures.iter().map(of).collect()

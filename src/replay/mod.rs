@@ -51,8 +51,8 @@ pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
 pub use recorded::Recorded;
 pub use records::{Content, RawRecord, Recording, Records};
-pub(crate) use steps::{Step, Steps};
 pub use run::{Measured, run, run_with};
+pub(crate) use steps::{Step, Steps};
 pub(crate) use values::{Missing, Values};
 pub(crate) use venue_times::VenueTimes;
 

@@ -1,13 +1,13 @@
 //! A replay one item at a time: which markets each item has changed, and their books in between.
 //!
 //! Runs on:  the starting thread; a thread of its own reads. Bounds: those of a replay of one shard.
+use super::Recording;
 use super::annotations::slugs;
 use super::batch::{Batch, Origin, Task, WorkerCommand, batch_channel};
 use super::elements::{Element, elements};
 use super::plan::{Plan, Speed};
 use super::reader::{Reader, ReplayError};
 use super::worker::Worker;
-use super::Recording;
 use crate::base::id::{MarketId, ShardId, TokenId};
 use crate::base::limits::DECODE_STACK_BYTES;
 use crate::capture::line::AnnotationRecord;
@@ -153,7 +153,8 @@ impl Steps {
         if item.task == Task::Frame {
             step.frame.push_str(text);
         }
-        if let Task::Annotation(AnnotationRecord::Books | AnnotationRecord::Described, _) = item.task
+        if let Task::Annotation(AnnotationRecord::Books | AnnotationRecord::Described, _) =
+            item.task
         {
             step.slugs = slugs(text);
         }
@@ -222,7 +223,8 @@ impl Steps {
         let mut last_frames: HashMap<u32, u64> = HashMap::new();
         let mut is_stopping = false;
         let mut step = Step::default();
-        let mut end = |(market, (slot, since)): (MarketId, (u32, u64)), last: &HashMap<u32, u64>| {
+        let mut end = |(market, (slot, since)): (MarketId, (u32, u64)),
+                       last: &HashMap<u32, u64>| {
             let last = last.get(&slot).copied().unwrap_or(0).max(since);
             breaks.entry(last).or_default().push(market);
         };

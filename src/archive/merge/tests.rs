@@ -107,7 +107,8 @@ impl Exchange {
             rows.collect::<Vec<_>>().join(",")
         };
         if self.feed == 0 {
-            let row = |price: u64, size: u64| format!(r#"{{"price":"0.{price:02}","size":"{size}"}}"#);
+            let row =
+                |price: u64, size: u64| format!(r#"{{"price":"0.{price:02}","size":"{size}"}}"#);
             let book = |token: u64| {
                 let (bids, asks) = (side(token, true, &row), side(token, false, &row));
                 let market = self.market(token);
@@ -156,9 +157,14 @@ impl Machine {
         if gap.is_cut { gap.to } else { gap.to + 10 }
     }
 
-    fn is_whole(&self, at_ns: u64) -> bool {
+    /// Whether it has the book at a time: not behind the last message before a break.
+    fn is_whole(&self, exchange: &Exchange, at_ns: u64) -> bool {
+        let is_last = |at: &u64| {
+            exchange.feed == 0 || matches!(exchange.messages[*at as usize], Message::Change(..))
+        };
         let within = |gap: &Break| {
-            (self.receive_ns(gap.from)..self.receive_ns(Self::resumes(gap))).contains(&at_ns)
+            let last = (0..gap.from).rev().find(is_last).unwrap_or(0);
+            (self.receive_ns(last)..self.receive_ns(Self::resumes(gap))).contains(&at_ns)
         };
         !self.breaks.iter().any(within)
     }
@@ -221,7 +227,9 @@ fn books(recorded: &Recorded, market: &str, at_ns: u64) -> Vec<String> {
     let mut shown: Vec<String> = found
         .books
         .iter()
-        .map(|book| format!("{:?} {} {:?} {:?}", book.token, book.state.name(), book.bids, book.asks))
+        .map(|book| {
+            format!("{:?} {} {:?} {:?}", book.token, book.state.name(), book.bids, book.asks)
+        })
         .collect();
     shown.sort();
     shown
@@ -259,15 +267,16 @@ fn compare(feed: usize, seed: u64, times: u64) -> [u64; 2] {
     let mut random = Random::new(seed);
     let mut alone = [0; 2];
     for _ in 0..times {
-        let at_ns = whole.receive_ns(40) + random.below((MESSAGES - 50) * STEP_MS) * 1_000_000 + 500_000;
+        let at_ns =
+            whole.receive_ns(40) + random.below((MESSAGES - 50) * STEP_MS) * 1_000_000 + 500_000;
         let market = exchange.market(random.below(MARKETS) * if feed == 0 { 2 } else { 1 });
-        let has = [0, 1].map(|place| machines[place].is_whole(at_ns));
+        let has = [0, 1].map(|place| machines[place].is_whole(&exchange, at_ns));
         let found = books(&merged, &market, at_ns);
         if has == [false; 2] {
             assert!(found.iter().all(|book| !book.contains(" live ")), "{at_ns}: {found:?}");
             continue;
         }
-        let expected = machines.iter().filter(|machine| machine.is_whole(at_ns));
+        let expected = machines.iter().filter(|machine| machine.is_whole(&exchange, at_ns));
         let expected: Vec<_> = expected
             .map(|machine| books(&reference, &market, whole.receive_ns(machine.last(at_ns))))
             .collect();
@@ -284,13 +293,13 @@ fn compare(feed: usize, seed: u64, times: u64) -> [u64; 2] {
 
 fn trades_are_there_once(exchange: &Exchange, machines: &[Machine; 2], merged: &Path) {
     let has = |at: &u64| {
-        let lacks = |machine: &Machine| {
-            machine.breaks.iter().any(|gap| (gap.from..gap.to).contains(at))
-        };
+        let lacks =
+            |machine: &Machine| machine.breaks.iter().any(|gap| (gap.from..gap.to).contains(at));
         let is_trade = matches!(exchange.messages[*at as usize], Message::Trade(_));
         is_trade && !machines.iter().all(lacks)
     };
-    let mut expected: Vec<String> = (0..MESSAGES).filter(has).map(|at| format!("0xt{at}")).collect();
+    let mut expected: Vec<String> =
+        (0..MESSAGES).filter(has).map(|at| format!("0xt{at}")).collect();
     expected.sort();
     let mut found = Vec::new();
     for path in file::segments(merged).unwrap() {

@@ -10,7 +10,10 @@ fn messages_of_books_are_told_from_others() {
     for (message, content) in [
         (r#"{"market":"0xa","event_type":"book","bids":[]}"#, book),
         (r#"{"bids":[],"asks":[{"price":"0.1"}],"market":"0xa"}"#, book),
-        (r#"{"market":"0xa","price_changes":[{"side":"BUY"}],"event_type":"price_change"}"#, change),
+        (
+            r#"{"market":"0xa","price_changes":[{"side":"BUY"}],"event_type":"price_change"}"#,
+            change,
+        ),
         (r#"{"market":"0xa","changes":[]}"#, change),
         (r#"{"market":"0xa","event_type":"last_trade_price","price":"0.4"}"#, BookContent::None),
         (r#"{"market":"0xa","event_type":"tick_size_change"}"#, BookContent::None),
