@@ -26,7 +26,7 @@ struct Exchange {
     /// The place in the list of venues: the second one numbers its messages.
     feed: usize,
     messages: Vec<Message>,
-    /// Levels behind each message.
+    /// Levels before each message.
     levels: Vec<Levels>,
 }
 
@@ -38,7 +38,7 @@ impl Exchange {
             levels.insert((token, true), [(20, 5)].into());
             levels.insert((token, false), [(70, 5)].into());
         }
-        let (mut messages, mut history) = (Vec::new(), Vec::new());
+        let (mut messages, mut history) = (Vec::new(), vec![levels.clone()]);
         for _ in 0..MESSAGES {
             let token = random.below(if feed == 0 { MARKETS * 2 } else { MARKETS });
             if random.chance(1, 8) {
@@ -100,7 +100,7 @@ impl Exchange {
 
     /// Frames of all books behind the message before `at`.
     fn snapshots(&self, at: u64, seqs: &mut [u64; 2]) -> Vec<String> {
-        let levels = &self.levels[at.saturating_sub(1) as usize];
+        let levels = &self.levels[at as usize];
         let ms = BASE_MS + at.saturating_sub(1) * STEP_MS;
         let side = |token: u64, is_bid: bool, row: &dyn Fn(u64, u64) -> String| {
             let rows = levels[&(token, is_bid)].iter().map(|(price, size)| row(*price, *size));
