@@ -1,3 +1,4 @@
+//! Messages of several connections.
 use super::*;
 
 #[test]

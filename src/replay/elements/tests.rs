@@ -1,3 +1,4 @@
+//! Frames of both venues.
 use super::*;
 
 /// Each message's text and market, whether it is of a book, and its fingerprint.

@@ -1,7 +1,8 @@
+//! Messages of each kind.
 use super::*;
 
 #[test]
-fn messages_of_books_are_told_from_others() {
+fn messages_of_books_are_recognized() {
     let of = |message: &str| {
         let found = outline(message);
         (found.market.unwrap_or_default().to_owned(), found.content, found.broken)
