@@ -125,6 +125,12 @@ impl EngineBuilder {
         self.set(|config| config.bus(address, snapshots).map(drop))
     }
 
+    /// Makes the engine a member of a cluster whose members divide the markets among themselves, those of each rack all
+    /// of them; call it after [`EngineBuilder::bus`]. [`guide::cluster`](crate::guide::cluster).
+    pub fn cluster(self, name: &str, rack: Option<&str>) -> Self {
+        self.set(|config| config.cluster(name, rack).map(drop))
+    }
+
     /// Has the books and trades of these venues (`"polymarket"`, `"kalshi"`) from a bus, to which other engines publish
     /// them, in place of the venues. Needs the cargo feature `kafka`; [`guide::bus`](crate::guide::bus).
     pub fn bus_source(self, address: &str, venues: &[&str]) -> Self {

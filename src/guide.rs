@@ -21,6 +21,7 @@
 //! | [`replay_gateway`] | the same over recorded days: a range and a speed for each client, a mock venue |
 //! | [`python`] | programs in Python on the gateway's own stream |
 //! | [`bus`] | every book and trade at a Kafka-protocol broker: topics, records, a reader |
+//! | [`cluster`] | several machines that divide the markets among themselves |
 //! | [`prices`] | best prices of every book in shared memory: layout, a reader in Python |
 //! | [`pools`] | connection pools for other HTTP and WebSocket services |
 //! | [`performance`] | figures, `doctor`, `bench-live`, `bench-gateway`, threads and cores |
@@ -80,6 +81,9 @@ pub mod python {}
 
 #[doc = include_str!("guide/bus.md")]
 pub mod bus {}
+
+#[doc = include_str!("guide/cluster.md")]
+pub mod cluster {}
 
 #[doc = include_str!("guide/prices.md")]
 pub mod prices {}

@@ -59,13 +59,14 @@
 //!
 //! | layer | content |
 //! |---|---|
-//! | [`base`] | time, ids, fixed-point prices, limits, routing hash, random numbers |
+//! | [`base`] | time, ids, fixed-point prices, limits, routing hash, slices, random numbers |
 //! | [`ring`] | the SPSC ring between two threads |
 //! | [`counter`] | counters, latency histograms, the status report |
 //! | [`plot`] | plots as SVG text |
 //! | [`wire`] | TLS, WebSocket and HTTP on memory buffers |
 //! | [`market`] | events, market facts, books |
 //! | [`capture`] | records, index and manifest of a capture |
+//! | [`cluster`] | machines that divide the markets among themselves: one member, its claims, all of them |
 //! | [`venue`] | the venue interface; messages, decoder, subscriptions and catalog of Polymarket and Kalshi |
 //! | [`session`] | one connection without its socket |
 //! | [`topology`] | threads and the cores they run on |
@@ -104,6 +105,7 @@
 //! | `trade-history` | stored trades for clients of the gateway | SQLite, PostgreSQL |
 //! | `capture` | the files of a capture | disk |
 //! | `bus` | the producer of `--bus`, with threads of librdkafka | the broker |
+//! | `cluster` | with `--cluster`: the member of the group, with threads of librdkafka | the broker |
 //! | `bus-source` | with `--source bus`: the reader of the bus and the handlers, in place of shards | the broker |
 //! | `prices` | the heartbeat of the shared-memory table | its interval |
 //! | `resolve`, `accept` | name lookups; new local clients | the kernel |
@@ -125,6 +127,7 @@
 //! | [`link::shard_shard`] | trades, tickers of another shard's markets | counted; the redundant connection has them |
 //! | [`link::shard_trade`] | every trade, with `--trades` | counted, recorded in the table `trade_losses` |
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
+//! | [`link::cluster_control`] | slices to follow and to publish, and which are live, as state | nothing: the newest state counts |
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
 //! | [`link::serve_bus`] | records of every book and trade, with `--bus` | books are conflated, trades lost and counted |
 //! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |
@@ -190,6 +193,10 @@ pub mod bus_source;
 mod capture;
 #[cfg(feature = "internals")]
 pub mod capture;
+#[cfg(not(feature = "internals"))]
+mod cluster;
+#[cfg(feature = "internals")]
+pub mod cluster;
 #[cfg(not(feature = "internals"))]
 mod command;
 #[cfg(feature = "internals")]

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["base"]),
     ("market", &["base"]),
     ("capture", &["base"]),
+    ("cluster", &["base"]),
     ("venue", &["base", "market"]),
     ("session", &["base", "wire"]),
     ("topology", &["base"]),
@@ -49,7 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["base", "ring", "counter", "wire", "market", "venue", "session", "io", "pool", "link"],
     ),
     ("gateway", &["base", "counter", "wire", "market", "link"]),
-    ("bus", &["base", "counter", "wire", "market", "io", "link"]),
+    ("bus", &["base", "cluster", "counter", "wire", "market", "io", "link"]),
     ("serve", &["base", "ring", "counter", "wire", "market", "io", "pool", "link", "gateway"]),
     (
         "replay",
@@ -70,6 +71,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "config",
         &[
             "base",
+            "cluster",
             "wire",
             "venue",
             "host",
@@ -121,6 +123,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "archive",
             "base",
+            "cluster",
             "counter",
             "plot",
             "wire",

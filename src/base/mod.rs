@@ -8,5 +8,6 @@ pub mod policy;
 pub mod price;
 pub mod random;
 pub mod routing;
+pub mod slices;
 pub mod text;
 pub mod time;

@@ -13,7 +13,7 @@ pub fn shard_of(market: &[u8], shards: u16) -> ShardId {
 }
 
 /// FNV-1a and a mixing step: short, well distributed, platform-independent.
-fn fingerprint(bytes: &[u8]) -> u64 {
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for &byte in bytes {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -22,6 +22,8 @@ pub struct BusOptions {
     pub prefix: String,
     /// Name of this engine in the headers of its records.
     pub engine: String,
+    /// The address has this name.
+    pub is_named: bool,
     /// Partitions of topics that are created.
     pub partitions: u16,
     /// Replicas of topics that are created.
@@ -70,6 +72,7 @@ impl BusOptions {
             servers: servers.to_owned(),
             prefix: prefix.to_owned(),
             engine: "ringbook".to_owned(),
+            is_named: false,
             partitions: 8,
             replication: 1,
             compression: "lz4",
@@ -91,7 +94,10 @@ impl BusOptions {
             number.ok_or_else(|| format!("{name}={value}: must be {least} to {most}"))
         };
         match name {
-            "engine" if is_name(value) => value.clone_into(&mut self.engine),
+            "engine" if is_name(value) => {
+                value.clone_into(&mut self.engine);
+                self.is_named = true;
+            }
             "engine" => {
                 return Err(format!("engine={value}: use letters, digits, `-`, `_` and `.`"));
             }
@@ -113,7 +119,9 @@ impl BusOptions {
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text may be part of the name of a topic or a group.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=PREFIX_BYTES_MAX).contains(&text.len()) && text.chars().all(allowed)
 }

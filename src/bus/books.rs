@@ -305,7 +305,7 @@ impl BusBooks {
             Topic::Books => self.on_book(&record, &engine, source),
             Topic::Trades => self.on_trade(&record, &engine, source),
             Topic::Events => Ok(self.on_event(&record, &engine)),
-            Topic::Tops | Topic::Markets => Ok(None),
+            Topic::Tops | Topic::Markets | Topic::Slices => Ok(None),
         };
         result.unwrap_or_else(|_| {
             self.counts.unreadable += 1;

@@ -1,6 +1,6 @@
 //! The bus: every book and trade at a Kafka-protocol broker, and a reader that has them again.
 //!
-//! Runs on:  the thread `bus` (publisher), which may block; the threads of a reader. Owns: the clients of the broker.
+//! Runs on:  the threads `bus` (publisher) and `cluster` (member), which may block; the threads of a reader. Owns: the clients of the broker.
 //! Bounds:   records in the producer as the address says; [`books`] of a reader, as many as there are tokens.
 //!
 //! The records are those of the gateway's own stream: the serve core's hub has the bus as a client that follows every
@@ -9,6 +9,8 @@
 //! `kafka`; without it an address is refused.
 pub mod address;
 pub mod books;
+#[cfg(feature = "kafka")]
+mod cluster;
 #[cfg(feature = "kafka")]
 mod consumer;
 #[cfg(feature = "kafka")]
@@ -20,19 +22,22 @@ mod reader;
 pub mod record;
 
 #[cfg(feature = "kafka")]
+pub use cluster::start as join_cluster;
+#[cfg(feature = "kafka")]
 pub use consumer::{BusConsumer, BusRecord};
 #[cfg(feature = "kafka")]
 pub use publisher::start;
 #[cfg(feature = "kafka")]
 pub use reader::BusReader;
 
-use crate::base::limits::{BUS_DOWN_NS, SINK_DRAIN_NS, SINK_END_NS};
+use crate::base::limits::{BUS_DOWN_NS, CLUSTER_HOLD_NS, SINK_DRAIN_NS, SINK_END_NS};
 use crate::counter::bus::{BusBoard, BusReport};
+use crate::counter::cluster::ClusterBoard;
 use crate::io::threads::ends_within;
 #[cfg(not(feature = "kafka"))]
 use crate::io::{clock::HostClock, wake::TaskWaker};
 #[cfg(not(feature = "kafka"))]
-use crate::link::serve_bus::BusSender;
+use crate::link::{cluster_control::SliceBoard, serve_bus::BusSender};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -75,6 +80,45 @@ impl BusPublisher {
     }
 }
 
+/// A running member of a cluster.
+#[derive(Debug)]
+pub struct ClusterMember {
+    stop: Arc<AtomicBool>,
+    board: Arc<ClusterBoard>,
+    thread: JoinHandle<()>,
+}
+
+impl ClusterMember {
+    /// The figures for the status report.
+    #[must_use]
+    pub fn board(&self) -> Arc<ClusterBoard> {
+        Arc::clone(&self.board)
+    }
+
+    /// Leaves: waits until other members have its slices, for `CLUSTER_HOLD_NS` at most. Call it while all else runs.
+    /// False if it does not end in time.
+    #[must_use]
+    pub fn stop(self) -> bool {
+        self.stop.store(true, Ordering::Release);
+        // It may wait for an answer of the broker.
+        ends_within(self.thread, CLUSTER_HOLD_NS + 2 * BUS_DOWN_NS + SINK_END_NS)
+    }
+}
+
+/// Starts a member of a cluster.
+///
+/// # Errors
+/// Always: there is no client of brokers.
+#[cfg(not(feature = "kafka"))]
+pub fn join_cluster(
+    options: &address::BusOptions,
+    _group: &str,
+    _slices: Arc<SliceBoard>,
+    _clock: HostClock,
+) -> Result<ClusterMember, BusError> {
+    Err(BusError(format!("{}: {NOT_BUILT}", options.address)))
+}
+
 /// Starts the publisher.
 ///
 /// # Errors
@@ -84,6 +128,7 @@ pub fn start(
     options: &address::BusOptions,
     _waker: TaskWaker,
     _clock: HostClock,
+    _slices: Option<Arc<SliceBoard>>,
 ) -> Result<(BusPublisher, BusSender), BusError> {
     Err(BusError(format!("{}: {NOT_BUILT}", options.address)))
 }

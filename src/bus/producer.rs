@@ -85,7 +85,7 @@ impl Context {
     }
 }
 
-fn lacks_topic(code: Option<RDKafkaErrorCode>) -> bool {
+pub(super) fn lacks_topic(code: Option<RDKafkaErrorCode>) -> bool {
     use RDKafkaErrorCode::{
         UnknownPartition, UnknownTopic, UnknownTopicId, UnknownTopicOrPartition,
     };
@@ -159,26 +159,24 @@ pub(super) fn client_config(options: &BusOptions) -> ClientConfig {
     config
 }
 
-/// Creates the topics that are missing.
+/// Creates those of these topics that are missing, each with its number of partitions.
 ///
 /// # Errors
 /// The broker does not answer, or refuses: one line.
-pub(super) fn create_topics(options: &BusOptions) -> Result<(), String> {
+pub(super) fn create_topics(options: &BusOptions, wanted: &[(Topic, u16)]) -> Result<(), String> {
     let admin: Result<AdminClient<Quiet>, _> = client_config(options).create_with_context(Quiet);
     let admin = admin.map_err(|error| error.to_string())?;
-    let names = Topic::ALL.map(|topic| topic.full_name(&options.prefix));
+    let names: Vec<String> =
+        wanted.iter().map(|(topic, _)| topic.full_name(&options.prefix)).collect();
     let wait = Duration::from_nanos(BUS_DOWN_NS);
     let known = admin.inner().fetch_metadata(None, wait).map_err(|error| error.to_string())?;
     let is_missing = |name: &str| known.topics().iter().all(|topic| topic.name() != name);
     let replication = i32::from(options.replication);
-    let topics: Vec<NewTopic<'_>> = std::iter::zip(Topic::ALL, &names)
+    let topics: Vec<NewTopic<'_>> = std::iter::zip(wanted, &names)
         .filter(|(_, name)| is_missing(name))
-        .map(|(topic, name)| {
-            let new = NewTopic::new(
-                name,
-                i32::from(options.partitions),
-                TopicReplication::Fixed(replication),
-            );
+        .map(|(&(topic, partitions), name)| {
+            let replication = TopicReplication::Fixed(replication);
+            let new = NewTopic::new(name, i32::from(partitions), replication);
             if topic.is_compacted() { new.set("cleanup.policy", "compact") } else { new }
         })
         .collect();
@@ -204,6 +202,12 @@ pub(super) fn create_topics(options: &BusOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Of each record: who has published it, and which start of it.
+pub(super) fn headers(engine: &str, epoch: u64) -> OwnedHeaders {
+    let headers = OwnedHeaders::new().insert(Header { key: "engine", value: Some(engine) });
+    headers.insert(Header { key: "epoch", value: Some(&epoch.to_string()) })
 }
 
 /// A producer of one epoch.
@@ -233,11 +237,7 @@ impl Producer {
             .set("queue.buffering.max.messages", BUS_RECORDS_MAX.to_string())
             .set("queue.buffering.max.kbytes", (options.buffer_bytes >> 10).to_string());
         let producer = config.create_with_context(context).map_err(|error| error.to_string())?;
-        let header = |headers: OwnedHeaders, key, value: &str| {
-            headers.insert(Header { key, value: Some(value) })
-        };
-        let headers = header(OwnedHeaders::new(), "engine", &options.engine);
-        let headers = header(headers, "epoch", &epoch.to_string());
+        let headers = headers(&options.engine, epoch);
         let names = Topic::ALL.map(|topic| (topic, topic.full_name(&options.prefix)));
         Ok(Self { producer, notes, headers, names })
     }

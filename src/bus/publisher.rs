@@ -13,10 +13,12 @@ use super::{BusError, BusPublisher};
 use crate::base::limits::{
     BUS_BEAT_NS, BUS_DOWN_NS, BUS_ENDINGS_MAX, BUS_RETRY_NS, SINK_DRAIN_NS, SINK_LOOK_NS,
 };
+use crate::base::slices::{SliceSet, slice_of};
 use crate::base::time::{Clock as _, MICROSECOND_NS, Now};
 use crate::counter::bus::BusBoard;
 use crate::io::wake::TaskWaker;
 use crate::io::{clock::HostClock, executor::no_thread, threads::lower_priority};
+use crate::link::cluster_control::SliceBoard;
 use crate::link::serve_bus::{BusFeed, BusReceiver, BusSender, Repeat, link};
 use crate::wire::websocket::server::FrameTexts;
 use log::{info, warn};
@@ -32,6 +34,7 @@ pub fn start(
     options: &BusOptions,
     waker: TaskWaker,
     clock: HostClock,
+    slices: Option<Arc<SliceBoard>>,
 ) -> Result<(BusPublisher, BusSender), BusError> {
     let board = Arc::new(BusBoard::new(options.servers.clone(), options.engine.clone()));
     let BusOptions { buffer_bytes, snapshot_ns, tops_ns, .. } = *options;
@@ -41,6 +44,8 @@ pub fn start(
     let publisher = Publisher {
         options: options.clone(),
         link: receiver,
+        slices,
+        withheld: SliceSet::default(),
         board: Arc::clone(&board),
         stop: Arc::clone(&stop),
         clock,
@@ -93,6 +98,10 @@ struct Held {
 struct Publisher {
     options: BusOptions,
     link: BusReceiver,
+    /// The slices of this machine, if it is a member of a cluster.
+    slices: Option<Arc<SliceBoard>>,
+    /// Slices of which records were left out because another machine has them.
+    withheld: SliceSet,
     board: Arc<BusBoard>,
     stop: Arc<AtomicBool>,
     clock: HostClock,
@@ -225,7 +234,11 @@ impl Publisher {
     fn publish_chunk(&mut self, producer: &Producer, held: Held) -> Option<Held> {
         let Held { chunk, published } = held;
         for (place, text) in FrameTexts::new(&chunk).enumerate().skip(published) {
-            let Some(RecordHead { kind, key }) = RecordHead::read(text) else { continue };
+            let Some(head) = RecordHead::read(text) else { continue };
+            if self.is_withheld(head) {
+                continue;
+            }
+            let RecordHead { kind, key, .. } = head;
             for &topic in Topic::of_kind(kind) {
                 while producer.send(topic, key, text) == Err(Refused::Full) {
                     producer.poll(Duration::from_nanos(SINK_LOOK_NS));
@@ -241,6 +254,30 @@ impl Publisher {
         }
         self.link.give_back(chunk);
         None
+    }
+
+    /// Whether a record is another machine's to publish. Stages of markets are everybody's: each reads the catalog.
+    fn is_withheld(&mut self, head: RecordHead<'_>) -> bool {
+        let Some(slices) = &self.slices else { return false };
+        let slice = slice_of(head.market.as_bytes());
+        if head.kind == "market" || slices.published.get().contains(slice) {
+            return false;
+        }
+        self.withheld.set(slice, true);
+        self.board.withheld.add(1);
+        true
+    }
+
+    /// Slices that return begin with every book as a whole.
+    fn repeat_returned(&mut self) {
+        let Some(slices) = self.slices.as_ref().filter(|_| !self.withheld.is_empty()) else {
+            return;
+        };
+        let returned = self.withheld.and(&slices.published.get());
+        if !returned.is_empty() {
+            self.withheld = self.withheld.without(&returned);
+            self.link.repeat(Repeat::All);
+        }
     }
 
     /// A record of the publisher itself, unless there is no room.
@@ -319,6 +356,7 @@ impl Publisher {
         for token in notes.incomplete {
             self.link.repeat(Repeat::Book(token));
         }
+        self.repeat_returned();
         self.link.retry();
         // A broker that was away may be another one.
         self.has_topics &= !notes.lacks_topic;
@@ -330,7 +368,8 @@ impl Publisher {
 
     /// That the broker takes records again is shown by the next acknowledgement: the engine always has one to publish.
     fn ask_for_topics(&mut self) {
-        match create_topics(&self.options) {
+        let topics = Topic::ALL.map(|topic| (topic, self.options.partitions));
+        match create_topics(&self.options, &topics) {
             Ok(()) => {
                 self.has_topics = true;
                 self.answers += u64::from(self.waits_since_ns.is_some());

@@ -24,10 +24,12 @@ pub enum Topic {
     Markets,
     /// States of books by token; losses, beginning and end of engines by the engine's name.
     Events,
+    /// Claims of the members of clusters on slices; a partition for each slice, compacted. Only clusters have it.
+    Slices,
 }
 
 impl Topic {
-    /// All of them.
+    /// Those of every bus.
     pub const ALL: [Self; 5] = [Self::Trades, Self::Books, Self::Tops, Self::Markets, Self::Events];
 
     /// What follows the prefix and a dot.
@@ -39,13 +41,14 @@ impl Topic {
             Self::Tops => "tops",
             Self::Markets => "markets",
             Self::Events => "events",
+            Self::Slices => "slices",
         }
     }
 
     /// The topic of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|topic| topic.name() == name)
+        Self::ALL.into_iter().chain([Self::Slices]).find(|topic| topic.name() == name)
     }
 
     /// The topic's whole name.
@@ -57,7 +60,7 @@ impl Topic {
     /// Whether only the last record of a key counts.
     #[must_use]
     pub const fn is_compacted(self) -> bool {
-        matches!(self, Self::Tops | Self::Markets)
+        matches!(self, Self::Tops | Self::Markets | Self::Slices)
     }
 
     /// Where an event of the stream goes: the state of a book is one of its records too.
@@ -81,6 +84,8 @@ pub struct RecordHead<'a> {
     pub kind: &'a str,
     /// The token; of a market's event, the market.
     pub key: &'a str,
+    /// The market.
+    pub market: &'a str,
 }
 
 impl<'a> RecordHead<'a> {
@@ -94,7 +99,7 @@ impl<'a> RecordHead<'a> {
         let (_, rest) = rest.split_once(r#"","market":""#)?;
         let (market, rest) = rest.split_once('"')?;
         let token = rest.strip_prefix(r#","token":""#).and_then(|rest| rest.split_once('"'));
-        Some(Self { kind, key: token.map_or(market, |(token, _)| token) })
+        Some(Self { kind, key: token.map_or(market, |(token, _)| token), market })
     }
 }
 
@@ -245,9 +250,15 @@ mod tests {
     fn a_head_has_kind_and_key() {
         let text =
             r#"{"sequence":1,"kind":"change","venue":"v","market":"0xa","token":"7","version":2}"#;
-        assert_eq!(RecordHead::read(text), Some(RecordHead { kind: "change", key: "7" }));
+        assert_eq!(
+            RecordHead::read(text),
+            Some(RecordHead { kind: "change", key: "7", market: "0xa" })
+        );
         let text = r#"{"sequence":1,"kind":"market","venue":"v","market":"M","receive_time":1,"outcomes":[{"token":"7"}]}"#;
-        assert_eq!(RecordHead::read(text), Some(RecordHead { kind: "market", key: "M" }));
+        assert_eq!(
+            RecordHead::read(text),
+            Some(RecordHead { kind: "market", key: "M", market: "M" })
+        );
         for text in ["", r#"{"kind":"error","error":"x"}"#, r#"{"sequence":1,"kind":"x"}"#] {
             assert_eq!(RecordHead::read(text), None, "{text}");
         }

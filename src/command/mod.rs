@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod bench_live;
 pub mod book;
+pub mod cluster;
 mod columns;
 pub mod compare;
 pub mod config;
@@ -56,6 +57,7 @@ pub fn command_line(line: Vec<OsString>) -> ExitCode {
         Command::Plot(args) => plot::run(&args),
         Command::Compare(flags) => compare::run(&flags),
         Command::Tail(flags) => tail::run(&flags),
+        Command::Cluster { command } => cluster::run(&command),
         Command::Top(flags) => top::run(&flags),
         Command::Topology(flags) => topology::run(&flags),
         Command::Doctor(flags) => doctor::run(&flags),

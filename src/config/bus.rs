@@ -3,8 +3,10 @@
 //! Runs on:  main thread, before anything starts.
 use super::{Config, GAMMA_URL, SettingError, VenueSettings, WS_URL, settings::within};
 use crate::base::time::SECOND_NS;
-use crate::bus::{IS_BUILT, NOT_BUILT, address::BusOptions, record::Topic};
-use clap::{Args, ValueEnum};
+use crate::bus::address::{BusOptions, is_name};
+use crate::bus::{IS_BUILT, NOT_BUILT, record::Topic};
+use crate::cluster::group;
+use clap::{Args, Subcommand, ValueEnum};
 use std::time::Duration;
 
 /// Where an engine has its books and trades from.
@@ -34,6 +36,15 @@ pub struct BusFlags {
     #[arg(long, requires = "bus", value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub bus_snapshot_seconds: u64,
+
+    /// Be a member of this cluster: the broker of --bus divides the markets among its members, and this engine follows
+    /// its share. Name each engine in the address, as in kafka://127.0.0.1:9092/ringbook?engine=east-1.
+    #[arg(long, requires = "bus", value_name = "NAME")]
+    pub cluster: Option<String>,
+
+    /// The members of one rack follow every market among themselves: with two racks each market is followed twice.
+    #[arg(long, requires = "cluster", value_name = "RACK")]
+    pub rack: Option<String>,
 }
 
 /// Flags of `ringbook tail`.
@@ -46,7 +57,7 @@ pub struct TailFlags {
     #[arg(long, value_name = "URL")]
     pub bus: String,
 
-    /// A topic: trades, books, tops, markets or events. Repeatable. Default: all.
+    /// A topic: trades, books, tops, markets, events, or the slices of clusters. Repeatable. Default: all but slices.
     #[arg(long = "topic", value_name = "NAME", value_parser = topic)]
     pub topics: Vec<Topic>,
 
@@ -57,6 +68,32 @@ pub struct TailFlags {
     /// End after so many records.
     #[arg(long, value_name = "COUNT")]
     pub count: Option<u64>,
+}
+
+/// Subcommands of `ringbook cluster`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum ClusterCommand {
+    /// Print the members of a cluster, their slices, and what moves.
+    Status(ClusterStatusFlags),
+}
+
+/// Flags of `ringbook cluster status`.
+///
+/// Exit code: 0; 1 when a slice has no live owner, or the broker does not answer; 2 for wrong flags.
+#[derive(Args, Clone, Debug)]
+pub struct ClusterStatusFlags {
+    /// The broker and the beginning of the topics' names, as `run --bus` has them.
+    #[arg(long, value_name = "URL")]
+    pub bus: String,
+
+    /// The cluster, as `run --cluster` names it.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: String,
+
+    /// How many racks (`run --rack`) each follow every market.
+    #[arg(long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u8).range(1..))]
+    pub replicas: u8,
 }
 
 fn topic(name: &str) -> Result<Topic, String> {
@@ -110,11 +147,41 @@ impl Config {
         Ok(self)
     }
 
+    /// Makes the engine a member of a cluster: the broker of [`Config::bus`] divides the markets among its members; the
+    /// members of each rack follow all of them.
+    ///
+    /// # Errors
+    /// There is no bus, its address does not name the engine, or a name has other characters than letters, digits, `-`,
+    /// `_` and `.`.
+    pub fn cluster(&mut self, name: &str, rack: Option<&str>) -> Result<&mut Self, SettingError> {
+        let fault = |line: &str| SettingError(format!("cluster {name}: {line}"));
+        let bus = self.bus.as_ref();
+        let bus = bus.ok_or_else(|| fault("publish to a bus (`bus`, --bus), and follow venues"))?;
+        if !bus.is_named {
+            return Err(fault(
+                "name this engine in the address of the bus, each one differently, as in ?engine=east-1",
+            ));
+        }
+        if !is_name(name) || name.contains('.') || rack.is_some_and(|rack| !is_name(rack)) {
+            return Err(fault("use letters, digits, `-` and `_`, also for the rack"));
+        }
+        self.cluster = Some(group(name, rack));
+        Ok(self)
+    }
+
     /// The flags.
     ///
     /// # Errors
-    /// As [`Config::bus`] and [`Config::bus_source`]; the bus is the source and has no address.
+    /// As [`Config::bus`], [`Config::bus_source`] and [`Config::cluster`]; the bus is the source and has no address.
     pub(super) fn bus_flags(&mut self, flags: &BusFlags) -> Result<(), SettingError> {
+        self.bus_address(flags)?;
+        if let Some(name) = &flags.cluster {
+            self.cluster(name, flags.rack.as_deref())?;
+        }
+        Ok(())
+    }
+
+    fn bus_address(&mut self, flags: &BusFlags) -> Result<(), SettingError> {
         match (&flags.bus, flags.source) {
             (Some(address), Source::Bus) => self.bus_source(address, &[]).map(drop),
             (Some(address), Source::Venue) => {

@@ -1,7 +1,7 @@
 //! The commands, and the flags of those without a file of their own: names, help, defaults.
 //!
 //! Runs on:  main thread.
-use super::bus::TailFlags;
+use super::bus::{ClusterCommand, TailFlags};
 use super::cores::LayoutFlags;
 use super::gateway::GatewayAccessFlags;
 use super::run::RunFlags;
@@ -105,6 +105,12 @@ pub enum Command {
     Compare(CompareFlags),
     /// Print the records that engines publish with `run --bus`, one JSON object a line.
     Tail(TailFlags),
+    /// Look at the machines of a cluster (`run --cluster`).
+    Cluster {
+        /// What to do.
+        #[command(subcommand)]
+        command: ClusterCommand,
+    },
     /// Watch a running engine in the terminal: what is well, connections, markets, latency.
     Top(TopFlags),
     /// Print the threads, cores and links that a command line would start.

@@ -135,6 +135,8 @@ pub struct Config {
     pub(crate) bus: Option<BusOptions>,
     /// Where every book and trade is read, in place of the venues.
     pub(crate) source: Option<BusOptions>,
+    /// The group of the cluster that this engine is a member of.
+    pub(crate) cluster: Option<String>,
 }
 
 impl Default for Config {
@@ -165,6 +167,7 @@ impl Default for Config {
             capture: None,
             bus: None,
             source: None,
+            cluster: None,
         }
     }
 }

@@ -371,7 +371,7 @@ impl Controller {
         }
     }
 
-    fn carry_out(&mut self, action: Action, now: Now) {
+    pub(super) fn carry_out(&mut self, action: Action, now: Now) {
         match action {
             Action::Open { connection, shard, tokens } => {
                 self.connections.log_open(connection, shard, tokens.len());

@@ -405,6 +405,12 @@ impl Discovery {
         ends
     }
 
+    /// Whether every lookup was answered.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.questions.is_empty() && !matches!(self.outstanding, Some(Task::Lookup(_)))
+    }
+
     /// When [`Discovery::poll`] returns a request if nothing else happens; `None` while one is outstanding or none is
     /// needed.
     #[must_use]

@@ -163,7 +163,7 @@ fn row(venue: Venue, record: &Record, wall_ns: u64) -> MarketRow {
     let status = match (resolution, status) {
         (Some(_), _) => MarketStatus::Resolved,
         (None, Status::Expired) => MarketStatus::Ended,
-        (None, Status::Pending | Status::Subscribed) => MarketStatus::Open,
+        (None, Status::Elsewhere | Status::Pending | Status::Subscribed) => MarketStatus::Open,
     };
     MarketRow {
         venue,

@@ -268,7 +268,7 @@ impl Markets {
         };
         let name = name_of(&record.info);
         match (record.status, record.connection) {
-            (Status::Expired, _) => None,
+            (Status::Elsewhere | Status::Expired, _) => None,
             (Status::Pending, _) => {
                 let room = !placement.shards_without_room().any(|shard| shard == record.shard);
                 let why =
@@ -286,7 +286,7 @@ impl Markets {
     pub(super) fn why_none_followed(&self, wanted: u64) -> Option<String> {
         let known = self.registry.report();
         let scanning = self.lifecycle.is_scanning();
-        let open = known.tokens_pending + known.tokens_subscribed;
+        let open = known.tokens_pending + known.tokens_subscribed + known.tokens_elsewhere;
         // A fixed table of connections is up before there is a market, and waits for the next scan's.
         if open > 0
             || self.lifecycle.scheduled() > 0

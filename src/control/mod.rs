@@ -27,6 +27,7 @@ pub mod run;
 mod schema_drift;
 pub mod shard_proxy;
 pub mod skips;
+mod slices;
 pub mod snapshot_requester;
 mod status_report;
 mod stream_statistics;

@@ -12,12 +12,15 @@
 mod load;
 mod lookup;
 mod shared;
+mod slices;
 #[cfg(test)]
 mod tests;
 
 pub use load::Load;
+pub use slices::Progress;
 
 use crate::base::id::{ConnectionId, MarketId, ShardId, TokenId};
+use crate::base::slices::{SliceSet, slice_of};
 use crate::base::{limits, routing};
 use crate::counter::report::RegistryReport;
 use crate::market::info::{MarketInfo, Resolution};
@@ -27,6 +30,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Status of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
+    /// Its slice is another machine's.
+    Elsewhere,
     /// Waits for a connection.
     Pending,
     /// On a connection.
@@ -88,6 +93,8 @@ pub struct Record {
     pub info: MarketInfo,
     /// Shard of its books.
     pub shard: ShardId,
+    /// Its slice.
+    pub slice: u8,
     /// Its status.
     pub status: Status,
     /// Its connection: set if subscribed, unset if pending.
@@ -112,6 +119,8 @@ pub struct Registry {
     shards: u16,
     tokens_per_connection: usize,
     markets_max: usize,
+    /// Slices whose markets are followed.
+    slices: SliceSet,
     slots: Vec<Option<Record>>,
     free: Vec<Slot>,
     by_market: HashMap<MarketId, Slot, FixedState>,
@@ -151,6 +160,7 @@ impl Registry {
             shards,
             tokens_per_connection: limits::TOKENS_PER_CONNECTION_MAX,
             markets_max: limits::MARKETS_MAX,
+            slices: SliceSet::ALL,
             slots: Vec::new(),
             free: Vec::new(),
             by_market: HashMap::default(),
@@ -215,13 +225,15 @@ impl Registry {
             self.by_token.insert(outcome.token, slot);
         }
         let sequence = self.next_sequence();
-        let (status, connection) = (Status::Pending, None);
+        let slice = slice_of(info.market.as_bytes());
+        let (status, connection) = (self.status_of_waiting(slice), None);
         self.mark_unpublished(&info.market);
         let (since_ns, resolution) = (now_ns, None);
         let urgent = source != Source::Catalog;
         self.slots[slot as usize] = Some(Record {
             info,
             shard,
+            slice,
             status,
             connection,
             source,
@@ -281,6 +293,9 @@ impl Registry {
         if record.status == Status::Expired {
             return Err(PlaceError::Expired);
         }
+        if record.status == Status::Elsewhere {
+            return Err(PlaceError::Unknown);
+        }
         if record.connection == Some(connection) {
             return Ok(());
         }
@@ -300,15 +315,17 @@ impl Registry {
         Ok(())
     }
 
-    /// Makes a market pending, last in the queue and urgent; the caller unsubscribes. False if unknown or pending.
+    /// Makes a market pending, last in the queue and urgent, or leaves it to the machine that has its slice; the caller
+    /// unsubscribes. False if unknown or pending.
     pub fn mark_pending(&mut self, market: &MarketId, now_ns: u64) -> bool {
         let Some(&slot) = self.by_market.get(market) else { return false };
-        if self.record(slot).status == Status::Pending {
+        let status = self.status_of_waiting(self.record(slot).slice);
+        if self.record(slot).status == status {
             return false;
         }
         let sequence = self.next_sequence();
         self.change(slot, |record| {
-            record.status = Status::Pending;
+            record.status = status;
             record.connection = None;
             record.urgent = true;
             record.since_ns = now_ns;
@@ -495,6 +512,7 @@ impl Registry {
         self.counts.tokens += tokens as u64;
         *tokens_with(&mut self.counts, record.status) += tokens as u64;
         match record.status {
+            Status::Elsewhere => {}
             Status::Pending => {
                 let pending = &mut self.pending[usize::from(record.shard.0)];
                 pending.queue.insert(record.sequence, slot);
@@ -522,6 +540,7 @@ impl Registry {
         self.counts.tokens -= tokens as u64;
         *tokens_with(&mut self.counts, record.status) -= tokens as u64;
         match record.status {
+            Status::Elsewhere => {}
             Status::Pending => {
                 let pending = &mut self.pending[usize::from(record.shard.0)];
                 pending.queue.remove(&record.sequence);
@@ -583,6 +602,7 @@ impl Registry {
 
 const fn tokens_with(counts: &mut RegistryReport, status: Status) -> &mut u64 {
     match status {
+        Status::Elsewhere => &mut counts.tokens_elsewhere,
         Status::Pending => &mut counts.tokens_pending,
         Status::Subscribed => &mut counts.tokens_subscribed,
         Status::Expired => &mut counts.tokens_expired,

@@ -50,6 +50,7 @@ impl Controller {
             capture: self.reporting.capture(),
             bus: self.reporting.bus(),
             bus_source: None,
+            cluster: None,
             lifecycle: self.markets.report(),
             latencies: Vec::new(),
             buckets: Vec::new(),

@@ -14,16 +14,19 @@ use super::io_request::IoRequest;
 use super::names::Names;
 use super::recycler::RecycleError;
 use super::reporting::{LinkGauges, link_reports};
+use super::slices::Slices;
 use crate::base::id::{ConnectionId, TokenId, Venue};
 use crate::base::limits::{
     CONNECTIONS_NUMBERED_PER_VENUE, HEALTH_GRACE_NS, STOP_TIMEOUT_NS, TABLE_CONNECTIONS_MAX,
 };
 use crate::base::time::{Now, SECOND_NS};
 use crate::counter::bus_source::BusSourceBoard;
+use crate::counter::cluster::ClusterBoard;
 use crate::counter::fold::Fold as _;
 use crate::counter::latency::{Latencies, Stage, histogram};
 use crate::counter::report::EngineReport;
 use crate::link::{
+    cluster_control::SliceBoard,
     main_control::{Command, ControlEvent, RefusedToken},
     serve_control::{ControlAnswer, ControlQuery},
 };
@@ -59,6 +62,8 @@ pub struct Supervisor {
     venues: Vec<Controller>,
     /// The bus in place of venues, and when the engine started.
     source: Option<(Arc<BusSourceBoard>, Now)>,
+    /// The slices of this machine and the figures, if it is a member of a cluster.
+    cluster: Option<(Slices, Arc<ClusterBoard>)>,
     links: SupervisorLinks,
     names: Names,
     /// Interval histograms that could not be sent yet, and those of the gateway.
@@ -82,6 +87,7 @@ impl Supervisor {
         Self {
             venues,
             source: None,
+            cluster: None,
             links,
             names: Names::default(),
             held: Latencies::default(),
@@ -97,6 +103,12 @@ impl Supervisor {
     #[must_use]
     pub fn with_source(self, board: Arc<BusSourceBoard>, now: Now) -> Self {
         Self { source: Some((board, now)), ..self }
+    }
+
+    /// The same of a member of a cluster, which follows the slices of the board.
+    #[must_use]
+    pub fn with_cluster(self, slices: Arc<SliceBoard>, board: Arc<ClusterBoard>) -> Self {
+        Self { cluster: Some((Slices::new(slices), board)), ..self }
     }
 
     /// Controller of a venue, by index.
@@ -119,6 +131,10 @@ impl Supervisor {
     /// Runs one cycle of every venue. Returns the time until the next, nanoseconds; `None` when stopped.
     pub fn step(&mut self, now: Now) -> Option<u64> {
         self.take_commands(now);
+        if let Some((slices, _)) = self.cluster.as_mut().filter(|_| self.stop_deadline_ns.is_none())
+        {
+            slices.step(&mut self.venues, now);
+        }
         let rests = self.venues.iter_mut().map(|venue| venue.step(now));
         let rest_ns = rests.min().unwrap_or(DIALING_CYCLE_NS);
         self.settle_names();
@@ -276,6 +292,15 @@ impl Supervisor {
             (report.started_wall_ns, report.now_wall_ns) = (started.wall_ns, now.wall_ns);
             let in_grace = now.mono_ns.saturating_sub(started.mono_ns) < HEALTH_GRACE_NS;
             board.fill(&mut report, in_grace);
+        }
+        if let Some((_, board)) = &self.cluster {
+            let cluster = board.read();
+            let in_grace = report.health.in_grace;
+            if let Some(line) = cluster.trouble() {
+                let health = &mut report.health;
+                if in_grace { health.notices.push(line) } else { health.reasons.push(line) }
+            }
+            report.cluster = Some(cluster);
         }
         report.health.settle();
         report.router.extend(link_reports(&self.links.gauges));

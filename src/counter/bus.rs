@@ -31,6 +31,8 @@ pub struct BusReport {
     pub failed: u64,
     /// Trades that are not on the bus.
     pub trades_lost: u64,
+    /// Records that were not published because the slice of their market is another machine's.
+    pub withheld: u64,
     /// Books that are not followed: there were too many.
     pub books_refused: u64,
     /// Producers begun after the first one, because it could not go on or got no acknowledgements.
@@ -109,6 +111,8 @@ pub struct BusBoard {
     pub trades_without_room: Figure,
     /// Trades that the broker did not take; the bus.
     pub trades_failed: Figure,
+    /// See [`BusReport::withheld`]; the bus.
+    pub withheld: Figure,
     /// See [`BusReport::books_refused`]; the serve core.
     pub books_refused: Figure,
     /// See [`BusReport::restarts`]; the bus.
@@ -154,6 +158,7 @@ impl BusBoard {
             conflated: self.conflated.get(),
             failed: self.failed.get(),
             trades_lost: self.trades_lost(),
+            withheld: self.withheld.get(),
             books_refused: self.books_refused.get(),
             restarts: self.restarts.get(),
             last_record_wall_ns: self.last_record_wall_ns.get(),

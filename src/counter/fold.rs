@@ -119,8 +119,8 @@ macro_rules! fold {
 }
 
 fold!(EngineReport {
-    // A source of its own is added by the supervisor: there are no venues beside it.
-    shared: version bus_source;
+    // Source and cluster are added by the supervisor.
+    shared: version bus_source cluster;
     list: venues services router shards;
     least: started_wall_ns;
     most: now_wall_ns;
@@ -144,7 +144,7 @@ fold!(HealthReport {
 });
 
 fold!(RegistryReport {
-    sum: markets markets_shared tokens tokens_pending tokens_subscribed tokens_expired;
+    sum: markets markets_shared tokens tokens_elsewhere tokens_pending tokens_subscribed tokens_expired;
 });
 
 fold!(PoolReport {
@@ -198,7 +198,7 @@ fold!(CaptureReport {
 // One publisher serves all venues.
 fold!(BusReport {
     shared: broker engine books records bytes waiting waiting_bytes snapshots_repeated conflated failed trades_lost
-        books_refused restarts last_record_wall_ns down_since_wall_ns error;
+        withheld books_refused restarts last_record_wall_ns down_since_wall_ns error;
 });
 
 fold!(LifecycleReport {

@@ -40,6 +40,8 @@ pub const CONDITIONS: &[&str] = &[
     "{trades} trades are not on the bus at {broker}: it was away for too long",
     "the bus at {broker} cannot be read: {error}",
     "no engine publishes at {broker}: no book is live until one does",
+    "{engine} has no session in the cluster {group}: {error}; {slices} slices are followed for local users and not \
+     published",
 ];
 
 /// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.

@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod bus_source;
 pub mod capture;
+pub mod cluster;
 pub mod figure;
 pub mod fold;
 pub mod health;

@@ -4,6 +4,7 @@
 use super::bus::BusReport;
 use super::bus_source::BusSourceReport;
 use super::capture::CaptureReport;
+use super::cluster::ClusterReport;
 use super::latency::{LatencySummary, StageBuckets};
 use super::service::ServiceReport;
 use super::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
@@ -49,6 +50,8 @@ pub struct EngineReport {
     pub bus: Option<BusReport>,
     /// The bus as the source; absent where venues are followed.
     pub bus_source: Option<BusSourceReport>,
+    /// This machine as a member of a cluster; absent without `--cluster`.
+    pub cluster: Option<ClusterReport>,
     /// Discovery and expiry.
     pub lifecycle: LifecycleReport,
     /// Percentiles since the start, all shards together.
@@ -249,6 +252,8 @@ pub struct RegistryReport {
     pub markets_shared: u64,
     /// Tokens of all markets.
     pub tokens: u64,
+    /// Tokens of slices that another machine of the cluster has.
+    pub tokens_elsewhere: u64,
     /// Tokens that wait for a connection.
     pub tokens_pending: u64,
     /// Tokens placed on a connection and not expired.

@@ -7,7 +7,7 @@ use crate::base::{
     limits::{self, STOP_TIMEOUT_NS},
     time::{Clock, SECOND_NS},
 };
-use crate::bus::BusPublisher;
+use crate::bus::{BusPublisher, ClusterMember};
 use crate::bus_source::BusSource;
 use crate::counter::{
     bus::BusReport, capture::CaptureReport, report::EngineReport, trades::TradeReport,
@@ -56,6 +56,7 @@ pub struct Engine {
     pub(super) trades: Option<TradeSink>,
     pub(super) capture: Option<CaptureSink>,
     pub(super) bus: Option<BusPublisher>,
+    pub(super) cluster: Option<ClusterMember>,
     pub(super) source: Option<BusSource>,
     pub(super) last_ticket: u64,
 }
@@ -129,6 +130,10 @@ impl Engine {
 
     fn shut_down(&mut self, on_event: impl FnMut(&ControlEvent)) -> ShutdownReport {
         let mut left_behind = Vec::new();
+        // Everything runs on until other members have taken over.
+        if self.cluster.take().is_some_and(|cluster| !cluster.stop()) {
+            left_behind.push("the thread cluster did not end in time".to_owned());
+        }
         self.serve_stop.store(true, Ordering::Release);
         if let Some(serve) = self.serve.take()
             && let Err(error) = serve.join_within(limits::THREAD_END_NS)

@@ -102,6 +102,7 @@ where
         trades: None,
         capture: None,
         bus: None,
+        cluster: None,
         source: Some(source),
         last_ticket: 0,
     })

@@ -8,7 +8,7 @@ use crate::base::{
     limits,
     time::{Clock, SECOND_NS},
 };
-use crate::bus::BusPublisher;
+use crate::bus::{BusPublisher, ClusterMember};
 use crate::config::{Config, venue::VenueConfig};
 use crate::control::{
     controller::{Controller, ControllerParts},
@@ -19,7 +19,7 @@ use crate::control::{
     shard_proxy::ShardProxy,
     supervisor::{Supervisor, SupervisorLinks},
 };
-use crate::counter::{bus::BusBoard, capture::CaptureBoard};
+use crate::counter::{bus::BusBoard, capture::CaptureBoard, cluster::ClusterBoard};
 use crate::gateway;
 use crate::io::authority::ServeName;
 use crate::io::{
@@ -31,6 +31,7 @@ use crate::io::{
     wake::Sleeper,
 };
 use crate::link::{
+    cluster_control::SliceBoard,
     control_sink::SinkEnd,
     main_control::MAIN_CONTROL_DEPTH,
     serve_bus::BusSender,
@@ -125,12 +126,14 @@ impl Engine {
             answers,
             gauges: links,
         };
-        let (bus, bus_sender) = start_bus(config, &sleeper, &clock)?;
+        let (cluster, slices) = start_cluster(config, &clock)?;
+        let (bus, bus_sender) = start_bus(config, &sleeper, &clock, slices.clone())?;
         let control = ControlEnds {
             links,
             sinks,
             capture: capture.as_ref().map(CaptureSink::board),
             bus: bus.as_ref().map(BusPublisher::board),
+            cluster: slices.zip(cluster.as_ref().map(ClusterMember::board)),
         };
         let cores = start_cores(config, &topology, built, control, &clock)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
@@ -162,6 +165,7 @@ impl Engine {
             trades,
             capture,
             bus,
+            cluster,
             source: None,
             last_ticket: 0,
         })
@@ -298,6 +302,8 @@ struct ControlEnds {
     capture: Option<Arc<CaptureBoard>>,
     /// The figures of the bus.
     bus: Option<Arc<BusBoard>>,
+    /// The slices of this machine and the figures, if it is a member of a cluster.
+    cluster: Option<(Arc<SliceBoard>, Arc<ClusterBoard>)>,
 }
 
 /// Starts the shards of every venue, and the control core with a controller for each.
@@ -305,7 +311,7 @@ fn start_cores<H: Handler + Send>(
     config: &Config,
     topology: &Topology,
     built: Vec<BuiltVenue<H>>,
-    ControlEnds { links, mut sinks, capture, bus }: ControlEnds,
+    ControlEnds { links, mut sinks, capture, bus, cluster }: ControlEnds,
     clock: &HostClock,
 ) -> Result<Cores, EngineError> {
     let (mut shards, mut serve, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
@@ -345,6 +351,9 @@ fn start_cores<H: Handler + Send>(
         };
         let venues = venues.into_iter().map(controller).collect();
         let mut supervisor = Supervisor::new(venues, links, now);
+        if let Some((slices, board)) = cluster {
+            supervisor = supervisor.with_cluster(slices, board);
+        }
         names.iter().for_each(|name| supervisor.look_up(name));
         run::run(supervisor, sources, clock).await;
     });
@@ -614,11 +623,25 @@ fn start_bus(
     config: &Config,
     sleeper: &Sleeper,
     clock: &HostClock,
+    slices: Option<Arc<SliceBoard>>,
 ) -> Result<(Option<BusPublisher>, Option<BusSender>), EngineError> {
     let Some(options) = &config.bus else { return Ok((None, None)) };
-    let started = crate::bus::start(options, sleeper.waker(), clock.clone());
+    let started = crate::bus::start(options, sleeper.waker(), clock.clone(), slices);
     let (publisher, sender) = started.map_err(EngineError::Bus)?;
     Ok((Some(publisher), Some(sender)))
+}
+
+/// Starts the member of a cluster, if the engine is one; and the board of its slices.
+fn start_cluster(
+    config: &Config,
+    clock: &HostClock,
+) -> Result<(Option<ClusterMember>, Option<Arc<SliceBoard>>), EngineError> {
+    let Some((options, group)) = config.bus.as_ref().zip(config.cluster.as_deref()) else {
+        return Ok((None, None));
+    };
+    let slices = Arc::new(SliceBoard::default());
+    let member = crate::bus::join_cluster(options, group, Arc::clone(&slices), clock.clone());
+    Ok((Some(member.map_err(EngineError::Bus)?), Some(slices)))
 }
 
 /// Starts the thread that captures, if there is to be one.

@@ -1,6 +1,7 @@
 //! The links between cores, one file each: message types, depth, what happens when one is full.
 //!
 //! Runs on:  both ends of each link. One producer and one consumer per link; neither waits.
+pub mod cluster_control;
 pub mod control_shard;
 pub mod control_sink;
 pub mod main_control;

@@ -2,10 +2,10 @@
 //!
 //! Runs on:  serve core, per scrape (pure). Owns: nothing.
 use super::metrics::{
-    BUILD, BUS, BUS_SOURCE, CAPTURE, CONNECTION, CORRECTNESS, ENGINE, EXCHANGE, Kind, LATENCY,
-    LINK, Metric, PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS, Requests, Row,
-    SERVE, SERVE_CLIENTS, SERVICE, SHARD, SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS, TRADES, VENUE,
-    Value, counter_metric,
+    BUILD, BUS, BUS_SOURCE, CAPTURE, CLUSTER, CONNECTION, CORRECTNESS, ENGINE, EXCHANGE, Kind,
+    LATENCY, LINK, Metric, PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS,
+    Requests, Row, SERVE, SERVE_CLIENTS, SERVICE, SHARD, SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS,
+    TRADES, VENUE, Value, counter_metric,
 };
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{EngineReport, ShardReport};
@@ -126,6 +126,7 @@ impl Collector for Reports {
         out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
         out.rows(BUS, engine.bus.iter().map(|b| (vec![], b)))?;
         out.rows(BUS_SOURCE, engine.bus_source.iter().map(|b| (vec![], b)))?;
+        out.rows(CLUSTER, engine.cluster.iter().map(|c| (vec![], c)))?;
         out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
         let shard = |s: &ShardReport| vec![("shard", s.shard.to_string())];
         let shards = &engine.shards;

@@ -78,6 +78,7 @@ pub fn all() -> Vec<Metric> {
         .chain(of(CAPTURE))
         .chain(of(BUS))
         .chain(of(BUS_SOURCE))
+        .chain(of(CLUSTER))
         .chain(of(SHARD))
         .chain(counters(IntakeCounts::ROWS))
         .chain(counters(BookCounts::ROWS))
@@ -132,8 +133,8 @@ macro_rules! rows {
 
 mod parts;
 pub(super) use parts::{
-    BUS, BUS_SOURCE, CORRECTNESS, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING, SNAPSHOT_REQUESTS,
-    SUBSCRIPTIONS, VENUE,
+    BUS, BUS_SOURCE, CLUSTER, CORRECTNESS, EXCHANGE, PHASE, PHASE_QUANTILE, RECYCLING,
+    SNAPSHOT_REQUESTS, SUBSCRIPTIONS, VENUE,
 };
 
 /// Seconds from `then_wall_ns` to `now_wall_ns`; absent if it never happened (0).
@@ -168,6 +169,8 @@ pub(super) const ENGINE: Rows<EngineReport> = rows! { "", EngineReport;
     Gauge "tokens", "tokens", "Tokens in the registry", "nothing", registry.tokens;
     Gauge "markets_shared", "markets", "Markets with the tokens of another market",
         "the venue lists tokens twice: both markets use the same books", registry.markets_shared;
+    Gauge "tokens_elsewhere", "tokens", "Tokens whose slice another machine of the cluster has (--cluster)", "nothing",
+        registry.tokens_elsewhere;
     Gauge "tokens_pending", "tokens", "Tokens waiting for a connection",
         "if it stays up: connections are at their maximum or cannot be dialed", registry.tokens_pending;
     Gauge "tokens_subscribed", "tokens", "Tokens placed on a connection and not expired",

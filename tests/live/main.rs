@@ -15,6 +15,8 @@ mod bus;
 #[cfg(feature = "kafka")]
 mod bus_source;
 mod capturing;
+#[cfg(feature = "kafka")]
+mod cluster;
 mod database;
 mod dropping;
 mod engine;

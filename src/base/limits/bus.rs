@@ -1,4 +1,4 @@
-//! Limits of the bus: what waits, and when a broker, a producer or an engine is given up.
+//! Limits of the bus and of a cluster: what waits, and when a broker, a producer, an engine or a slice is given up.
 //!
 //! Runs on:  any (pure).
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
@@ -30,3 +30,14 @@ pub const BUS_BEAT_NS: u64 = SECOND_NS;
 pub const BUS_SILENT_NS: u64 = 5 * SECOND_NS;
 /// Trades that a reader of the bus remembers, to find those of a second engine: 40 minutes at 100 a second.
 pub const BUS_TRADES_REMEMBERED: usize = 1 << 18;
+/// A member of a cluster of which the broker receives nothing for this long has left.
+pub const CLUSTER_SESSION_NS: u64 = 10 * SECOND_NS;
+/// The former owner of a slice goes on for at most this long after another member has claimed it.
+pub const CLUSTER_HOLD_NS: u64 = 30 * SECOND_NS;
+/// The former owner of a slice goes on for this long after it has read that the slice is live elsewhere.
+pub const CLUSTER_OVERLAP_NS: u64 = 2 * SECOND_NS;
+/// A claimed slice is reported live after this long, though some of its books are not: before the former owner ends.
+pub const CLUSTER_LIVE_NS: u64 = 25 * SECOND_NS;
+/// A claim that has not come back from the broker after this long is sent again; so is the claim of an owner that
+/// another member has overtaken.
+pub const CLUSTER_CLAIM_NS: u64 = 5 * SECOND_NS;

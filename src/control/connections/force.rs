@@ -71,6 +71,7 @@ impl Connections {
     fn why_not_waiting(&self, token: &TokenId, registry: &Registry) -> Option<String> {
         let record = registry.market_of(token)?;
         match record.status {
+            Status::Elsewhere => Some("its slice is another machine's".into()),
             Status::Pending if self.placement.is_fixed() => Some(
                 "the connections of its venue are a fixed table; it is put there by itself".into(),
             ),

@@ -31,9 +31,13 @@ impl Registry {
         self.slots.iter().flatten()
     }
 
-    /// The markets with a status: pending by shard and wait, expired by the time they did.
+    /// The markets with a status: pending by shard and wait, expired by the time they did. O(markets) for those of other
+    /// machines.
     pub fn with_status(&self, status: Status) -> Box<dyn Iterator<Item = &Record> + '_> {
         match status {
+            Status::Elsewhere => {
+                Box::new(self.markets().filter(|record| record.status == Status::Elsewhere))
+            }
             Status::Pending => Box::new(
                 self.pending.iter().flat_map(|p| p.queue.values()).map(|&slot| self.record(slot)),
             ),

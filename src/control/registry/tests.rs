@@ -527,3 +527,38 @@ fn a_registry_is_full_at_its_own_bound() {
     assert_eq!(add(3), Registered::Refused(Refusal::Full));
     assert_eq!(Registry::new(SHARDS).markets_max(), limits::MARKETS_MAX);
 }
+
+#[test]
+fn markets_of_other_machines_wait_until_their_slices_come() {
+    let mut registry = Registry::new(1);
+    registry.follow_slices(SliceSet::default(), 0);
+    for number in 1..=4 {
+        registry.register(info(number), 1, Source::Catalog);
+    }
+    assert_eq!((registry.report().tokens_elsewhere, registry.pending_tokens_total()), (8, 0));
+    assert!(registry.pending_batch(ShardId(0), 100).is_empty());
+    let all_live = |counted_ns| move |_| Some(Progress { counted_ns, is_live: true });
+    let slices: SliceSet = [1, 2].map(|n| slice_of(id(n).as_bytes())).into_iter().collect();
+    assert!(registry.follow_slices(slices, 2).is_empty());
+    assert_eq!((registry.report().tokens_elsewhere, registry.pending_tokens_total()), (4, 4));
+    assert!(registry.has_urgent(ShardId(0)), "they do not wait for company");
+    assert!(registry.live_slices(all_live(9)).is_empty(), "they are on no connection");
+    let connection = ConnectionId(1);
+    for number in [1, 2] {
+        registry.mark_subscribed(&id(number), connection, 3).unwrap();
+    }
+    assert!(registry.live_slices(all_live(3)).is_empty(), "counted before");
+    assert_eq!(registry.live_slices(all_live(4)), slices);
+    assert!(registry.live_slices(|_| None).is_empty());
+    // One goes: its tokens are to be unsubscribed, and its end is noted as ever.
+    let mut one = slices;
+    one.set(slice_of(id(2).as_bytes()), false);
+    let left = registry.follow_slices(one, 5);
+    let tokens: Vec<TokenId> = info(2).tokens.iter().map(|outcome| outcome.token).collect();
+    assert_eq!(left, BTreeMap::from([(connection, tokens)]));
+    assert_eq!(registry.active_tokens_of(connection).count(), 2);
+    assert!(registry.mark_expired(&id(2), 6) && registry.revive(&id(2), 7));
+    assert_eq!(registry.market(&id(2)).unwrap().status, Status::Elsewhere);
+    registry.release(connection, 8);
+    assert_eq!((registry.report().tokens_elsewhere, registry.pending_tokens_total()), (6, 2));
+}

@@ -3,6 +3,7 @@ use super::*;
 use crate::counter::bus::BusReport;
 use crate::counter::bus_source::BusSourceReport;
 use crate::counter::capture::CaptureReport;
+use crate::counter::cluster::ClusterReport;
 use crate::counter::trades::TradeReport;
 
 #[test]
@@ -45,8 +46,9 @@ fn what_trades_and_captures_report_is_declared() {
     let nobody = BusSourceReport::default();
     let unread = BusSourceReport { error: "refused".into(), ..nobody.clone() };
     let lines = lines.chain([nobody, unread].into_iter().map(|source| source.trouble()));
+    let lines = lines.chain([ClusterReport::default().trouble()]);
     let lines: Vec<String> = lines.flatten().collect();
-    assert_eq!(lines.len(), 11);
+    assert_eq!(lines.len(), 12);
     for line in lines {
         assert!(condition_of(&line).is_some(), "{line}");
     }

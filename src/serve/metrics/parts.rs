@@ -5,6 +5,7 @@ use super::{Absent, Kind, Quantile, Real, Row, Rows, Value, Whole};
 use super::{age, flag, metric, seconds};
 use crate::counter::bus::BusReport;
 use crate::counter::bus_source::BusSourceReport;
+use crate::counter::cluster::ClusterReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{
     CorrectnessReport, ExchangeReport, RecycleReport, SnapshotRequestsReport, SubscriptionReport,
@@ -120,6 +121,8 @@ pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
         "/stats has the last error of the broker", failed;
     Counter "bus_trades_lost", "trades", "Trades that are not on the bus",
         "the broker was away for too long: give it more room with buffer_mib=", trades_lost;
+    Counter "bus_withheld", "records", "Records whose slice is another machine's, so that it publishes them",
+        "nothing: slices move; steadily without a session in the cluster", withheld;
     Counter "bus_books_refused", "books", "Books that are not published because there are too many",
         "follow fewer markets (--markets-max)", books_refused;
     Counter "bus_restarts", "producers", "Producers begun in place of one that failed or got no acknowledgements",
@@ -130,6 +133,26 @@ pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
         "/health has the error", |b, now| age(b.down_since_wall_ns, now);
     Gauge "bus_up", "1", "1 while the broker takes records, else 0", "when it falls: /health has the error",
         |b, _| flag(b.down_since_wall_ns == 0);
+};
+
+pub(in crate::serve) const CLUSTER: Rows<ClusterReport> = rows! { "", ClusterReport;
+    Gauge "cluster_in_session", "1", "1 while this member has a session with the broker (--cluster), else 0",
+        "when it falls: /health has the error", in_session;
+    Gauge "cluster_slices_assigned", "slices", "Slices that the broker has assigned to this member", "nothing",
+        slices_assigned;
+    Gauge "cluster_slices_followed", "slices", "Slices followed, until other members have them", "nothing",
+        slices_followed;
+    Gauge "cluster_slices_published", "slices", "Slices whose books and trades are published",
+        "below cluster_slices_followed: the session has ended", slices_published;
+    Gauge "cluster_slices_live", "slices", "Assigned slices whose books are all live",
+        "below cluster_slices_assigned for long: /health says what is not live", slices_live;
+    Counter "cluster_claims", "claims", "Claims on slices that the broker has acknowledged", "nothing", claims;
+    Counter "cluster_claims_failed", "claims", "Claims that it has not; they are sent again", "the broker is slow or away",
+        claims_failed;
+    Counter "cluster_assignments", "assignments", "Assignments of the broker since the start",
+        "steadily: members come and go, or have too little CPU for their sessions", assignments;
+    Counter "cluster_sessions_lost", "sessions", "Sessions that have ended before this member left",
+        "the broker was away, or this machine has too little CPU", sessions_lost;
 };
 
 pub(in crate::serve) const BUS_SOURCE: Rows<BusSourceReport> = rows! { "", BusSourceReport;

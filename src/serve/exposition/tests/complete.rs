@@ -5,6 +5,7 @@ use super::super::{ServeReport, encode};
 use crate::counter::bus::BusReport;
 use crate::counter::bus_source::BusSourceReport;
 use crate::counter::capture::CaptureReport;
+use crate::counter::cluster::ClusterReport;
 use crate::counter::latency::{LatencySummary, Stage};
 use crate::counter::report::{
     ConnectionReport, EngineReport, ExchangeReport, HandoverReport, LinkReport, ReplacementReport,
@@ -45,6 +46,7 @@ pub(super) fn one_of_everything() -> EngineReport {
         capture: Some(CaptureReport::default()),
         bus: Some(BusReport::default()),
         bus_source: Some(BusSourceReport::default()),
+        cluster: Some(ClusterReport::default()),
         latencies: vec![LatencySummary {
             stage: Stage::ALL[0].name().to_owned(),
             ..LatencySummary::default()

@@ -15,7 +15,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("services[].kind", "a constant that cannot be deserialized"),
 ];
 /// Taken from the other report only: one sink serves all venues, so both reports have the same figures.
-const SHARED: &[&str] = &["trades.", "capture.", "bus.", "bus_source."];
+const SHARED: &[&str] = &["trades.", "capture.", "bus.", "bus_source.", "cluster."];
 /// Fields of the sink's report that each venue adds to.
 const ADDED: &[&str] =
     &["trades.connections_active", "trades.reconnections", "trades.last_reconnect_wall_ns"];

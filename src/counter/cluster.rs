@@ -1,0 +1,65 @@
+//! Figures of a member of a cluster.
+//!
+//! Runs on:  the thread `cluster` (writer), control core (reader).
+use super::figure::board;
+use serde::{Deserialize, Serialize};
+
+/// One member, and its slices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterReport {
+    /// The group: the name of the cluster, and the rack where there are several.
+    pub group: String,
+    /// The name of this member.
+    pub engine: String,
+    /// 1 while the member has a session with the broker, else 0.
+    pub in_session: u64,
+    /// Slices that the broker has assigned.
+    pub slices_assigned: u64,
+    /// Slices whose markets are followed: those, and others until another member has them.
+    pub slices_followed: u64,
+    /// Of the followed ones, slices whose books and trades are published.
+    pub slices_published: u64,
+    /// Of the assigned ones, slices whose books are all live.
+    pub slices_live: u64,
+    /// Claims that the broker has acknowledged.
+    pub claims: u64,
+    /// Claims that it has not; they are sent again.
+    pub claims_failed: u64,
+    /// Assignments of the broker since the start.
+    pub assignments: u64,
+    /// Sessions that have ended before this member left.
+    pub sessions_lost: u64,
+    /// Why the member has no session; empty while it has one.
+    pub error: String,
+}
+
+impl ClusterReport {
+    /// The fault and its consequence, one line; `None` without one.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let Self { group, engine, error, slices_followed, .. } = self;
+        let why = if error.is_empty() { "it has not joined yet" } else { error };
+        (self.in_session == 0).then(|| {
+            format!(
+                "{engine} has no session in the cluster {group}: {why}; {slices_followed} slices are followed for local users and not published"
+            )
+        })
+    }
+}
+
+board! {
+    /// The figures of a member.
+    ClusterBoard of ClusterReport {
+        texts: group, engine; messages: error; figures:
+            in_session, slices_assigned, slices_followed, slices_published, slices_live, claims,
+            claims_failed, assignments, sessions_lost,
+    }
+}
+
+impl ClusterBoard {
+    /// All figures 0.
+    #[must_use]
+    pub fn new(group: String, engine: String) -> Self {
+        Self { group, engine, ..Self::default() }
+    }
+}
