@@ -3,10 +3,11 @@
 //! Runs on:  main thread, which is never pinned and may block. Owns: the threads.
 //!
 //! Start (`wiring`; `source` where a bus is read in place of venues): sockets to listen on, links, shards, control core,
-//! serve core. Stop (`running`): serve core, control
+//! serve core (`serving`). Stop (`running`): serve core, control
 //! core (which stops the shards and waits for them), then the threads are joined.
 mod host;
 mod running;
+mod serving;
 mod source;
 mod wiring;
 

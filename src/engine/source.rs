@@ -1,7 +1,7 @@
 //! An engine whose source is a bus: control core and serve core as in any other, and no shard.
 //!
 //! Runs on:  main thread, before anything runs.
-use super::wiring::{Listeners, ServeEnds, gateway, gateway_spin_ns, start_serve, update_link};
+use super::serving::{self, CentralLinks, Listeners, ServeEnds, update_link};
 use super::{Engine, EngineError};
 use crate::base::{id::ShardId, limits};
 use crate::bus::address::BusOptions;
@@ -17,8 +17,7 @@ use crate::io::{
     executor::{Executor, StartError},
     wake::Sleeper,
 };
-use crate::link::main_control::MAIN_CONTROL_DEPTH;
-use crate::ring::{LinkGauge, timed};
+use crate::ring::timed;
 use crate::serve::gateway::ShardUpdates;
 use crate::shard::publish::Handler;
 use crate::topology::Topology;
@@ -43,16 +42,7 @@ where
     topology.notes.clear();
     let Listeners { listeners, serving, gateways } = Listeners::bind(config)?;
     let (sleeper, clock) = (Sleeper::default(), HostClock::new());
-    let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
-    let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
-    let (commands, command_receiver) = timed(MAIN_CONTROL_DEPTH, ring_clock);
-    let (event_sender, events) = timed(MAIN_CONTROL_DEPTH, ring_clock);
-    let mut gauges: Vec<(String, Box<dyn LinkGauge>)> = vec![
-        ("serve_control".into(), Box::new(query_sender.gauge())),
-        ("control_serve".into(), Box::new(answers.gauge())),
-        ("main_control".into(), Box::new(commands.gauge())),
-        ("control_main".into(), Box::new(event_sender.gauge())),
-    ];
+    let CentralLinks { supervisor: mut links, program, serve } = CentralLinks::new();
     let (mut venues, mut shards, mut updates) = (Vec::new(), Vec::new(), Vec::new());
     for (place, venue) in config.venues.iter().enumerate() {
         let (shard, venue) = (ShardId(place as u16), venue.feed.venue());
@@ -60,7 +50,9 @@ where
         let (answers, answer_receiver) = timed(limits::SERVE_SHARD_DEPTH, ring_clock);
         let link = config.has_hub().then(|| {
             let (link, (requests, receiver)) = update_link(&sleeper);
-            gauges.push((format!("{}_updates", venue.name()), Box::new(link.updates.gauge())));
+            links
+                .gauges
+                .push((format!("{}_updates", venue.name()), Box::new(link.updates.gauge())));
             updates.push(ShardUpdates { venue, requests, updates: receiver, bell: None });
             link
         });
@@ -69,32 +61,19 @@ where
         shards.push((query_sender, answer_receiver));
     }
     let source = crate::bus_source::start(options, venues).map_err(EngineError::Bus)?;
-    let links = SupervisorLinks {
-        commands: command_receiver,
-        events: event_sender,
-        queries,
-        answers,
-        gauges,
-    };
     let control = start_control(links, topology.control.core, source.board(), &clock);
     let control = control.map_err(EngineError::Start)?;
     let serve_stop = Arc::new(AtomicBool::new(false));
-    let spin_ns = gateway_spin_ns(config, &topology);
-    let gateway = gateway(config, (updates, sleeper), (spin_ns, &clock), None)?;
-    let ends = ServeEnds { gateway, shards, queries: query_sender, answers: answer_receiver };
-    let serve = if listeners.is_empty() {
-        None
-    } else {
-        let names = config.serve_names.clone();
-        Some(start_serve(listeners, ends, Vec::new(), (&topology, names), &serve_stop)?)
-    };
+    let doorbells = Vec::new();
+    let ends = ServeEnds { control: serve, shards, doorbells, updates, sleeper, bus: None };
+    let serve = serving::start(config, &topology, listeners, ends, (&serve_stop, &clock))?;
     Ok(Engine {
         topology,
         clock,
         serving,
         gateways,
-        commands,
-        events,
+        commands: program.commands,
+        events: program.events,
         serve_stop,
         serve,
         control: Some(control),

@@ -1,7 +1,8 @@
 //! The wiring of an engine: links, threads and the cores that they run on.
 //!
 //! Runs on:  main thread, before anything runs.
-use super::{Engine, EngineError, host::host_judge};
+use super::serving::{self, CentralLinks, Listeners, ServeEnds, update_link};
+use super::{Engine, EngineError};
 use crate::api::EngineBuilder;
 use crate::base::{
     id::ShardId,
@@ -20,8 +21,6 @@ use crate::control::{
     supervisor::{Supervisor, SupervisorLinks},
 };
 use crate::counter::{bus::BusBoard, capture::CaptureBoard, cluster::ClusterBoard};
-use crate::gateway;
-use crate::io::authority::ServeName;
 use crate::io::{
     clock::{HostClock, ring_clock},
     driver::{Doorbell, Driver},
@@ -33,36 +32,22 @@ use crate::io::{
 use crate::link::{
     cluster_control::SliceBoard,
     control_sink::SinkEnd,
-    main_control::MAIN_CONTROL_DEPTH,
     serve_bus::BusSender,
-    serve_control::{ControlAnswer, ControlQuery},
-    serve_history::PriceHistory,
     serve_shard::{BookAnswer, BookQuery},
     shard_capture::{CaptureReceiver, capture_link},
     shard_shard::Peers,
     shard_trade::{TradeReceiver, TradeSender},
-    shard_updates::{BookUpdate, UpdateLink, UpdateRequest},
 };
 use crate::ring::{Consumer, LinkGauge, Producer, ring, timed};
-use crate::serve::gateway::{GatewayLinks, ShardUpdates};
-use crate::serve::{Listener, ServeLinks, Server, Site, Wake};
+use crate::serve::gateway::ShardUpdates;
 use crate::shard::{Shard, ShardConfig, ShardLinks, publish::Handler};
 use crate::sink::capture::CaptureSink;
 use crate::sink::trades::{SinkOptions, TradeSink};
 use crate::topology::{Idle, ThreadPlan, Topology, TopologyError};
 use crate::wire::{endpoint::Endpoint, tls::client_config};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// Ends of the links of the serve core.
-pub(super) struct ServeEnds {
-    pub(super) gateway: Option<GatewayLinks>,
-    pub(super) shards: Vec<(Producer<BookQuery>, Consumer<BookAnswer>)>,
-    pub(super) queries: Producer<ControlQuery>,
-    pub(super) answers: Consumer<ControlAnswer>,
-}
 
 /// Shards that are built and wait for their threads.
 struct BuiltShards<H> {
@@ -105,27 +90,11 @@ impl Engine {
         }
         let Listeners { listeners, serving, gateways } = Listeners::bind(config)?;
         let (sleeper, clock) = (Sleeper::default(), HostClock::new());
-        let (query_sender, queries) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
-        let (answers, answer_receiver) = timed(limits::SERVE_CONTROL_DEPTH, ring_clock);
-        let (commands, command_receiver) = timed(MAIN_CONTROL_DEPTH, ring_clock);
-        let (event_sender, events) = timed(MAIN_CONTROL_DEPTH, ring_clock);
-        let mut links: Vec<(String, Box<dyn LinkGauge>)> = vec![
-            ("serve_control".into(), Box::new(query_sender.gauge())),
-            ("control_serve".into(), Box::new(answers.gauge())),
-            ("main_control".into(), Box::new(commands.gauge())),
-            ("control_main".into(), Box::new(event_sender.gauge())),
-        ];
+        let CentralLinks { supervisor: mut links, program, serve } = CentralLinks::new();
         let mut built = build(&topology, config, &clock, &sleeper, factory)?;
-        let (trades, sinks) = start_sink(config, &mut built, &mut links, &clock)?;
+        let (trades, sinks) = start_sink(config, &mut built, &mut links.gauges, &clock)?;
         let captures = built.iter_mut().flat_map(|b| std::mem::take(&mut b.shards.captures));
         let capture = start_capture(config, captures.collect(), &clock)?;
-        let links = SupervisorLinks {
-            commands: command_receiver,
-            events: event_sender,
-            queries,
-            answers,
-            gauges: links,
-        };
         let (cluster, slices) = start_cluster(config, &clock)?;
         let (bus, bus_sender) = start_bus(config, &sleeper, &clock, slices.clone())?;
         let control = ControlEnds {
@@ -137,27 +106,22 @@ impl Engine {
         };
         let cores = start_cores(config, &topology, built, control, &clock)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
-        let spin_ns = gateway_spin_ns(config, &topology);
-        let gateway = gateway(config, (cores.updates, sleeper), (spin_ns, &clock), bus_sender)?;
         let ends = ServeEnds {
-            gateway,
+            control: serve,
             shards: cores.serve,
-            queries: query_sender,
-            answers: answer_receiver,
+            doorbells: cores.doorbells,
+            updates: cores.updates,
+            sleeper,
+            bus: bus_sender,
         };
-        let serve = if listeners.is_empty() && bus.is_none() {
-            None
-        } else {
-            let names = config.serve_names.clone();
-            Some(start_serve(listeners, ends, cores.doorbells, (&topology, names), &serve_stop)?)
-        };
+        let serve = serving::start(config, &topology, listeners, ends, (&serve_stop, &clock))?;
         Ok(Self {
             topology,
             clock,
             serving,
             gateways,
-            commands,
-            events,
+            commands: program.commands,
+            events: program.events,
             serve_stop,
             serve,
             control: Some(cores.control),
@@ -208,80 +172,6 @@ fn plan(config: &Config) -> Result<Topology, TopologyError> {
         layout.shards = Some(asked.max(venues));
     }
     Topology::plan(&layout, &usable)
-}
-
-/// What the gateway needs, if there is a hub.
-pub(super) fn gateway(
-    config: &Config,
-    (shards, sleeper): (Vec<ShardUpdates>, Sleeper),
-    (spin_ns, clock): (u64, &HostClock),
-    bus: Option<BusSender>,
-) -> Result<Option<GatewayLinks>, EngineError> {
-    let prices = start_history(config)?;
-    Ok(config.has_hub().then(|| GatewayLinks {
-        shards,
-        sleeper,
-        settings: config.gateway_settings,
-        spin_ns,
-        clock: clock.clone(),
-        keys: config.gateway_access.keys.clone(),
-        replays: None,
-        prices,
-        bus,
-    }))
-}
-
-/// How long the serve core polls for updates of the gateway before it sleeps: as the shards do.
-pub(super) fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
-    if config.gateway.is_none() {
-        return 0;
-    }
-    match topology.shards.first().map(|shard| shard.idle) {
-        _ if config.gateway_spin => u64::MAX,
-        Some(Idle::Spin) => u64::MAX,
-        Some(Idle::Adaptive { .. }) => limits::WAKE_UP_COST_NS,
-        Some(Idle::Park) | None => 0,
-    }
-}
-
-/// The listeners of the serve core.
-pub(super) struct Listeners {
-    pub(super) listeners: Vec<(Listener, Site)>,
-    pub(super) serving: Option<SocketAddr>,
-    pub(super) gateways: Vec<(gateway::Site, SocketAddr)>,
-}
-
-impl Listeners {
-    pub(super) fn bind(config: &Config) -> Result<Self, EngineError> {
-        let (mut listeners, mut gateways) = (Vec::new(), Vec::new());
-        let mut serving = None;
-        if let Some(address) = config.serve {
-            let listener = crate::serve::bind(address).map_err(EngineError::Listen)?;
-            serving = Some(listener.address());
-            listeners.push((listener, Site::Engine));
-        }
-        let tls = config.gateway_access.tls();
-        // Clients name the venue's host, so one port is enough.
-        let by_name = config.gateway_access.impersonates.is_some();
-        for venue in config.venues.iter().filter_map(|venue| Some((venue, config.gateway?))) {
-            let (VenueConfig { feed, .. }, base) = venue;
-            for &(site, offset) in gateway::Site::of(&feed.venue()) {
-                if let (true, Some((_, shared))) = (by_name, gateways.first()) {
-                    gateways.push((site, *shared));
-                    continue;
-                }
-                let mut address = base;
-                if address.port() != 0 && !by_name {
-                    address.set_port(address.port().saturating_add(offset));
-                }
-                let listener = crate::serve::bind(address).map_err(EngineError::Gateway)?;
-                gateways.push((site, listener.address()));
-                let listener = listener.with_tls(tls.clone()).with_direct_writes();
-                listeners.push((listener, Site::Gateway(site)));
-            }
-        }
-        Ok(Self { listeners, serving, gateways })
-    }
 }
 
 /// Shards and control core at work, and what the serve core needs of them.
@@ -538,15 +428,6 @@ fn link_sinks<H: Handler>(
     }
 }
 
-/// The link of a shard with the gateway: both ends.
-pub(super) fn update_link(
-    sleeper: &Sleeper,
-) -> (UpdateLink, (Producer<UpdateRequest>, Consumer<BookUpdate>)) {
-    let (request_sender, requests) = ring(limits::UPDATE_REQUESTS_DEPTH);
-    let (updates, receiver) = ring(limits::SHARD_UPDATES_DEPTH);
-    (UpdateLink { requests, updates, waker: sleeper.waker() }, (request_sender, receiver))
-}
-
 /// Links every shard with every other, where streams for all markets come on some connections.
 fn link_shards<H: Handler>(built: &mut BuiltShards<H>, base: usize) {
     let count = built.shards.len();
@@ -609,14 +490,6 @@ fn start_sink<H>(
     Ok((Some(sink), ends))
 }
 
-/// Starts the thread that reads stored trades for clients of the gateway, if there are both.
-fn start_history(config: &Config) -> Result<Option<PriceHistory>, EngineError> {
-    let (Some(options), true) = (&config.trades, config.has_hub()) else { return Ok(None) };
-    let history = crate::sink::history::start(options.address.clone());
-    let history = history.map_err(|error| EngineError::Start(no_thread("trade-history", &error)));
-    history.map(Some)
-}
-
 /// Starts the thread that publishes to a broker, if one does; and the serve core's end. It is started here because
 /// threads have the cores of the one that starts them, and this one is not pinned.
 fn start_bus(
@@ -670,40 +543,6 @@ fn start_shard<H: Handler + Send>(
     };
     let executor = Executor::start_spinning(&plan.name, plan.core, spin_ns, move || async move {
         shard.run(idle, driver).await;
-    });
-    executor.map_err(EngineError::Start)
-}
-
-pub(super) fn start_serve(
-    listeners: Vec<(Listener, Site)>,
-    ends: ServeEnds,
-    doorbells: Vec<Doorbell>,
-    (topology, names): (&Topology, Vec<ServeName>),
-    stop: &Arc<AtomicBool>,
-) -> Result<Executor<()>, EngineError> {
-    let stop = Arc::clone(stop);
-    let core = topology.serve.core;
-    let judge = host_judge(topology);
-    let executor = Executor::start("serve", core, move || async move {
-        let wake = move |wake: Wake| match wake {
-            // The control core looks into its rings every 10 ms by itself.
-            Wake::Control => {}
-            // The source of a bus looks into its rings by itself, too.
-            Wake::Shard(place) => {
-                if let Some(doorbell) = doorbells.get(place) {
-                    doorbell.ring();
-                }
-            }
-        };
-        let links = ServeLinks {
-            control_queries: ends.queries,
-            control_answers: ends.answers,
-            shards: ends.shards,
-            gateway: ends.gateway,
-            host: Some(judge),
-            wake: Box::new(wake),
-        };
-        Server::new(links, listeners, &names).run(stop).await;
     });
     executor.map_err(EngineError::Start)
 }
