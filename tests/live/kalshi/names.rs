@@ -2,7 +2,7 @@
 //!
 //! Runs on:  test threads, with two venues and one engine as processes, Python and Node in their own. A client is
 //! skipped, with one line, where it is missing.
-use super::{KEYS, Kalshi, of_both, wait_live};
+use super::{KEYS, Kalshi, both::of_both, wait_live};
 use crate::engine::Engine;
 use crate::gateway_tls::{read_to_end, secure};
 use crate::program::{Program, TIMEOUT};
