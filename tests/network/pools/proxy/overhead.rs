@@ -25,20 +25,31 @@ fn stand_in() -> SocketAddr {
     address
 }
 
-/// Latencies in microseconds, ascending, of callers that each ask again as soon as they have an answer.
-fn ask(
-    address: SocketAddr,
-    path: &str,
-    callers: usize,
-    requests: usize,
-    pause: Duration,
-) -> Vec<f64> {
-    let asking = |_| {
+/// When callers ask.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// Again as soon as they have an answer.
+    Closed,
+    /// So long after it; all begin together, and so go on in bursts.
+    Bursts(Duration),
+    /// So long after it; they begin spread over one such pause.
+    Spread(Duration),
+}
+
+/// Latencies in microseconds, ascending.
+fn ask(address: SocketAddr, path: &str, callers: usize, requests: usize, pace: Pace) -> Vec<f64> {
+    let (pause, spread) = match pace {
+        Pace::Closed => (Duration::ZERO, Duration::ZERO),
+        Pace::Bursts(pause) => (pause, Duration::ZERO),
+        Pace::Spread(pause) => (pause, pause / callers as u32),
+    };
+    let asking = |caller: usize| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         std::thread::spawn(move || {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_nodelay(true).unwrap();
             let (mut buffer, mut took) = ([0; 4096], Vec::new());
+            std::thread::sleep(spread * caller as u32);
             for _ in 0..requests {
                 let begun = Instant::now();
                 stream.write_all(request.as_bytes()).unwrap();
@@ -70,15 +81,17 @@ fn proxy_overhead() {
     let program = Program::start(&[named("svc", svc)]);
     wait_for("it is there", || Client::connect(program.address).get("/svc").status == 200);
     let at = |took: &[f64], share: f64| took[(took.len() as f64 * share) as usize];
-    for (name, callers, requests, pause) in [
-        ("1 caller, one request after another", 1, 20_000, Duration::ZERO),
-        ("100 callers, 20 requests a second each", 100, 200, Duration::from_millis(50)),
-        ("100 callers, one request after another", 100, 500, Duration::ZERO),
+    let pause = Duration::from_millis(50);
+    for (name, callers, requests, pace) in [
+        ("1 caller, one request after another", 1, 20_000, Pace::Closed),
+        ("100 callers, 20 requests a second each", 100, 200, Pace::Spread(pause)),
+        ("100 callers, 20 requests a second each, in bursts", 100, 200, Pace::Bursts(pause)),
+        ("100 callers, one request after another", 100, 500, Pace::Closed),
     ] {
         println!("{name}");
         for round in 1..=3 {
-            let direct = ask(address, "/", callers, requests, pause);
-            let through = ask(program.address, "/svc", callers, requests, pause);
+            let direct = ask(address, "/", callers, requests, pace);
+            let through = ask(program.address, "/svc", callers, requests, pace);
             let row = |share: f64| {
                 let (direct, through) = (at(&direct, share), at(&through, share));
                 format!(
