@@ -101,6 +101,7 @@ fn sessions_repetitions_and_holes_are_distinguished() {
         ("s1 1.1 u1.2 s2 2.1 1.1b", ". . !. . . @!."),
         // Ended by the client, or by the venue.
         ("s1 1.1 u1.2 s2 2.1", ". . !. . ."),
+        ("s1 1.1 u.2", ". . !."),
         ("s1 1.1 e25/1", ". . !."),
         ("s1 1.1 e10", ". . !."),
         ("s1 1.1 e17", ". . !."),

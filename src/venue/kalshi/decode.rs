@@ -188,7 +188,10 @@ fn subscription<'a>(kind: Kind<'_>, fields: &Fields<'a>) -> Option<SubscriptionC
             sid.map(|sid| SubscriptionChange::Begun { channel, sid })
         }
         (Kind::Ok, _) => sid.map(|sid| SubscriptionChange::Confirmed { sid }),
-        (Kind::Unsubscribed, _) => sid.map(|sid| SubscriptionChange::Ended { sid }),
+        (Kind::Unsubscribed, _) => Some(match sid {
+            Some(sid) => SubscriptionChange::Ended { sid },
+            None => SubscriptionChange::Failed { sid, known: false },
+        }),
         (Kind::Error, Some(10 | 17 | 25)) => Some(SubscriptionChange::Failed { sid, known: true }),
         (Kind::Error, Some(7)) if sid.is_some() => {
             Some(SubscriptionChange::Failed { sid, known: true })
