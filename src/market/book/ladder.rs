@@ -10,7 +10,7 @@
 //! Values that do not fit a word are as exact as all others: the first of them makes its side wide,
 //! with a word for each, until the next snapshot. `cargo bench --bench book` compares this with the
 //! other forms that were tried.
-use super::{Level, Side, SideFull};
+use super::{Level, ReplaceError, Side, SideFull};
 use crate::base::{
     limits::LEVELS_PER_SIDE_MAX,
     price::{Price, Quantity},
@@ -243,10 +243,10 @@ impl Wide {
 }
 
 impl Ladder {
-    pub(super) fn replace(&mut self, side: Side, levels: &[Level]) -> Result<(), SideFull> {
+    pub(super) fn replace(&mut self, side: Side, levels: &[Level]) -> Result<(), ReplaceError> {
         self.clear();
         if levels.len() > LEVELS_PER_SIDE_MAX {
-            return Err(SideFull);
+            return Err(ReplaceError::SideFull);
         }
         if let Form::Packed(Packed { far, .. }) = &mut self.0 {
             let room = room(levels.len().saturating_sub(NEAR));
@@ -257,7 +257,16 @@ impl Ladder {
             }
         }
         // The venue sends each side worst first, so this appends; any other order sorts itself in.
-        levels.iter().try_for_each(|&level| self.set(side, level))
+        levels.iter().try_for_each(|&level| self.set(side, level))?;
+        if self.len() < levels.len() && !self.has_all(side, levels) {
+            return Err(ReplaceError::PriceRepeated);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn has_all(&self, side: Side, levels: &[Level]) -> bool {
+        levels.iter().all(|level| self.quantity_at(side, level.price) == level.quantity)
     }
 
     #[inline]

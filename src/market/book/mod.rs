@@ -136,6 +136,30 @@ pub struct Book {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SideFull;
 
+/// Why a snapshot is no book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplaceError {
+    /// A side has more than `LEVELS_PER_SIDE_MAX` levels.
+    SideFull,
+    /// A price is there twice, with two quantities.
+    PriceRepeated,
+}
+
+impl From<SideFull> for ReplaceError {
+    fn from(SideFull: SideFull) -> Self {
+        Self::SideFull
+    }
+}
+
+impl From<ReplaceError> for StaleReason {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::SideFull => Self::TooManyLevels,
+            ReplaceError::PriceRepeated => Self::UndecodedMessage,
+        }
+    }
+}
+
 /// Why a relative change cannot be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddError {
@@ -163,12 +187,11 @@ impl Book {
         Ok(level)
     }
 
-    /// Replaces both sides. Levels may come in any order; a repeated price keeps its last quantity.
+    /// Replaces both sides. Levels may come in any order, and more than once if they are equal.
     ///
     /// # Errors
-    /// [`SideFull`] when a side has more than `LEVELS_PER_SIDE_MAX` levels: *mark stale*. The book
-    /// is then empty.
-    pub fn replace(&mut self, bids: &[Level], asks: &[Level]) -> Result<(), SideFull> {
+    /// [`ReplaceError`]: *mark stale*. The book is then empty.
+    pub fn replace(&mut self, bids: &[Level], asks: &[Level]) -> Result<(), ReplaceError> {
         let result =
             self.bids.replace(Side::Bid, bids).and_then(|()| self.asks.replace(Side::Ask, asks));
         if result.is_err() {

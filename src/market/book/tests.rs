@@ -48,3 +48,20 @@ fn relative_changes_add_up_or_are_refused_whole() {
     book.add(Side::Ask, Price(500_000), huge).unwrap();
     assert_eq!(book.add(Side::Ask, Price(500_000), -huge).unwrap().quantity, Quantity::ZERO);
 }
+
+#[test]
+fn a_price_with_two_quantities_is_no_book() {
+    let level = |p, q| Level { price: Price(p), quantity: Quantity(q) };
+    for count in [2, 40] {
+        let mut levels: Vec<Level> = (0..count).map(|cent| level(cent * 10_000, 5)).collect();
+        levels.push(levels[1]);
+        let mut book = Book::default();
+        assert_eq!(book.replace(&levels, &levels), Ok(()), "the same again");
+        assert_eq!(book.bids.len(), count as usize);
+        for other in [0, 6] {
+            levels[count as usize] = level(10_000, other);
+            assert_eq!(book.replace(&[], &levels), Err(ReplaceError::PriceRepeated), "{other}");
+            assert!(book.bids.is_empty() && book.asks.is_empty());
+        }
+    }
+}

@@ -98,7 +98,7 @@ impl<H: Handler> Books<H> {
         }
         match result {
             Ok(()) => store.set_state(index, BookState::Live, wall_ns),
-            Err(SideFull) => store.set_stale(index, StaleReason::TooManyLevels, wall_ns),
+            Err(error) => store.set_stale(index, error.into(), wall_ns),
         }
         store.publish_snapshot(index, wall_ns);
     }
@@ -166,11 +166,12 @@ impl<H: Handler> Books<H> {
         {
             return false;
         }
-        let Self { store, verifier, .. } = self;
+        let Self { store, verifier, times, .. } = self;
         let slot = &mut store.slots[index];
         if timestamp_ms < slot.snapshot_ms {
             store.counts.changes_stale += 1;
             if !slot.is_in_snapshot(timestamp_ms, wall_ns) {
+                times.on_earlier(index, timestamp_ms);
                 store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             }
             return false;

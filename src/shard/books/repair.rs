@@ -5,7 +5,7 @@ use super::repairer::TimedChange;
 use super::{Behind, Books, ConnectionSlot};
 use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::base::time::Now;
-use crate::market::book::{BookState, StaleReason};
+use crate::market::book::BookState;
 use crate::market::event::Snapshot;
 use crate::shard::publish::Handler;
 
@@ -107,7 +107,7 @@ impl<H: Handler> Books<H> {
             if *timestamp_ms < event.timestamp_ms {
                 continue;
             }
-            result = result.and_then(|()| slot.book.set(change.side, change.level));
+            result = result.and_then(|()| Ok(slot.book.set(change.side, change.level)?));
             slot.facts.timestamp_ms = *timestamp_ms;
             slot.facts.hash = change.hash;
             slot.group.change(change.best_bid, change.best_ask);
@@ -115,7 +115,7 @@ impl<H: Handler> Books<H> {
         verifier.queue(index, slot);
         match result {
             Ok(()) => store.set_state(index, BookState::Live, wall_ns),
-            Err(_) => store.set_stale(index, StaleReason::TooManyLevels, wall_ns),
+            Err(error) => store.set_stale(index, error.into(), wall_ns),
         }
         store.publish_snapshot(index, wall_ns);
     }

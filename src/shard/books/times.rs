@@ -44,6 +44,8 @@ pub(super) struct VenueTimes {
     ticks: Vec<TickTime>,
     /// Of snapshots from the future that were refused, Unix milliseconds.
     refused_ms: BTreeMap<BookIndex, u64>,
+    /// Of the newest message whose time was too early for its book, Unix milliseconds.
+    earlier_ms: BTreeMap<BookIndex, u64>,
 }
 
 impl VenueTimes {
@@ -97,6 +99,13 @@ impl VenueTimes {
     pub(super) fn forget(&mut self, index: BookIndex) {
         self.set_tick(index, TickTime::default());
         self.refused_ms.remove(&index);
+        self.earlier_ms.remove(&index);
+    }
+
+    /// A message of a book was too early for it: the book or the message has a time that cannot be right.
+    pub(super) fn on_earlier(&mut self, index: BookIndex, ms: u64) {
+        let newest_ms = self.earlier_ms.entry(index).or_default();
+        *newest_ms = ms.max(*newest_ms);
     }
 
     /// Compares the time of a message with that of its receipt, unless it is a snapshot.
@@ -143,7 +152,7 @@ impl VenueTimes {
     }
 
     /// Whether a snapshot of the stream is taken. One from the future is not, for it would hide what follows; nor
-    /// one that is older than its live book, for that would roll it back.
+    /// one that is older than what its book has, for that would roll it back.
     pub(super) fn takes_snapshot<H: Handler>(
         &mut self,
         store: &mut Store<H>,
@@ -156,17 +165,36 @@ impl VenueTimes {
             store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             return false;
         }
-        let slot = &mut store.slots[index];
-        let ours_ms = slot.facts.timestamp_ms;
-        if slot.state == BookState::Live && ms < ours_ms {
+        let slot = &store.slots[index];
+        if ms < slot.facts.timestamp_ms && self.is_rolled_back(slot, index, ms, wall_ns) {
+            let ours_ms = slot.facts.timestamp_ms;
             let ahead = slot.group.is_ahead && ms < slot.snapshot_ms;
-            if ahead || ours_ms - ms > ORDER_ERROR_MS || !self.clock.has_come(ours_ms, wall_ns) {
+            let is_late = ours_ms - ms <= ORDER_ERROR_MS && self.clock.has_come(ours_ms, wall_ns);
+            // A live book has what is late.
+            if slot.state == BookState::Live && is_late && !ahead {
+                return false;
+            }
+            self.on_earlier(index, ms);
+            if slot.state == BookState::Live {
                 store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             }
             return false;
         }
-        slot.group.is_ahead = self.clock.is_ahead(ms, wall_ns);
+        self.earlier_ms.remove(&index);
+        store.slots[index].group.is_ahead = self.clock.is_ahead(ms, wall_ns);
         true
+    }
+
+    /// Whether a snapshot that is older than the newest message of its book lacks that message. A book that is not
+    /// live may have a time that cannot be right: where the clock shows it, or, in a recording without times, where
+    /// the times of its messages disagree and the snapshot goes on from the earlier ones.
+    fn is_rolled_back(&self, slot: &Slot, index: BookIndex, ms: u64, wall_ns: u64) -> bool {
+        let goes_on = || self.earlier_ms.get(&index).is_some_and(|earlier_ms| ms > *earlier_ms);
+        match slot.state {
+            BookState::Live => true,
+            BookState::Stale { why: StaleReason::TimesDisagree, .. } if wall_ns == 0 => !goes_on(),
+            _ => self.clock.has_come(slot.facts.timestamp_ms, wall_ns),
+        }
     }
 
     /// Whether a new tick size is taken: not one that is older than the book's. Messages that are `sequenced` have

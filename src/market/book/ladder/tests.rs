@@ -94,9 +94,17 @@ proptest! {
                     }
                     Step::Replace(levels) => {
                         let all: Vec<Level> = levels.iter().map(level).collect();
-                        ladder.replace(side, &all).unwrap();
                         model.clear();
                         levels.iter().for_each(|&(p, q)| apply(&mut model, p, q));
+                        let is_last = |&(p, q): &(u32, u64)| model.get(&p).copied().unwrap_or(0) == q;
+                        if levels.iter().all(is_last) {
+                            ladder.replace(side, &all).unwrap();
+                        } else {
+                            let error = Err(ReplaceError::PriceRepeated);
+                            prop_assert_eq!(ladder.replace(side, &all), error);
+                            ladder.clear();
+                            model.clear();
+                        }
                     }
                     Step::Clear => {
                         ladder.clear();
@@ -148,7 +156,7 @@ fn a_full_side_refuses_and_stays_as_it_was() {
             assert_eq!(ladder.set(side, level(&(999_999, 1))), Ok(()));
             assert_eq!(ladder.set(side, level(&(500_007, 5))), Ok(()));
             let many = vec![level(&(1, 1)); LEVELS_PER_SIDE_MAX + 1];
-            assert_eq!(ladder.replace(side, &many), Err(SideFull));
+            assert_eq!(ladder.replace(side, &many), Err(ReplaceError::SideFull));
             assert!(ladder.is_empty());
         }
     }

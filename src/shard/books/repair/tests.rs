@@ -3,6 +3,7 @@ use super::*;
 use crate::base::id::{MarketId, ShardId};
 use crate::base::limits::{AUDIT_TIMEOUT_NS, REPAIR_CHANGES_MAX};
 use crate::base::time::{MILLISECOND_NS, SECOND_NS, StillClock};
+use crate::market::book::StaleReason;
 use crate::market::book::{BookOpening, image::BookImage};
 use crate::shard::books::Admission;
 use crate::shard::intake::{Findings, FrameProgress, Intake};

@@ -13,6 +13,16 @@ const TOKENS: [&str; 2] = ["1111111111", "2222222222"];
 const T: u64 = 1_786_000_000_000;
 const HOUR: u64 = 3_600_000;
 
+fn opening(token: &str) -> BookOpening {
+    BookOpening {
+        market: MarketId::new(MARKET).unwrap(),
+        token: TokenId::new(token).unwrap(),
+        tick_size: None,
+        min_order_size: None,
+        neg_risk: false,
+    }
+}
+
 /// A pair of books whose host's clock is at `host_ms`.
 struct Pair {
     intake: Intake<(), StillClock>,
@@ -24,14 +34,7 @@ impl Pair {
         let mut books =
             Books::new(ShardId(0), crate::venue::polymarket::feed(true), Admission::Listed, ());
         for token in TOKENS {
-            let opening = BookOpening {
-                market: MarketId::new(MARKET).unwrap(),
-                token: TokenId::new(token).unwrap(),
-                tick_size: None,
-                min_order_size: None,
-                neg_risk: false,
-            };
-            books.open(&opening, HERE).unwrap();
+            books.open(&opening(token), HERE).unwrap();
         }
         let mut pair = Self {
             intake: Intake::new(crate::venue::polymarket::feed(true), books, StillClock(0)),
@@ -138,6 +141,71 @@ fn an_older_book_does_not_roll_a_live_one_back() {
         let (state, bids) = pair.first();
         assert_eq!(bids, ["0.4", "0.41"], "{older_ms}");
         assert_eq!(state.is_none(), live, "{older_ms}");
+    }
+}
+
+/// Receipt in a recording with and without times.
+const RECEIPTS: [u64; 2] = [T + HOUR, 0];
+
+#[test]
+fn an_older_book_does_not_roll_a_stale_one_back() {
+    for host_ms in RECEIPTS {
+        for older_ms in [0, 1, 500, ORDER_ERROR_MS + 501] {
+            let mut pair = Pair::new(host_ms);
+            pair.change(T + 500, "0.41");
+            pair.intake.books.set_all_stale(StaleReason::Disconnected, 1);
+            pair.book(TOKENS[0], T + 500 - older_ms, "0.3");
+            let lost = (Some(StaleReason::Disconnected), vec!["0.4".into(), "0.41".into()]);
+            let taken = (None, vec!["0.3".into()]);
+            assert_eq!(pair.first(), if older_ms == 0 { taken } else { lost }, "{older_ms}");
+            pair.book(TOKENS[0], T + 501, "0.42");
+            assert_eq!(pair.first(), (None, vec!["0.42".into()]), "{older_ms}");
+        }
+    }
+}
+
+#[test]
+fn an_older_book_that_comes_twice_does_not_roll_back() {
+    for host_ms in RECEIPTS {
+        let mut pair = Pair::new(host_ms);
+        pair.change(T + ORDER_ERROR_MS + 1, "0.41");
+        for _ in 0..3 {
+            pair.book(TOKENS[0], T, "0.3");
+            let disagree = Some(StaleReason::TimesDisagree);
+            assert_eq!(pair.first(), (disagree, vec!["0.4".into(), "0.41".into()]), "{host_ms}");
+        }
+    }
+}
+
+#[test]
+fn a_first_book_that_lacks_a_change_from_before_it_is_not_live() {
+    for host_ms in RECEIPTS {
+        let mut pair = Pair::new(host_ms);
+        pair.intake.books.close(&TokenId::new(TOKENS[0]).unwrap());
+        pair.intake.books.open(&opening(TOKENS[0]), HERE).unwrap();
+        pair.change(T + 500, "0.41");
+        pair.book(TOKENS[0], T + 499, "0.3");
+        assert_eq!(pair.image().state, BookState::AwaitingSnapshot, "{host_ms}");
+        pair.book(TOKENS[0], T + 500, "0.3");
+        assert_eq!(pair.first(), (None, vec!["0.3".into()]), "{host_ms}");
+    }
+}
+
+#[test]
+fn a_book_whose_own_time_cannot_be_right_is_taken_again() {
+    // With a clock that time has not come; without one the messages after it go on from each other.
+    for host_ms in [T + 1_000, 0] {
+        let mut pair = Pair::new(host_ms);
+        pair.intake.books.close(&TokenId::new(TOKENS[0]).unwrap());
+        pair.intake.books.close(&TokenId::new(TOKENS[1]).unwrap());
+        for token in TOKENS {
+            pair.intake.books.open(&opening(token), HERE).unwrap();
+        }
+        pair.book(TOKENS[0], T + HOUR, "0.4");
+        pair.change(T + 100, "0.41");
+        assert_eq!(pair.first().0, Some(StaleReason::TimesDisagree), "{host_ms}");
+        pair.book(TOKENS[0], T + 200, "0.3");
+        assert_eq!(pair.first(), (None, vec!["0.3".into()]), "{host_ms}");
     }
 }
 
