@@ -6,7 +6,7 @@
 //! recording at the beginning of the range. Records are copied byte for byte, but for the lists of opened books.
 use super::folder::{CaptureFolder, ROTATION, SegmentFile, new_folder};
 use crate::base::limits::CAPTURE_BLOCK_BYTES;
-use crate::capture::line::{Record, Stamp, What, write_lost};
+use crate::capture::line::{Record, Stamp, What, is_part, write_lost};
 use crate::capture::manifest::Entry;
 use crate::io::file;
 use crate::io::output::print_line;
@@ -167,6 +167,9 @@ impl Writer<'_> {
     fn write_run(&mut self, run: &Run<'_>, cut: &Cut) -> std::io::Result<()> {
         let end = cut.range.end;
         let (mut out, _) = Folder::open(&cut.out, ROTATION, run.start_ns, run.shards)?;
+        if !cut.markets.is_empty() {
+            out.set_part();
+        }
         let sources: Vec<_> = run.segments.iter().map(|segment| segment.source()).collect();
         let is_numbered = venue_of(&sources).is_some_and(|feed| feed.capabilities().is_sequenced());
         self.filter.begin(is_numbered);
@@ -235,6 +238,9 @@ impl Writer<'_> {
                 self.lose(format!("{shown}: line {number} is no record"), out);
                 continue;
             };
+            if record.what == What::Header && is_part(text) {
+                out.set_part();
+            }
             if record.what == What::Header || at_ns >= end_ns {
                 continue;
             }

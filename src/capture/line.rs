@@ -16,7 +16,7 @@
 //! | `w` | text sent by the engine | `,"f":"<escaped as a JSON string>"` |
 //! | `o` | connection opened; earlier records with its number concern an earlier one | `,"url":"<address>"`, optional |
 //! | `e` | connection ended: its live books are stale | `,"why":"<reason>"`, optional |
-//! | `v` | first record of a file, with every possible key | for tools that infer keys from the beginning of a file |
+//! | `v` | first record of a file, with every possible key | of `cut --market`: `,"part":true`, as `s` has gaps |
 //! | `l` | frames lost: all live books of the connection are stale | `,"n":<how many>`, optional |
 //!
 //! An engine's capture also has all other input of its books, so that a replay builds identical books. These records
@@ -226,15 +226,29 @@ pub fn write_sent(out: &mut Vec<u8>, stamp: Stamp, text: &str) {
     out.extend_from_slice(b"}\n");
 }
 
+/// The connection and the number of a record that begins as those of captures do.
+pub(crate) fn number(line: &str) -> Option<(u64, u64)> {
+    let (_, rest) = take_number(line.strip_prefix(r#"{"t":"#)?)?;
+    let (connection, rest) = take_number(rest.strip_prefix(r#","c":"#)?)?;
+    let (number, _) = take_number(rest.strip_prefix(r#","s":"#)?)?;
+    Some((connection, number))
+}
+
+/// Whether the first record of a file says that records of its connections were left out.
+pub(crate) fn is_part(header: &str) -> bool {
+    header.contains(r#","part":true"#)
+}
+
 /// Appends the first record of a file, with every possible key. Tools such as DuckDB infer keys from the beginning of a
-/// file and refuse later ones; a string value lets a key have any type.
-pub fn write_header(out: &mut Vec<u8>, receive_ns: u64) {
+/// file and refuse later ones; a string value lets a key have any type. `is_part`: records of connections are left out.
+pub fn write_header(out: &mut Vec<u8>, receive_ns: u64, is_part: bool) {
     write_prefix(out, Stamp { receive_ns, ..Stamp::default() }, "v");
     out.extend_from_slice(
         b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
           \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"q\":0,\"sid\":0,\"seq\":0,\
-          \"merged\":false,\"f\":\"\"}\n",
+          \"merged\":false",
     );
+    out.extend_from_slice(format!(",\"part\":{is_part},\"f\":\"\"}}\n").as_bytes());
 }
 
 /// Appends the opening of a connection.

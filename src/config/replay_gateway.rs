@@ -9,7 +9,7 @@ use crate::gateway::StalePolicy;
 use crate::gateway::hub::Settings;
 use crate::io::file::{self, segments};
 use crate::replay::plan::Speed;
-use crate::replay::{Recording, foreign_file};
+use crate::replay::{Recording, damaged_file, foreign_file};
 use crate::replay_gateway::sessions::{Defaults, parse_speed};
 use crate::venue::Feed;
 use std::net::SocketAddr;
@@ -123,9 +123,12 @@ pub(super) fn recordings(
         if let Some(line) = files.iter().find_map(foreign_file) {
             return Err(line);
         }
-        let found = by_venue(files, venue).ok_or_else(|| match bytes {
+        let found = by_venue(files.clone(), venue).ok_or_else(|| match bytes {
             0 => format!("{}: the file is empty", path.display()),
-            _ => format!("{}: {UNKNOWN}", path.display()),
+            _ => {
+                let damage = files.iter().find_map(damaged_file);
+                damage.unwrap_or_else(|| format!("{}: {UNKNOWN}", path.display()))
+            }
         })?;
         for Recording { feed, files } in found {
             match recordings.iter_mut().find(|known| known.feed == feed) {

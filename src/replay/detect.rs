@@ -4,9 +4,9 @@
 //! Bounds:   `VALUES_LOOKED_AT` values of the first file.
 use super::lines::{Condition, Lines};
 use crate::capture::line::{Record, What};
-use crate::io::file::{self, Source};
+use crate::io::file::{self, Damage, Source};
 use crate::venue::{self, Feed};
-use std::io::BufRead as _;
+use std::io::{self, BufRead as _, ErrorKind};
 use std::sync::Arc;
 
 /// Values read before giving up.
@@ -22,7 +22,12 @@ pub fn venue_of(files: &[Source]) -> Option<Feed> {
         }
         let mut lines = Lines::new(file::open(source, &Arc::default()).ok()?.reader);
         for _ in 0..VALUES_LOOKED_AT {
-            let Ok(Some(value)) = lines.next() else { break };
+            let value = match lines.next() {
+                Ok(Some(value)) => value,
+                // The rest may be readable.
+                Err(error) if error.get_ref().is_some_and(|error| error.is::<Damage>()) => continue,
+                Ok(None) | Err(_) => break,
+            };
             let Ok(text) = std::str::from_utf8(value.bytes) else { continue };
             if value.condition != Condition::Whole {
                 continue;
@@ -102,6 +107,23 @@ pub fn foreign_file(source: &Source) -> Option<String> {
     let mut input = file::open(source, &Arc::default()).ok()?;
     let head = input.reader.fill_buf().ok()?;
     foreign(head).map(|what| format!("{source} is {what}"))
+}
+
+/// One line where a file is damaged from its first byte on.
+#[must_use]
+pub fn damaged_file(source: &Source) -> Option<String> {
+    let mut input = file::open(source, &Arc::default()).ok()?;
+    let error = input.reader.fill_buf().err()?;
+    let (form, what) = (input.form.name(), damage_text(&error));
+    Some(format!("{source}: the {form} stream is {what}, and no message behind that is readable"))
+}
+
+/// What is wrong with the compression of a file.
+pub(super) fn damage_text(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => "truncated: its end is missing".to_owned(),
+        _ => format!("damaged ({error})"),
+    }
 }
 
 /// True if the first bytes (at most 4 KiB) cannot be text.

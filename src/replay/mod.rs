@@ -27,6 +27,7 @@ mod lines;
 mod lives;
 mod market_filter;
 mod market_plot;
+mod numbers;
 mod order;
 mod pace;
 pub mod plan;
@@ -44,7 +45,7 @@ mod worker;
 
 pub(crate) use annotations::openings;
 pub use books_at::{BooksAt, books_at};
-pub use detect::{foreign_file, venue_of};
+pub use detect::{damaged_file, foreign_file, venue_of};
 pub(crate) use expected::{lost_segments, part};
 pub(crate) use market_filter::{Kept, MarketFilter};
 pub use market_plot::{MarketPlot, Wanted, plot};

@@ -2,11 +2,12 @@
 //!
 //! Runs on:  the starting thread; blocks on slow shards, pipes and recorded times. Bounds: one value.
 use super::batch::{BatchSender, Position};
-use super::detect::{foreign, looks_binary};
+use super::detect::{damage_text, foreign, looks_binary};
 use super::dispatch::{DispatchOutput, Dispatcher};
 use super::expected::{self, Missing, part};
 use super::lines::{Condition, Lines, Value};
 use super::market_filter::{Kept, MarketFilter};
+use super::numbers::Numbers;
 use super::order::{ReceiveOrder, Waiting};
 use super::pace::Pace;
 use super::plan::Plan;
@@ -17,7 +18,8 @@ use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
 use crate::io::progress::Progress;
 use crate::link::replay_gate::ReplayGate;
-use std::io::{BufRead, ErrorKind};
+use std::io::BufRead;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -54,6 +56,7 @@ pub(super) struct Reader<'a> {
     failures: Vec<String>,
     /// Something is missing before the next value.
     hole: bool,
+    numbers: Numbers,
     missing: Missing,
     /// Until the range of a subscriber begins.
     start: Option<Start>,
@@ -109,6 +112,7 @@ impl<'a> Reader<'a> {
             untimed: 0,
             failures: Vec::new(),
             hole: false,
+            numbers: Numbers::default(),
             missing: Missing::default(),
             start: None,
             filter: None,
@@ -131,6 +135,7 @@ impl<'a> Reader<'a> {
             self.order = is_ordered.then(ReceiveOrder::default);
             self.pace = if self.start.is_none() { pace } else { None };
             self.hole = false;
+            self.numbers = Numbers::default();
             self.filter = self.filter();
             self.dispatcher.begin_pass(pass == 0);
             if let Some(shards) = self.plan.resumes() {
@@ -186,7 +191,7 @@ impl<'a> Reader<'a> {
         let source = &self.plan.files()[number];
         self.dispatcher.file_frames = 0;
         self.hole |= self.missing.before.contains(&number);
-        let part = self.plan.range().map_or(0..u64::MAX, |range| part(source, range));
+        let part = self.part_of(source);
         let mut input = match file::open_part(source, self.stop, part) {
             Ok(input) => input,
             Err(why) => return self.on_unreadable(why),
@@ -255,6 +260,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The bytes of a file that are read.
+    fn part_of(&mut self, source: &Source) -> Range<u64> {
+        let Some(range) = self.plan.range() else { return 0..u64::MAX };
+        self.numbers.begin_part();
+        part(source, range)
+    }
+
     fn take_value(
         &mut self,
         value: &Value<'_>,
@@ -263,6 +275,7 @@ impl<'a> Reader<'a> {
         file: &mut FileTroubles,
     ) -> Result<(), ReplayError> {
         if value.condition != Condition::Whole {
+            self.numbers.forget();
             self.on_all_waiting()?;
         }
         match value.condition {
@@ -346,10 +359,7 @@ impl<'a> Reader<'a> {
 
     /// The file cannot be read further.
     fn on_fault(&mut self, source: &Source, form: Form, error: &std::io::Error) {
-        let what = match error.kind() {
-            ErrorKind::UnexpectedEof => "truncated: its end is missing".to_owned(),
-            _ => format!("damaged ({error})"),
-        };
+        let what = damage_text(error);
         if !self.stopped() {
             self.on_trouble(format!(
                 "{source}: the {} stream is {what}; {} frames before that were replayed",
@@ -378,15 +388,36 @@ impl<'a> Reader<'a> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
+                self.numbers.forget();
                 self.on_all_waiting()?;
                 self.dispatcher.on_not_utf8(bytes, error.valid_up_to(), position);
                 return Ok(());
             }
         };
         let record = Record::read(text);
+        if self.hole {
+            self.numbers.forget();
+        }
+        let missing = self.numbers.missing_before(&record, text);
         if self.is_outside(&record, text) {
             return Ok(());
         }
+        if let (1.., Some(at_ns), Some(connection)) =
+            (missing, record.receive_ns, record.connection)
+        {
+            let lost = format!(r#"{{"t":{at_ns},"c":{connection},"k":"l","n":{missing}}}"#);
+            self.pass(Record::read(&lost), &lost, position)?;
+        }
+        self.pass(record, text, position)
+    }
+
+    /// Passes a record on, unless it concerns other markets only.
+    fn pass(
+        &mut self,
+        record: Record<'_>,
+        text: &str,
+        position: Position,
+    ) -> Result<(), ReplayError> {
         let part;
         let (record, text) = match self.filter.as_mut().map(|filter| filter.keep(&record, text)) {
             None | Some(Kept::Whole) => (record, text),

@@ -31,6 +31,29 @@ fn equal_digests(capture: &Path) -> u64 {
     report["capture"]["checkpoints_equal"].as_u64().unwrap()
 }
 
+/// A record that somebody has removed is a loss of its connection, but for other markets' in a part of a capture.
+fn a_removed_record_is_a_loss(capture: &Path) {
+    let segments = std::fs::read_dir(capture).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segments.filter(|path| path.extension().unwrap() == "zst").min().unwrap();
+    let text = zstd::decode_all(&std::fs::read(segment).unwrap()[..]).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_frame = |line: &&str| line.contains(r#","k":"t","f":{"market":"#);
+    let middle = lines.len() / 2;
+    let removed = middle + lines[middle..].iter().position(is_frame).unwrap();
+    let lost = |lines: &[&str]| {
+        let path = capture.with_extension("removed.ndjson");
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let output = Program::ringbook().arg("replay").arg(&path).arg("--json").output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["capture"]["checkpoints_different"], 0, "{report:#}");
+        report["capture"]["frames_lost"].as_u64().unwrap()
+    };
+    let before = lost(&lines);
+    let without = [&lines[..removed], &lines[removed + 1..]].concat();
+    assert_eq!(lost(&without), before + 1, "{}", lines[removed]);
+}
+
 /// Smaller files replay to the same books.
 fn compacted(capture: &Path) {
     let before = replay(capture, &[]);
@@ -84,6 +107,7 @@ fn a_capture_is_listed_verified_and_cut_and_its_parts_have_its_books() {
         assert_eq!(replay(&out, &[]), expected, "{name}");
     }
     compacted(&folder.path().join("whole"));
+    a_removed_record_is_a_loss(&capture);
     // One market, by its slug.
     let market = markets[0];
     let tokens: Vec<&str> =

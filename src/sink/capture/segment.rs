@@ -92,6 +92,8 @@ pub(crate) struct Folder {
     totals: Totals,
     /// Segments that ended since they were taken.
     closed: Vec<PathBuf>,
+    /// Records of the connections are left out.
+    is_part: bool,
 }
 
 impl Folder {
@@ -155,8 +157,14 @@ impl Folder {
             latest_ns: wall_ns,
             totals: Totals::default(),
             closed: Vec::new(),
+            is_part: false,
         };
         Ok((folder, gap.map(|(_, cause)| cause.to_owned())))
+    }
+
+    /// From the next file on, records of the connections are left out.
+    pub(crate) const fn set_part(&mut self) {
+        self.is_part = true;
     }
 
     /// Buffer to append a record with this receive time to.
@@ -214,7 +222,7 @@ impl Folder {
         let mut first = Vec::new();
         let mut text = &self.text;
         if segment.end.sum.records == 0 {
-            write_header(&mut first, self.block.from);
+            write_header(&mut first, self.block.from, self.is_part);
             first.extend_from_slice(text);
             text = &first;
         }

@@ -306,7 +306,7 @@ fn the_first_record_of_every_segment_names_each_key_that_may_come() {
         record.keys().cloned().collect()
     };
     let mut header = Vec::new();
-    crate::capture::line::write_header(&mut header, 5);
+    crate::capture::line::write_header(&mut header, 5, false);
     let header = String::from_utf8(header).unwrap();
     let known = keys(&header);
     let mut out = Vec::new();
