@@ -5,6 +5,7 @@
 //! Frames are kept byte for byte. What a recording does not have is reported, and what is missing in it is a loss, so
 //! that the books are stale there.
 use super::folder::{ROTATION, new_folder};
+use super::levels;
 use crate::base::limits::CAPTURE_BLOCK_BYTES;
 use crate::capture::line::{
     Record, Stamp, What, write_binary, write_ended, write_lost, write_opened, write_text,
@@ -15,15 +16,24 @@ use crate::io::progress::Progress;
 use crate::replay::{Missing, Recording, Values, VenueTimes};
 use crate::sink::capture::segment::Folder;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a capture is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum From {
+    /// Files of one venue, in order.
+    Recording(Recording),
+    /// Parquet files of levels of one venue, as `ringbook export` writes them.
+    Levels(Vec<PathBuf>),
+}
 
 /// What is imported, and where to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Import {
-    /// Files of one venue, in order.
-    pub recording: Recording,
+    /// The input.
+    pub from: From,
     /// A new or empty folder.
     pub out: PathBuf,
 }
@@ -70,7 +80,18 @@ pub fn execute(import: &Import, stop: &Arc<AtomicBool>) -> u8 {
 /// One line: the output folder is not empty or cannot be written, a file cannot be read or is a capture already, or no
 /// line has a time.
 pub fn run(import: &Import, stop: &Arc<AtomicBool>) -> Result<Imported, String> {
-    let Import { recording, out } = import;
+    let Import { from, out } = import;
+    match from {
+        From::Recording(recording) => run_recording(recording, out, stop),
+        From::Levels(files) => levels::import(files, out, stop),
+    }
+}
+
+fn run_recording(
+    recording: &Recording,
+    out: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<Imported, String> {
     let shown = out.display();
     new_folder(out)?;
     let mut times = VenueTimes::new(recording.feed);
@@ -118,26 +139,47 @@ pub fn run(import: &Import, stop: &Arc<AtomicBool>) -> Result<Imported, String> 
     writer.finish().map_err(failed)
 }
 
+/// Values looked at for records of an engine.
+const VALUES_LOOKED_AT: usize = 10_000;
+
+/// Why a record of an engine is refused.
+fn refuse(place: &str) -> String {
+    format!("{place}: this is a capture of ringbook already: `ringbook capture cut` copies it")
+}
+
+const fn is_of_engine(what: &What<'_>) -> bool {
+    matches!(what, What::Annotation(_) | What::Skipped | What::Answer(..))
+}
+
 /// The time of the first line that has one, nanoseconds since the Unix epoch.
+///
+/// # Errors
+/// One line: a file cannot be read, or its first lines are records of an engine.
 fn first_time(
     recording: &Recording,
     times: &mut VenueTimes,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<u64>, String> {
+    let (mut first, mut count) = (None, 0);
     for source in &recording.files {
         let mut values = Values::open(source, stop, 0..u64::MAX)?;
         while let Some(value) = values.next_value() {
-            let record = value.text.map(Record::read);
-            let time = record.and_then(|record| match (record.receive_ns, &record.what) {
-                (None, What::Text(frame)) => times.of(frame),
-                (time, _) => time,
-            });
-            if time.is_some() {
-                return Ok(time);
+            count += 1;
+            if let Some(record) = value.text.map(Record::read) {
+                if is_of_engine(&record.what) {
+                    return Err(refuse(&format!("{source}, line {}", value.line)));
+                }
+                first = first.or_else(|| match (record.receive_ns, &record.what) {
+                    (None, What::Text(frame)) => times.of(frame),
+                    (time, _) => time,
+                });
+            }
+            if first.is_some() && count >= VALUES_LOOKED_AT {
+                return Ok(first);
             }
         }
     }
-    Ok(None)
+    Ok(first)
 }
 
 /// How often, and where first.
@@ -221,10 +263,7 @@ impl Writer {
             What::UnknownKind => self.unknown.add(place),
             What::Sent | What::Header => {}
             What::Annotation(_) | What::Skipped | What::Answer(..) => {
-                return Err(format!(
-                    "{}: this is a capture of ringbook already: `ringbook capture cut` copies it",
-                    place()
-                ));
+                return Err(refuse(&place()));
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ pub mod cut;
 pub mod days;
 mod folder;
 pub mod import;
+mod levels;
 pub mod merge;
 mod union;
 pub mod verify;

@@ -6,7 +6,7 @@ use super::{Failure, replay::stop_on_signals};
 use crate::archive::compact::{self, Compaction, days_before};
 use crate::archive::cut::{self, Cut};
 use crate::archive::days::{DayRow, MarketRow, list};
-use crate::archive::import::{self, Import};
+use crate::archive::import::{self, From, Import};
 use crate::archive::merge::{self, Merge};
 use crate::archive::verify;
 use crate::base::text::one_line;
@@ -60,7 +60,11 @@ fn merge(args: &MergeArgs) -> Result<ExitCode, Failure> {
 /// # Errors
 /// A file cannot be read.
 pub fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
-    let import = Import { recording: args.recording().map_err(failed)?, out: args.out.clone() };
+    let from = match args.has_tables() {
+        true => From::Levels(args.recordings.clone()),
+        false => From::Recording(args.recording().map_err(failed)?),
+    };
+    let import = Import { from, out: args.out.clone() };
     Ok(ExitCode::from(import::execute(&import, &stop_on_signals())))
 }
 

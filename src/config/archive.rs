@@ -180,7 +180,7 @@ pub struct CompactArgs {
 /// cannot be written; 2 for wrong flags; 130 when interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ImportArgs {
-    /// Recordings as `ringbook replay` reads them, of one venue, in order
+    /// Recordings as `ringbook replay` reads them, of one venue, in order; or levels.parquet of `ringbook export`
     #[arg(value_name = "RECORDING", required = true)]
     pub recordings: Vec<PathBuf>,
 
@@ -194,6 +194,12 @@ pub struct ImportArgs {
 }
 
 impl ImportArgs {
+    /// Whether these are tables of `ringbook export`.
+    #[must_use]
+    pub fn has_tables(&self) -> bool {
+        self.recordings.iter().all(|path| path.extension().is_some_and(|end| end == "parquet"))
+    }
+
     /// The recording.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ mod http;
 mod kalshi;
 mod library;
 mod losses;
+mod merging;
 mod outage;
 mod outputs;
 mod page;

@@ -1,4 +1,4 @@
-//! A plain TCP proxy that stores the last bytes that each client sent.
+//! A plain TCP proxy that stores the last bytes that each client sent, and can be closed.
 //!
 //! Runs on:  one thread to accept, two for each connection; they end with their sockets.
 use std::collections::VecDeque;
@@ -14,6 +14,8 @@ type Tails = Arc<Mutex<Vec<VecDeque<u8>>>>;
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     tails: Tails,
+    /// Both ends of every connection; `None` while it is closed to clients.
+    sockets: Arc<Mutex<Option<Vec<TcpStream>>>>,
 }
 
 impl Proxy {
@@ -22,9 +24,16 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let tails = Tails::default();
         let shared = Arc::clone(&tails);
+        let sockets = Arc::new(Mutex::new(Some(Vec::new())));
+        let known = Arc::clone(&sockets);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(target) else { continue };
+                {
+                    let mut known = known.lock().unwrap();
+                    let Some(known) = &mut *known else { continue };
+                    known.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                }
                 let place = {
                     let mut tails = shared.lock().unwrap();
                     tails.push(VecDeque::new());
@@ -43,7 +52,20 @@ impl Proxy {
                 std::thread::spawn(move || copy(server, client, |_| {}));
             }
         });
-        Self { address, tails }
+        Self { address, tails, sockets }
+    }
+
+    /// Ends every connection, and new ones at once, until it is opened again.
+    pub(crate) fn close(&self) {
+        let sockets = self.sockets.lock().unwrap().take();
+        for socket in sockets.into_iter().flatten() {
+            // Its peer may have ended it.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(crate) fn open(&self) {
+        self.sockets.lock().unwrap().get_or_insert_default();
     }
 
     /// The last bytes of every client so far.

@@ -82,3 +82,101 @@ fn what_a_recording_lacks_is_reported_and_makes_its_books_stale() {
     let (code, reported) = import(&files, &out, "polymarket");
     assert_eq!((code, reported.contains("is not empty")), (Some(1), true), "{reported}");
 }
+
+/// A recording of random levels: snapshots and changes of two tokens, or of one ticker.
+fn levels(venue: &str) -> String {
+    let mut state = 7_u64;
+    let mut random = move |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let market = format!("0x{}", "b".repeat(64));
+    let mut text = String::new();
+    for step in 0..400_u64 {
+        let (ms, token) = (1_786_000_000_000 + step * 15, 71 + random(2));
+        let is_snapshot = step < 2 || random(40) == 0;
+        let token = if step < 2 { 71 + step } else { token };
+        let (price, size, is_bid) = (1 + random(40), random(5), random(2) == 0);
+        let frame = match (venue, is_snapshot) {
+            ("polymarket", true) => format!(
+                r#"{{"market":"{market}","asset_id":"{token}","timestamp":"{ms}","hash":"","bids":[{{"price":"0.{price:02}","size":"{}"}}],"asks":[{{"price":"0.77","size":"3.5"}},{{"price":"0.7","size":"2"}}],"event_type":"book"}}"#,
+                size + 1
+            ),
+            ("polymarket", false) => {
+                let (side, price) = if is_bid { ("BUY", price) } else { ("SELL", 50 + price) };
+                format!(
+                    r#"{{"market":"{market}","price_changes":[{{"asset_id":"{token}","price":"0.{price:02}","size":"{size}","side":"{side}"}}],"timestamp":"{ms}","event_type":"price_change"}}"#
+                )
+            }
+            (_, true) => format!(
+                r#"{{"type":"orderbook_snapshot","sid":1,"seq":{},"msg":{{"market_ticker":"KX-1","yes_dollars_fp":[["0.{price:02}","{}.00"]],"no_dollars_fp":[["0.30","2.50"]]}}}}"#,
+                step + 1,
+                size + 1
+            ),
+            (_, false) => format!(
+                r#"{{"type":"orderbook_delta","sid":1,"seq":{},"msg":{{"market_ticker":"KX-1","price_dollars":"0.{price:02}","delta_fp":"{}.25","side":"{}","ts_ms":{ms}}}}}"#,
+                step + 1,
+                size,
+                if is_bid { "yes" } else { "no" }
+            ),
+        };
+        let at = ms * 1_000_000 + 400;
+        text += &format!("{{\"t\":{at},\"c\":1,\"s\":{step},\"k\":\"t\",\"f\":{frame}}}\n");
+    }
+    text
+}
+
+#[test]
+fn tables_of_levels_have_the_books_of_the_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    for venue in ["polymarket", "kalshi"] {
+        let path = folder.path().join(format!("{venue}.ndjson"));
+        std::fs::write(&path, levels(venue)).unwrap();
+        let tables = folder.path().join(format!("{venue}-tables"));
+        let mut export = Command::new(env!("CARGO_BIN_EXE_ringbook"));
+        export.arg("export").arg(&path).args(["--tables", "levels,tops", "--out"]).arg(&tables);
+        let output = export.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let out = folder.path().join(format!("{venue}-again"));
+        let (code, reported) = import(&[tables.join("levels.parquet")], &out, venue);
+        assert_eq!(code, Some(0), "{reported}");
+        assert!(reported.contains("has no states"), "{reported}");
+        let [direct, imported] = [&path, &out]
+            .map(|path| binary::replay(std::slice::from_ref(path), &["--venue", venue]));
+        assert!(direct.books.iter().all(|book| book.state == "live" && book.bids.len() > 3));
+        assert_eq!(direct.books, imported.books, "{venue}");
+        // And at any time, not at the end only.
+        let half = ["--to", "1786000003000000000", "--venue", venue];
+        let [direct, imported] =
+            [&path, &out].map(|path| binary::replay(std::slice::from_ref(path), &half));
+        assert_eq!(direct.books, imported.books, "{venue}");
+        let out = folder.path().join(format!("{venue}-tops"));
+        let (code, reported) = import(&[tables.join("tops.parquet")], &out, venue);
+        assert_eq!((code, out.exists()), (Some(1), false), "{reported}");
+        assert!(reported.contains("is a table of tops: books need that of levels"), "{reported}");
+    }
+}
+
+/// A refused input leaves nothing behind, and a damaged one is called that.
+#[test]
+fn a_capture_is_refused_and_damage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("capture.ndjson");
+    let start = r#"{"t":1786000000000000000,"c":0,"s":0,"k":"p","d":0,"shards":1,"hashes":"off"}"#;
+    std::fs::write(&path, format!("{}{start}\n", levels("polymarket"))).unwrap();
+    let out = folder.path().join("out");
+    let (code, reported) = import(std::slice::from_ref(&path), &out, "polymarket");
+    assert_eq!((code, out.exists()), (Some(1), false), "{reported}");
+    assert!(reported.contains("line 401: this is a capture of ringbook already"), "{reported}");
+
+    let mut packed = zstd::encode_all(levels("polymarket").as_bytes(), 3).unwrap();
+    packed[..12].fill(0xff);
+    let path = folder.path().join("damaged.ndjson.zst");
+    std::fs::write(&path, packed).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringbook"));
+    let output = command.arg("import").arg(&path).arg("--out").arg(&out).output().unwrap();
+    let reported = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), out.exists()), (Some(1), false), "{reported}");
+    assert!(reported.contains("the zstd stream is damaged"), "{reported}");
+}
