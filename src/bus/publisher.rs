@@ -256,11 +256,17 @@ impl Publisher {
         None
     }
 
-    /// Whether a record is another machine's to publish. Stages of markets are everybody's: each reads the catalog.
+    /// Whether a record is another machine's to publish. Stages of markets are everybody's: each reads the catalog. Of a
+    /// slice that this machine has left, trades that waited and the ends of its books are still its own; but best prices
+    /// are compacted, and the new owner's stand.
     fn is_withheld(&mut self, head: RecordHead<'_>) -> bool {
         let Some(slices) = &self.slices else { return false };
         let slice = slice_of(head.market.as_bytes());
-        if head.kind == "market" || slices.published.get().contains(slice) {
+        let has_left = !slices.followed.get().contains(slice);
+        if head.kind == "market"
+            || slices.published.get().contains(slice)
+            || has_left && matches!(head.kind, "trade" | "state")
+        {
             return false;
         }
         self.withheld.set(slice, true);

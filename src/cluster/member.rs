@@ -94,8 +94,11 @@ impl Default for Member {
 }
 
 impl Member {
-    /// The broker has assigned these slices, besides those that it has assigned before.
+    /// The broker has assigned these slices, besides those that it has assigned before. Nothing to one that leaves.
     pub fn on_assigned(&mut self, slices: SliceSet) {
+        if self.leaving_ns.is_some() {
+            return;
+        }
         for slice in slices.iter() {
             let slice = &mut self.slices[usize::from(slice)];
             slice.is_assigned = true;

@@ -134,6 +134,8 @@ fn a_member_leaves_when_others_have_its_slices_and_at_once_when_it_is_alone() {
     let mut member = owner();
     member.on_claim(8, false, ClaimState::Live, 0);
     member.leave(0);
+    member.on_assigned(set(&[9]));
+    assert!(member.assigned().is_empty(), "the broker has yet to learn of it");
     assert!(!member.has_left(29 * SECOND_NS) && member.has_left(30 * SECOND_NS));
     member.on_claim(7, false, ClaimState::Live, SECOND_NS);
     member.poll(nothing(), 3 * SECOND_NS);

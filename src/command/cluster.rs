@@ -46,7 +46,7 @@ fn status(flags: &ClusterStatusFlags) -> Result<ExitCode, Failure> {
         }
         // Claims come at once where there are any; an engine reports every second.
         let is_read = now_ns >= claimed_ns + BUS_BEAT_NS;
-        let is_late = now_ns >= begun_ns + 2 * BUS_SILENT_NS;
+        let is_late = now_ns >= begun_ns + BUS_SILENT_NS + BUS_BEAT_NS;
         if is_read && claimed_ns > begun_ns && overview.is_complete() || is_late || signals.asked()
         {
             break;

@@ -4,7 +4,7 @@
 use crate::books::agree;
 use crate::engine::{Engine, count, sum};
 use crate::http::Client;
-use crate::program::{POLL_INTERVAL, TIMEOUT};
+use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use crate::venue::Venue;
 use rdkafka::mocking::MockCluster;
 use rustix::process::Signal;
@@ -18,7 +18,7 @@ struct Fleet {
     venue: Venue,
     url: String,
     engines: Vec<Engine>,
-    _broker: crate::bus::Mock,
+    broker: crate::bus::Mock,
 }
 
 /// What one engine has.
@@ -38,7 +38,7 @@ impl Fleet {
         broker.create_topic("fleet.slices", 256, 1).unwrap();
         let url = format!("kafka://{}/fleet", broker.bootstrap_servers());
         let venue = Venue::start(&["--plain", "--markets", MARKETS, "--rate", "50"]);
-        Self { venue, url, engines: Vec::new(), _broker: broker }
+        Self { venue, url, engines: Vec::new(), broker }
     }
 
     fn add(&mut self, name: &str) {
@@ -63,7 +63,9 @@ impl Fleet {
             let live: u64 = shares.iter().map(|share| share.live).sum();
             let books: u64 = shares.iter().map(|share| share.books).sum();
             let slices = |share: &Share| count(&share.stats, "/cluster/slices_followed");
-            let all = shares.iter().map(slices).sum::<u64>() == 256;
+            let published = |share: &Share| count(&share.stats, "/cluster/slices_published");
+            let all = shares.iter().map(slices).sum::<u64>() == 256
+                && shares.iter().map(published).sum::<u64>() == 256;
             let is_divided = shares.iter().all(|share| slices(share) > 0 && share.books > 0);
             if all && is_divided && live == TOKENS && books == TOKENS {
                 break eprintln!("{what}: settled in {:?}", begun.elapsed());
@@ -75,6 +77,23 @@ impl Fleet {
             }
             std::thread::sleep(POLL_INTERVAL);
         }
+    }
+}
+
+/// Exit code and lines of `cluster status`, until they are as wanted: engines report each second.
+fn wait_for_status(fleet: &Fleet, more: &[&str], wanted: impl Fn(bool, &[String]) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let mut command = Program::ringbook();
+        command.args(["cluster", "status", "--bus", &fleet.url, "--cluster", "fleet"]).args(more);
+        let mut program = Program::start(command);
+        let is_well = program.wait(TIMEOUT).success();
+        program.assert_clean();
+        let lines = program.stdout();
+        if wanted(is_well, &lines) {
+            return;
+        }
+        assert!(begun.elapsed() < TIMEOUT, "{is_well}: {lines:#?}");
     }
 }
 
@@ -91,6 +110,30 @@ fn has_book(client: &mut Client, token: &str) -> bool {
         }
         assert!(begun.elapsed() < TIMEOUT, "{}", answer.text());
         std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// All lose the broker: nobody takes anything over, and each has its books for its own users.
+#[test]
+fn engines_keep_their_books_while_the_broker_is_away() {
+    let mut fleet = Fleet::start();
+    ["east", "west"].into_iter().for_each(|name| fleet.add(name));
+    fleet.settle("two engines");
+    let before: Vec<u64> = fleet.shares().iter().map(|share| share.books).collect();
+    fleet.broker.broker_down(-1).unwrap();
+    for (engine, books) in fleet.engines.iter_mut().zip(before) {
+        let (stats, _) = engine.wait_for("end of the session", TIMEOUT, |stats| {
+            let figure = |name: &str| count(stats, &format!("/cluster/{name}"));
+            figure("in_session") == 0 && figure("slices_published") == 0
+        });
+        assert_eq!(sum(&stats, "books"), books, "{stats:#}");
+        engine.wait_health(503, "has no session in the cluster fleet");
+    }
+    fleet.broker.broker_up(-1).unwrap();
+    fleet.settle("the broker is back");
+    for engine in &mut fleet.engines {
+        let is_back = |stats: &Value| count(stats, "/cluster/in_session") == 1;
+        engine.wait_for("session", TIMEOUT, is_back);
     }
 }
 
@@ -135,4 +178,17 @@ fn engines_divide_the_markets_whoever_comes_and_goes() {
         equal += agree(engine, &mut fleet.venue, &own).equal;
     }
     assert_eq!(equal, TOKENS as usize);
+    wait_for_status(&fleet, &[], |is_well, lines| {
+        let all = "group fleet: 2 members run, 256 of 256 slices have a live owner, 0 are moving";
+        is_well && lines[0] == all && lines.len() == 3
+    });
+    wait_for_status(&fleet, &["--replicas", "2"], |is_well, lines| {
+        !is_well && lines[0] == "cluster fleet: 1 groups, 2 expected"
+    });
+    // Both are killed: no slice has a live owner.
+    fleet.engines.iter().for_each(|engine| engine.program.signal(Signal::KILL));
+    fleet.engines.clear();
+    wait_for_status(&fleet, &[], |is_well, lines| {
+        !is_well && lines.iter().any(|line| line.contains("without a live owner: 256 slices"))
+    });
 }
