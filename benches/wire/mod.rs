@@ -1,10 +1,11 @@
 //! Frames as a socket's bytes, and a client that processes them up to a chosen stage.
+#![allow(dead_code, reason = "every bench uses another part")]
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where its setting fails")]
 use super::frames::{Eye, Frames};
 use ringbook::base::id::ShardId;
 use ringbook::base::time::{MILLISECOND_NS, Now};
 use ringbook::io::clock::HostClock;
-use ringbook::session::Session;
+use ringbook::session::{Incoming, Receive, Session};
 use ringbook::shard::books::{Admission, Books, ConnectionSlot};
 use ringbook::shard::intake::{Findings, Intake};
 use ringbook::venue::polymarket::decode::Decoder;
@@ -17,7 +18,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use tungstenite::handshake::derive_accept_key;
 
-fn socket() -> ClientSocket {
+pub(crate) fn socket() -> ClientSocket {
     let mut upgrade = Upgrade::start("ws://127.0.0.1:9/ws/market", "ringbook/bench").unwrap();
     let request = String::from_utf8(upgrade.take_output()).unwrap();
     let key = request.lines().find(|line| line.to_lowercase().starts_with("sec-websocket-key:"));
@@ -64,6 +65,9 @@ fn tls() -> (TlsSession, ServerConnection) {
     (client, server)
 }
 
+pub(crate) fn put_frame(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(&server_frame(text));
+}
 fn server_frame(text: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match text.len() {
@@ -151,20 +155,42 @@ impl Client {
     /// Runs all of it: once.
     pub(crate) fn run(&mut self) {
         let Self { stage, session, reads, intake, findings, decoder, clock, frames } = self;
-        let mut count = 0usize;
+        let (stage, read) = (*stage, Now::default());
+        let mut messages = Messages { stage, intake, findings, decoder, read, count: 0 };
         for (bytes, wall_ns) in &*reads {
-            let read = Now { wall_ns: *wall_ns, ..clock.now() };
-            let result = session.handle_bytes(bytes, read.mono_ns, |message| {
-                let Some(text) = message.text() else { return };
-                count += 1;
-                match stage {
-                    Stage::WebSocket | Stage::Tls => _ = black_box(text),
-                    Stage::Decode => _ = decoder.decode(text, &mut Eye),
-                    Stage::Books { .. } => intake.on_frame(text, ConnectionSlot(0), read, findings),
-                }
-            });
-            result.unwrap();
+            messages.read = Now { wall_ns: *wall_ns, ..clock.now() };
+            session.receive(bytes, messages.read.mono_ns, &mut messages).unwrap();
         }
-        assert_eq!((count, intake.counts.decode_errors), (*frames, 0));
+        assert_eq!((messages.count, messages.intake.counts.decode_errors), (*frames, 0));
+    }
+}
+
+/// Takes the messages of a read up to a stage.
+struct Messages<'a> {
+    stage: Stage,
+    intake: &'a mut Intake<(), HostClock>,
+    findings: &'a mut Findings,
+    decoder: &'a mut Decoder,
+    read: Now,
+    count: usize,
+}
+
+impl Receive for Messages<'_> {
+    fn on_message(&mut self, message: Incoming<'_>) {
+        let Some(text) = message.text() else { return };
+        self.count += 1;
+        match self.stage {
+            Stage::WebSocket | Stage::Tls => _ = black_box(text),
+            Stage::Decode => _ = self.decoder.decode(text, &mut Eye),
+            Stage::Books { .. } => {
+                self.intake.on_frame(text, ConnectionSlot(0), self.read, self.findings);
+            }
+        }
+    }
+
+    fn announce(&mut self, payload: &[u8]) {
+        if let Stage::Books { .. } = self.stage {
+            self.intake.announce(payload);
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod condition;
 pub mod id;
 pub mod limits;
 pub mod policy;
+pub(crate) mod prefetch;
 pub mod price;
 pub mod random;
 pub mod routing;

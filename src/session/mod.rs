@@ -11,8 +11,8 @@ use crate::base::limits::{
     CLOSE_TIMEOUT_NS, PING_INTERVAL_NS, SEND_BUFFER_BYTES_MAX, SILENCE_MAX_NS, UNFINISHED_BYTES_MAX,
 };
 use crate::wire::tls::{TlsError, TlsSession};
-use crate::wire::websocket::ClientSocket;
-pub use crate::wire::websocket::{Incoming, WebSocketError};
+use crate::wire::websocket::{ClientSocket, call};
+pub use crate::wire::websocket::{Incoming, Receive, WebSocketError};
 
 /// Why a session is over. The caller closes the socket, marks the books and asks for a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +88,31 @@ pub struct Session {
     counts: SessionCounts,
 }
 
+/// Counts messages and passes them on; keeps a close.
+struct Messages<'a, R> {
+    frames: &'a mut u64,
+    closed_by_venue: &'a mut Option<(u16, String)>,
+    receiver: &'a mut R,
+}
+
+impl<R: Receive> Receive for Messages<'_, R> {
+    #[inline]
+    fn on_message(&mut self, message: Incoming<'_>) {
+        match message {
+            Incoming::Close { code, reason } => *self.closed_by_venue = Some((code, reason)),
+            message => {
+                *self.frames += 1;
+                self.receiver.on_message(message);
+            }
+        }
+    }
+
+    #[inline]
+    fn announce(&mut self, payload: &[u8]) {
+        self.receiver.announce(payload);
+    }
+}
+
 impl Session {
     /// The text of a heartbeat.
     #[must_use]
@@ -126,27 +151,34 @@ impl Session {
         &mut self,
         bytes: &[u8],
         now_ns: u64,
-        mut deliver: impl FnMut(Incoming<'_>),
+        deliver: impl FnMut(Incoming<'_>),
+    ) -> Result<(), SessionError> {
+        self.receive(bytes, now_ns, &mut call(deliver))
+    }
+
+    /// [`Session::handle_bytes`] with announcements of messages.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        now_ns: u64,
+        receiver: &mut impl Receive,
     ) -> Result<(), SessionError> {
         self.counts.bytes += bytes.len() as u64;
         self.counts.last_byte_ns = now_ns;
         let Self { tls, socket, counts, closed_by_venue, .. } = self;
         socket.begin_read();
-        let mut on_message = |message: Incoming<'_>| match message {
-            Incoming::Close { code, reason } => *closed_by_venue = Some((code, reason)),
-            message => {
-                counts.frames += 1;
-                deliver(message);
-            }
-        };
+        let mut messages = Messages { frames: &mut counts.frames, closed_by_venue, receiver };
         let result = match tls {
-            None => socket.handle_bytes(bytes, &mut on_message).map_err(SessionError::WebSocket),
+            None => socket.receive(bytes, &mut messages).map_err(SessionError::WebSocket),
             Some(tls) => {
                 // Frames that came with the answer to the upgrade wait without any new byte.
-                let mut failed = socket.handle_bytes(&[], &mut on_message);
+                let mut failed = socket.receive(&[], &mut messages);
                 let fed = tls.handle_ciphertext(bytes, &mut |plain| {
                     if failed.is_ok() {
-                        failed = socket.handle_bytes(plain, &mut on_message);
+                        failed = socket.receive(plain, &mut messages);
                     }
                 });
                 failed.map_err(SessionError::WebSocket).and(fed.map_err(SessionError::Tls))

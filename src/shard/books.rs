@@ -14,6 +14,7 @@
 //! | `matcher` | replacements of connections |
 //! | `trades` | each trade once, early ones kept |
 //! | `forwarder` | events of other shards' markets |
+//! | `ahead` | books of messages further on in the same read, fetched early |
 //! | `updates` | subscribed books, and what the serve core receives of them |
 use super::publish::Handler;
 use crate::base::{
@@ -25,6 +26,7 @@ use crate::link::shard_trade::TradeSender;
 use crate::market::book::{BookOpening, StaleReason, image::BookImage};
 use crate::market::info::MarketEvent;
 use crate::venue::Feed;
+use ahead::LookAhead;
 use auditor::Auditor;
 use forwarder::Forwarder;
 use matcher::StreamMatcher;
@@ -34,6 +36,7 @@ use times::VenueTimes;
 use trades::Trades;
 use verifier::Verifier;
 
+mod ahead;
 mod apply;
 mod auditor;
 mod damage;
@@ -104,6 +107,7 @@ pub struct Books<H> {
     trades: Trades,
     /// What other shards are to receive.
     pub(super) forwarder: Forwarder,
+    ahead: LookAhead,
     /// Messages are numbered: only the connection that carries a book changes it, and trades come on several.
     sequenced: bool,
     /// Changes of the message at hand that were applied: book, place in the message.
@@ -123,6 +127,7 @@ impl<H: Handler> Books<H> {
             matcher: StreamMatcher::default(),
             trades: Trades::default(),
             forwarder: Forwarder::default(),
+            ahead: LookAhead::new(feed.capabilities().is_sequenced()),
             sequenced: feed.capabilities().is_sequenced(),
             applied: Vec::new(),
         }
@@ -157,6 +162,19 @@ impl<H: Handler> Books<H> {
     pub const fn with_shards(mut self, shards: u16, first: u16) -> Self {
         self.forwarder.set_shards(shards, first);
         self
+    }
+
+    /// A message that names `token` at its beginning is further on in the same read.
+    #[inline]
+    pub(crate) fn announce(&mut self, frame: &[u8], token: &[u8]) {
+        self.ahead.announce(frame, token, &self.store.directory);
+    }
+
+    /// A message has come.
+    #[inline]
+    pub(crate) fn begin_frame(&mut self, frame: &str) {
+        let Self { ahead, store, .. } = self;
+        store.expected = ahead.take(frame, &store.slots, &store.directory);
     }
 
     /// Opens a book that `connection` carries, or moves it there if it is open already.

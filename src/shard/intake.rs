@@ -145,6 +145,14 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         self.on_part(frame, &mut progress, usize::MAX, (connection, None), read, findings);
     }
 
+    /// The payload of a text frame further on in the same read: has its books fetched.
+    #[inline]
+    pub fn announce(&mut self, frame: &[u8]) {
+        if let Some(token) = self.decoder.first_token(frame) {
+            self.books.announce(frame, token);
+        }
+    }
+
     /// Applies about `budget_bytes` of a frame; what `progress` covers was applied before. The protocol of the
     /// connection, where it has one, takes numbers and answers.
     pub fn on_part(
@@ -156,6 +164,7 @@ impl<H: Handler, C: Clock> Intake<H, C> {
         read: Now,
         findings: &mut Findings,
     ) {
+        self.books.begin_frame(frame);
         let FrameProgress { decoded, weight } = progress;
         let weight = match *weight {
             Some(weight) => weight,

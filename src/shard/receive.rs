@@ -20,11 +20,13 @@ use crate::base::{
     time::{Clock, Now},
 };
 use crate::counter::latency::ConnectionLatencies;
+use crate::link::shard_capture::CaptureSender;
 use crate::link::shard_control::Report;
 use crate::market::book::StaleReason;
 use crate::ring::Producer;
-use crate::session::{Incoming, SessionError, WebSocketError};
+use crate::session::{Incoming, Receive, SessionError, WebSocketError};
 use crate::venue::{BadInput, SubscriptionProtocol};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 
 /// What the frames of one turn held.
@@ -48,6 +50,17 @@ struct FrameReader<'a, H, C> {
     tally: &'a mut Tally,
     reports: &'a mut Producer<Report>,
     summary: TurnSummary,
+}
+
+/// Takes the messages of one read: at once, or behind those that wait.
+struct Messages<'m, 'a, H, C> {
+    reader: FrameReader<'a, H, C>,
+    capture: &'m mut Option<CaptureSender>,
+    backlog: &'m mut VecDeque<Waiting>,
+    /// Connections with a backlog.
+    large: &'m mut VecDeque<ConnectionSlot>,
+    passed: bool,
+    read: Now,
 }
 
 /// A connection that is up, as its frames are read.
@@ -130,6 +143,51 @@ impl<H: Handler, C: Clock> FrameReader<'_, H, C> {
         }
         for update in findings.updates.drain(..) {
             let _ = reports.try_send(Report::MarketUpdate(update));
+        }
+    }
+}
+
+impl<H: Handler, C: Clock> Receive for Messages<'_, '_, H, C> {
+    fn on_message(&mut self, message: Incoming<'_>) {
+        let Self { reader, capture, backlog, large, passed, read } = self;
+        let (slot, read) = (reader.slot, *read);
+        if let Some(capture) = capture {
+            capture.message(reader.id, read.wall_ns, &message, *passed);
+        }
+        if *passed {
+            return;
+        }
+        let is_free = backlog.is_empty();
+        match message {
+            Incoming::Text(text) if is_free => {
+                reader.on_text(text, &mut FrameProgress::default(), usize::MAX, read);
+            }
+            Incoming::Text(text) => backlog.push_back(Waiting::new(text.to_owned(), false, read)),
+            // What is captured is read at once, however long: a replay cannot know what came between two parts.
+            Incoming::Large(text) if is_free && capture.is_some() => {
+                reader.on_text(&text, &mut FrameProgress::default(), usize::MAX, read);
+            }
+            Incoming::Large(text) => {
+                if is_free {
+                    large.push_back(slot);
+                }
+                backlog.push_back(Waiting::new(text, false, read));
+            }
+            Incoming::Binary(bytes) => {
+                let text = String::from_utf8_lossy(bytes);
+                match is_free {
+                    true => reader.on_binary(&text, read),
+                    false => backlog.push_back(Waiting::new(text.into_owned(), true, read)),
+                }
+            }
+            Incoming::Close { .. } => {}
+        }
+    }
+
+    #[inline]
+    fn announce(&mut self, payload: &[u8]) {
+        if !self.passed && self.backlog.is_empty() {
+            self.reader.intake.announce(payload);
         }
     }
 }
@@ -226,46 +284,12 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) -> Result<(), SessionError> {
         let Self { connections, intake, findings, links, buffer, tally, large, capture, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return Ok(()) };
-        let id = connection.id;
         let receiving = connection.receiving(slot, intake, findings, tally, &mut links.reports);
-        let Some(Receiving { mut reader, transport, passed }) = receiving else { return Ok(()) };
+        let Some(Receiving { reader, transport, passed }) = receiving else { return Ok(()) };
         let (session, backlog) = (&mut transport.session, &mut transport.backlog);
-        let result = session.handle_bytes(&buffer[..count], read.mono_ns, |message| {
-            if let Some(capture) = capture {
-                capture.message(id, read.wall_ns, &message, passed);
-            }
-            if passed {
-                return;
-            }
-            let is_free = backlog.is_empty();
-            match message {
-                Incoming::Text(text) if is_free => {
-                    reader.on_text(text, &mut FrameProgress::default(), usize::MAX, read);
-                }
-                Incoming::Text(text) => {
-                    backlog.push_back(Waiting::new(text.to_owned(), false, read));
-                }
-                // What is captured is read at once, however long: a replay cannot know what came between two parts.
-                Incoming::Large(text) if is_free && capture.is_some() => {
-                    reader.on_text(&text, &mut FrameProgress::default(), usize::MAX, read);
-                }
-                Incoming::Large(text) => {
-                    if is_free {
-                        large.push_back(slot);
-                    }
-                    backlog.push_back(Waiting::new(text, false, read));
-                }
-                Incoming::Binary(bytes) => {
-                    let text = String::from_utf8_lossy(bytes);
-                    match is_free {
-                        true => reader.on_binary(&text, read),
-                        false => backlog.push_back(Waiting::new(text.into_owned(), true, read)),
-                    }
-                }
-                Incoming::Close { .. } => {}
-            }
-        });
-        let summary = reader.summary;
+        let mut messages = Messages { reader, capture, backlog, large, passed, read };
+        let result = session.receive(&buffer[..count], read.mono_ns, &mut messages);
+        let summary = messages.reader.summary;
         self.note(slot, summary, read);
         result
     }

@@ -306,6 +306,18 @@ pub(in crate::venue) fn word_of<const N: usize>(bytes: &[u8; N], at: usize) -> u
     bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
+/// Where `byte` is first among the first `bytes_max` of `text`, of which some more are looked at.
+#[inline(always)]
+pub(in crate::venue) fn find(text: &[u8], byte: u8, bytes_max: usize) -> Option<usize> {
+    for at in (0..bytes_max).step_by(8) {
+        let marks = same(u64::from_le_bytes(*text.get(at..)?.first_chunk()?), byte);
+        if marks != 0 {
+            return Some(at + index(marks));
+        }
+    }
+    None
+}
+
 /// Marks `byte` in a word by the highest bit; bytes above the first mark may have one without being equal.
 #[inline(always)]
 pub(in crate::venue) const fn same(word: u64, byte: u8) -> u64 {

@@ -89,6 +89,17 @@ impl Decoder {
         }
     }
 
+    /// The first token of a frame if it is at its usual place; nothing is validated.
+    #[inline]
+    #[must_use]
+    pub fn first_token<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Polymarket(_) => polymarket::scan::first_token(frame),
+            Self::Kalshi(_) => kalshi::scan::first_token(frame),
+            Self::Other(_) => None,
+        }
+    }
+
     /// Decodes about `budget_bytes` more of a frame; returns the number of messages delivered. Only lists of messages
     /// are divided.
     pub fn decode_part(

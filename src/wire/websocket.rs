@@ -15,7 +15,7 @@ use crate::base::limits::LARGE_FRAME_BYTES;
 use crate::base::limits::{FRAME_BYTES_MAX, HTTP_HEAD_BYTES_MAX, SEND_BUFFER_BYTES_MAX};
 use crate::base::text::one_line;
 use crate::wire::http::{RetryAfter, redirect_line};
-use scanner::{FrameScanner, FrameToken};
+use scanner::{FrameScanner, FrameToken, Upcoming};
 use std::io::{ErrorKind, Read, Write};
 use tungstenite::handshake::{MidHandshake, client::ClientHandshake};
 use tungstenite::protocol::{WebSocketConfig, frame::coding::CloseCode};
@@ -299,6 +299,34 @@ impl Incoming<'_> {
     }
 }
 
+/// Takes the messages of a WebSocket.
+pub trait Receive {
+    /// A message.
+    fn on_message(&mut self, message: Incoming<'_>);
+
+    /// The payload of a text frame further on in the same read, not validated. If what is before it is in order, it
+    /// will be delivered from the same place of memory.
+    #[inline]
+    fn announce(&mut self, payload: &[u8]) {
+        let _ = payload;
+    }
+}
+
+/// Calls a function with each message.
+struct Call<F>(F);
+
+impl<F: FnMut(Incoming<'_>)> Receive for Call<F> {
+    #[inline]
+    fn on_message(&mut self, message: Incoming<'_>) {
+        self.0(message);
+    }
+}
+
+/// [`Receive`] that calls a function with each message.
+pub(crate) fn call(on_message: impl FnMut(Incoming<'_>)) -> impl Receive {
+    Call(on_message)
+}
+
 /// An open WebSocket over memory.
 #[derive(Debug)]
 pub struct ClientSocket {
@@ -327,39 +355,57 @@ impl ClientSocket {
         bytes: &[u8],
         on_message: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), WebSocketError> {
+        self.receive(bytes, &mut call(on_message))
+    }
+
+    /// [`ClientSocket::handle_bytes`] with announcements of messages.
+    ///
+    /// # Errors
+    /// The same.
+    #[inline]
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        receiver: &mut impl Receive,
+    ) -> Result<(), WebSocketError> {
         if !self.early.is_empty() {
             let early = std::mem::take(&mut self.early);
-            self.scan(&early, on_message)?;
+            self.scan(&early, receiver)?;
         }
-        self.scan(bytes, on_message)
+        self.scan(bytes, receiver)
     }
 
     #[inline]
     fn scan(
         &mut self,
         mut bytes: &[u8],
-        on_message: &mut impl FnMut(Incoming<'_>),
+        receiver: &mut impl Receive,
     ) -> Result<(), WebSocketError> {
         let Self { socket, scanner, pongs, .. } = self;
+        let mut upcoming = Upcoming::default();
         while let Some(token) = scanner.next(&mut bytes) {
             let broken = match token {
                 FrameToken::Text(payload) => match std::str::from_utf8(payload) {
                     Ok(text) => {
-                        on_message(Incoming::Text(text));
+                        upcoming.begin_frame(bytes);
+                        while let Some(payload) = upcoming.next() {
+                            receiver.announce(payload);
+                        }
+                        receiver.on_message(Incoming::Text(text));
                         continue;
                     }
                     Err(_) => text_frame(payload),
                 },
                 FrameToken::Large(payload) => match String::from_utf8(payload) {
                     Ok(text) => {
-                        on_message(Incoming::Large(text));
+                        receiver.on_message(Incoming::Large(text));
                         continue;
                     }
                     Err(error) => text_frame(error.as_bytes()),
                 },
                 FrameToken::Other(bytes) => {
                     socket.get_mut().feed(bytes);
-                    let read = read_messages(socket, pongs, on_message);
+                    let read = read_messages(socket, pongs, receiver);
                     if read.is_err() {
                         scanner.give_up();
                     }
@@ -370,7 +416,7 @@ impl ClientSocket {
             // Invalid UTF-8: tungstenite produces the error.
             scanner.give_up();
             socket.get_mut().feed(&broken);
-            read_messages(socket, pongs, on_message)?;
+            read_messages(socket, pongs, receiver)?;
         }
         match scanner.flood() {
             Some(what) => Err(WebSocketError::Flood(what)),
@@ -486,17 +532,17 @@ impl ClientSocket {
 fn read_messages(
     socket: &mut WebSocket<Memory>,
     pongs: &mut u64,
-    on_message: &mut impl FnMut(Incoming<'_>),
+    receiver: &mut impl Receive,
 ) -> Result<(), WebSocketError> {
     loop {
         match socket.read() {
-            Ok(Message::Text(text)) => on_message(Incoming::Text(text.as_str())),
-            Ok(Message::Binary(bytes)) => on_message(Incoming::Binary(&bytes)),
+            Ok(Message::Text(text)) => receiver.on_message(Incoming::Text(text.as_str())),
+            Ok(Message::Binary(bytes)) => receiver.on_message(Incoming::Binary(&bytes)),
             Ok(Message::Close(frame)) => {
                 let (code, reason) = frame.map_or((1005, String::new()), |f| {
                     (f.code.into(), one_line(&f.reason).into_owned())
                 });
-                on_message(Incoming::Close { code, reason });
+                receiver.on_message(Incoming::Close { code, reason });
             }
             Ok(Message::Pong(_)) => *pongs += 1,
             Ok(Message::Ping(_) | Message::Frame(_)) => {}

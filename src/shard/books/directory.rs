@@ -33,6 +33,18 @@ impl Directory {
         self.by_token.find(self.hash(token), same).map(BookIndex)
     }
 
+    /// The first place whose token has this hash: most probably that of the token.
+    #[inline]
+    pub(super) fn place_of(&self, hash: u32) -> Option<BookIndex> {
+        self.by_token.find(hash, |_| true).map(BookIndex)
+    }
+
+    /// Has the index entry of a token with this hash fetched.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u32) {
+        self.by_token.prefetch(hash);
+    }
+
     pub(super) fn find_in(&self, slots: &Slots, market: &[u8], token: &[u8]) -> Option<BookIndex> {
         let same = |place: u32| {
             let slot = &slots[BookIndex(place)];

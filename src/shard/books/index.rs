@@ -5,6 +5,8 @@
 //! An entry is half of a hash and the place, so that a look-up reads one cache line here, and a
 //! book only where the halves agree. Growing reads no book at all.
 
+use crate::base::prefetch::prefetch;
+
 /// Hash and place. Absent where the place is [`NOWHERE`].
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -35,6 +37,12 @@ impl Index {
 
     fn after(&self, at: usize) -> usize {
         if at + 1 == self.entries.len() { 0 } else { at + 1 }
+    }
+
+    /// Has the entries of a hash fetched.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u32) {
+        self.entries.get(self.home(hash)).inspect(|entry| prefetch(*entry));
     }
 
     /// The first place of this hash that `is_it`.

@@ -52,6 +52,8 @@ pub(crate) struct Store<H> {
     checkpoints: Rotation,
     pub(super) images: Rotation,
     pub(super) updates: Updates,
+    /// Probably the book of the message at hand.
+    pub(super) expected: Option<BookIndex>,
     pub(super) handler: H,
 }
 
@@ -70,6 +72,7 @@ impl<H> Store<H> {
             checkpoints: Rotation::default(),
             images: Rotation::default(),
             updates: Updates::default(),
+            expected: None,
             handler,
         }
     }
@@ -86,6 +89,14 @@ impl<H> Store<H> {
     /// sees a message depends on the market alone, and so must what it does.
     #[inline]
     pub(super) fn find_in(&self, market: &str, token: &str) -> Option<BookIndex> {
+        if let Some(index) = self.expected
+            && let slot = &self.slots[index]
+            && slot.is_open()
+            && slot.token.as_bytes() == token.as_bytes()
+            && (self.admission == Admission::Listed || slot.market.as_bytes() == market.as_bytes())
+        {
+            return Some(index);
+        }
         if self.admission == Admission::Listed || market.is_empty() {
             return self.find(token);
         }

@@ -203,3 +203,118 @@ fn a_frame_in_parts_is_one_frame() {
     assert!(steps.iter().all(|step| [0, whole].contains(step)), "{steps:?}");
     assert!(steps.contains(&whole) && steps.contains(&0), "{steps:?}");
 }
+
+/// Books of three markets, both tokens of a market of Polymarket.
+fn books_of_three(feed: Feed, both: bool) -> Intake<(), StillClock> {
+    let mut books = Books::new(ShardId(0), feed, Admission::Listed, ());
+    for market in 0..3 {
+        for outcome in 0..=u64::from(both) {
+            let (market, token) = ids(market, outcome, both);
+            let (tick_size, min_order_size, neg_risk) = (None, None, false);
+            let (market, token) = (MarketId::new(&market).unwrap(), TokenId::new(&token).unwrap());
+            let opening = BookOpening { market, token, tick_size, min_order_size, neg_risk };
+            books.open(&opening, HERE).unwrap();
+        }
+    }
+    Intake::new(feed, books, StillClock::default())
+}
+
+fn ids(market: u64, outcome: u64, both: bool) -> (String, String) {
+    if !both {
+        return (format!("KX-{market}"), format!("KX-{market}"));
+    }
+    (format!("0x{market:064x}"), format!("1{:076}", 2 * market + outcome))
+}
+
+/// A snapshot or a change of a market of Polymarket.
+fn message_of_both(random: &mut Random, ms: u64) -> String {
+    let market = random.below(3);
+    let ((id, first), (_, second)) = (ids(market, 0, true), ids(market, 1, true));
+    if random.chance(1, 4) {
+        return format!(
+            r#"{{"market":"{id}","asset_id":"{first}","bids":[{{"price":"0.4","size":"5"}}],"asks":[],"hash":"{ms:040}","timestamp":"{ms}","event_type":"book"}}"#
+        );
+    }
+    let size = random.below(50);
+    let entry = |token: &str, price: &str, side: &str| {
+        format!(
+            r#"{{"asset_id":"{token}","price":"{price}","size":"{size}","side":"{side}","hash":"{ms:040}","best_bid":"","best_ask":""}}"#
+        )
+    };
+    let changes = [entry(&first, "0.3", "BUY"), entry(&second, "0.7", "SELL")].join(",");
+    format!(
+        r#"{{"market":"{id}","price_changes":[{changes}],"timestamp":"{ms}","event_type":"price_change"}}"#
+    )
+}
+
+/// The same of Kalshi.
+fn message_of_one(random: &mut Random, ms: u64) -> String {
+    let ticker = ids(random.below(3), 0, false).1;
+    if random.chance(1, 4) {
+        let levels = r#""yes_dollars_fp":[["0.4000","500.00"]],"no_dollars_fp":[]"#;
+        return format!(
+            r#"{{"type":"orderbook_snapshot","sid":1,"seq":{ms},"msg":{{"market_ticker":"{ticker}",{levels}}}}}"#
+        );
+    }
+    let change = r#""price_dollars":"0.4000","delta_fp":"1.00","side":"yes""#;
+    format!(
+        r#"{{"type":"orderbook_delta","sid":1,"seq":{ms},"msg":{{"market_ticker":"{ticker}",{change}}}}}"#
+    )
+}
+
+#[test]
+fn announcements_right_or_wrong_do_not_change_books() {
+    type Message = fn(&mut Random, u64) -> String;
+    let of_both: (Feed, bool, Message) =
+        (crate::venue::polymarket::feed(true), true, message_of_both);
+    for (feed, both, message) in [of_both, (kalshi::feed(false), false, message_of_one)] {
+        let mut random = Random::new(11);
+        let [mut plain, mut ahead] = [books_of_three(feed, both), books_of_three(feed, both)];
+        let mut findings = Findings::default();
+        let frames: Vec<String> =
+            (0..3_000).map(|ms| message(&mut random, 1_790_000_000_000 + ms)).collect();
+        let found = frames.iter().filter(|frame| {
+            let token = ahead.decoder.first_token(frame.as_bytes());
+            token.is_some_and(|token| frame.contains(std::str::from_utf8(token).unwrap()))
+        });
+        assert!(found.count() > 1_500, "{:?}", feed.venue());
+        for (place, frame) in frames.iter().enumerate() {
+            match random.below(10) {
+                0 => {}
+                1 => ahead.announce(frames[random.below(3_000) as usize].as_bytes()),
+                2 => ahead.announce(b"{}"),
+                3 => {
+                    // A place that was found may be another book's by now.
+                    let (market, outcome) = (random.below(3), random.below(2));
+                    let (market, token) = ids(market, outcome * u64::from(both), both);
+                    let (market, token) =
+                        (MarketId::new(&market).unwrap(), TokenId::new(&token).unwrap());
+                    let (tick_size, min_order_size, neg_risk) = (None, None, false);
+                    let opening =
+                        BookOpening { market, token, tick_size, min_order_size, neg_risk };
+                    for intake in [&mut plain, &mut ahead] {
+                        if intake.books.find(token.as_str()).is_some() {
+                            intake.books.close(&token);
+                        } else {
+                            intake.books.open(&opening, HERE).unwrap();
+                        }
+                    }
+                }
+                _ => frames[place + 1..]
+                    .iter()
+                    .take(2)
+                    .for_each(|next| ahead.announce(next.as_bytes())),
+            }
+            for intake in [&mut plain, &mut ahead] {
+                intake.on_frame(frame, HERE, Now::default(), &mut findings);
+                assert_eq!(findings.bad, None, "{frame}");
+            }
+        }
+        assert!(ahead.books.counts().updates > 300);
+        assert_eq!(ahead.books.counts(), plain.books.counts());
+        for market in 0..3 {
+            let (_, token) = ids(market, 0, both);
+            assert_eq!(ahead.books.digest(&token), plain.books.digest(&token));
+        }
+    }
+}

@@ -7,7 +7,7 @@ pub mod command;
 pub mod decode;
 pub mod message;
 pub mod orderbooks;
-mod scan;
+pub(super) mod scan;
 pub mod sign;
 pub mod subscription;
 

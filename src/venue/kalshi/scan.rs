@@ -8,10 +8,14 @@
 //! report; otherwise it returns `None` and the full parser decides. The scan changes the speed, never the result;
 //! `decode/layouts` compares the two.
 use super::message::Scratch;
+use crate::base::id::TOKEN_BYTES_MAX;
 use crate::base::limits::LEVELS_PER_SIDE_MAX;
 use crate::base::price::{Price, Quantity};
 use crate::market::book::{Level, Side};
-use crate::venue::cursor::Cursor;
+use crate::venue::cursor::{Cursor, find};
+
+/// Bytes from `sid` to `msg`, at most.
+const HEAD_BYTES_MAX: usize = 96;
 
 /// A message of a usual layout.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,16 @@ pub(super) fn scan<'a>(frame: &'a str, scratch: &mut Scratch) -> Option<Scanned<
     }
     cursor.eat(r#"orderbook_snapshot","sid":"#)?;
     message(cursor, scratch, snapshot)
+}
+
+/// The ticker of a change, if it is where usual messages have it; nothing is validated.
+#[inline]
+pub(in crate::venue) fn first_token(frame: &[u8]) -> Option<&[u8]> {
+    const HEAD: &[u8] = br#"{"type":"orderbook_delta","sid":"#;
+    const KEY: &[u8] = br#"{"market_ticker":""#;
+    let rest = frame.strip_prefix(HEAD)?;
+    let rest = rest.get(find(rest, b'{', HEAD_BYTES_MAX)?..)?.strip_prefix(KEY)?;
+    rest.get(..find(rest, b'"', TOKEN_BYTES_MAX + 1)?)
 }
 
 /// From the value of `sid` to the end of the frame. `contents` reads `msg` from its first key to its brace.

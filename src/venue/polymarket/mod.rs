@@ -6,7 +6,7 @@ pub mod catalog;
 pub mod decode;
 pub mod message;
 pub(super) mod outline;
-mod scan;
+pub(super) mod scan;
 pub mod subscribe;
 pub mod subscription;
 

@@ -72,6 +72,21 @@ pub(super) fn scan<'a>(frame: &'a str, from: usize, scratch: &mut Scratch) -> Op
     }
 }
 
+/// The first token of a message, if it is where usual messages have it; nothing is validated.
+#[inline]
+pub(in crate::venue) fn first_token(frame: &[u8]) -> Option<&[u8]> {
+    let rest = frame.get("{\"market\":\"".len() + MARKET_BYTES + "\",".len()..)?;
+    let rest = rest.get(usize::from(*rest.first()? == b' ')..)?;
+    let start = match rest.get(1)? {
+        b'p' => "\"price_changes\":[{\"asset_id\":\"".len(),
+        b'a' => "\"asset_id\":\"".len(),
+        _ => return None,
+    };
+    let rest = rest.get(start..)?;
+    let quote = same(word_of(rest.first_chunk::<TOKEN_WINDOW>()?, TOKEN_END_FROM), b'"');
+    rest.get(..TOKEN_END_FROM + index(quote))
+}
+
 impl<'a> Cursor<'a> {
     #[inline]
     fn message<const SPACED: bool>(

@@ -15,6 +15,8 @@ use crate::base::limits::{
 
 /// Longest unmasked header: two bytes and a length of eight. A mask is a violation.
 const HEADER_BYTES_MAX: usize = 10;
+/// Frames announced before they are delivered: one loads the index, one the books.
+const FRAMES_AHEAD: usize = 2;
 /// Final, text, no reserved bit.
 const WHOLE_TEXT: u8 = 0x81;
 
@@ -257,6 +259,36 @@ impl FrameScanner {
             short => (2, u64::from(short)),
         };
         Some(Header { bytes, payload })
+    }
+}
+
+/// Text frames further on in the same read.
+#[derive(Debug, Default)]
+pub(super) struct Upcoming<'b> {
+    /// What follows those that were announced.
+    rest: &'b [u8],
+    announced: usize,
+}
+
+impl<'b> Upcoming<'b> {
+    /// The payload of the next frame to announce.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<&'b [u8]> {
+        if self.announced == FRAMES_AHEAD {
+            return None;
+        }
+        let payload = whole_text(&mut self.rest, false)?;
+        self.announced += 1;
+        Some(payload)
+    }
+
+    /// A text frame is at hand, and `rest` follows it.
+    #[inline]
+    pub(super) fn begin_frame(&mut self, rest: &'b [u8]) {
+        self.announced = self.announced.saturating_sub(1);
+        if self.announced == 0 {
+            self.rest = rest;
+        }
     }
 }
 

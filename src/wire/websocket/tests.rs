@@ -32,7 +32,8 @@ fn alone(pieces: &[&[u8]], close_at: Option<usize>) -> Outcome {
             let _ = socket.close(Some(frame));
         }
         socket.get_mut().feed(piece);
-        result = read_messages(&mut socket, &mut 0, &mut |message| messages.push(show(message)));
+        let mut receiver = call(|message| messages.push(show(message)));
+        result = read_messages(&mut socket, &mut 0, &mut receiver);
         if result.is_err() {
             break;
         }
@@ -155,6 +156,46 @@ fn every_split_of_a_stream_delivers_the_same() {
     }
     let bytes: Vec<&[u8]> = stream.chunks(1).collect();
     assert_eq!(unmasked(with_lane(&bytes, None)), expected);
+}
+
+/// Where texts begin that were announced, and where those that were delivered.
+#[derive(Default)]
+struct Places {
+    announced: Vec<usize>,
+    delivered: Vec<usize>,
+    /// Announcements before each message.
+    before: Vec<usize>,
+}
+
+impl Receive for Places {
+    fn on_message(&mut self, message: Incoming<'_>) {
+        self.delivered.extend(message.text().map(|text| text.as_ptr().addr()));
+        self.before.push(self.announced.len());
+    }
+
+    fn announce(&mut self, payload: &[u8]) {
+        self.announced.push(payload.as_ptr().addr());
+    }
+}
+
+#[test]
+fn texts_of_one_read_are_announced_two_messages_ahead_and_come_from_the_same_place() {
+    let socket = WebSocket::from_raw_socket(Memory::default(), Role::Client, Some(config()));
+    let mut socket =
+        ClientSocket { socket, scanner: FrameScanner::new(), early: Vec::new(), pongs: 0 };
+    let mut bytes: Vec<u8> = (0..5).flat_map(|_| text_frame(b"text")).collect();
+    let mut places = Places::default();
+    socket.receive(&bytes, &mut places).unwrap();
+    assert_eq!(places.announced, places.delivered[1..]);
+    assert_eq!(places.before, [2, 3, 4, 4, 4]);
+    // A ping between two texts, and a text of which the last byte is missing.
+    bytes = [text_frame(b"a"), frame_bytes(0x89, b"", false), text_frame(b"b"), text_frame(b"c")]
+        .concat();
+    let mut places = Places::default();
+    socket.receive(&bytes[..bytes.len() - 1], &mut places).unwrap();
+    assert_eq!((places.announced.len(), places.delivered.len()), (0, 2));
+    socket.receive(&bytes[bytes.len() - 1..], &mut places).unwrap();
+    assert_eq!((places.announced.len(), places.delivered.len()), (0, 3));
 }
 
 #[test]
