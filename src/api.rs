@@ -13,9 +13,12 @@ pub use crate::bus::BusError;
 #[cfg(feature = "kafka")]
 pub use crate::bus::{
     BusReader,
-    books::{BusBook, BusCounts, BusEvent, BusState, BusTrade},
+    books::{BusBook, BusEvent, BusState, BusTrade},
+    races::{BusRacer, RaceCounts},
 };
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
+#[cfg(feature = "kafka")]
+pub use crate::counter::bus_source::BusCounts;
 pub use crate::counter::report::EngineReport;
 pub use crate::gateway::{Site as GatewaySite, StalePolicy};
 pub use crate::link::main_control::{ControlEvent, RefusedToken};

@@ -1,183 +1,41 @@
 //! Books and trades from records of the bus, each once.
 //!
 //! Runs on:  a reader's thread (pure). Owns: the books.
-//! Bounds:   one book for each token; `BUS_TRADES_REMEMBERED` trades.
+//! Bounds:   one book for each token at each engine; closed ones for `BUS_CLOSED_NS`, those of an engine that is gone
+//!           for `BUS_FORGET_NS`; trades and races as `trades` and `races` have them.
 //!
 //! The records of one key come in order. Each has the number of its event in its engine (`sequence`): a record whose
 //! number is not above the last one of its book was read before. An engine has another epoch after each start; records
-//! of an earlier one are ignored, and its books are awaited until they come again. A token that two engines publish is
-//! followed at one of them until its book there is not live. An engine says each second that it is there: while nothing
-//! comes of it, its books are stale.
+//! of an earlier one are ignored, and its books are awaited until they come again. An engine says each second that it is
+//! there: while nothing comes of it, its books are stale.
+//!
+//! Of a token that several engines publish there is one book for each of them. Their numbers and versions are their own,
+//! so changes of two engines are never put together: a reader has the whole book of one engine at each time, of those
+//! that are live the one that is furthest in the venue's time, and with one venue time, by the number of changes that it
+//! has of it. So a change is there when the first engine has published it. What changes for consumers when another
+//! engine's book is taken are the levels in which the two are different.
+mod book;
+mod event;
+mod trades;
+
+pub use self::book::{BusBook, BusState};
+pub use self::event::{Applied, BusEvent, BusTrade};
+
+use self::book::{Update, price, quantity, state};
+use self::trades::Trades;
+use super::races::{BusRacer, RaceKind, Races, bit};
 use super::record::{Record, Topic, levels};
 use crate::base::id::{MarketId, TokenId, TradeId};
-use crate::base::limits::{BUS_SILENT_NS, BUS_TRADES_REMEMBERED};
-use crate::base::price::{Price, Quantity};
-use crate::market::book::{Book, Level, Side};
+use crate::base::limits::{BUS_CLOSED_NS, BUS_FORGET_NS, BUS_HOUSEKEEPING_NS, BUS_SILENT_NS};
+use crate::counter::bus_source::BusCounts;
+use crate::market::book::Side;
 use foldhash::fast::FixedState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 /// Why a book is stale whose engine is silent.
 const SILENT: &str = "engine_silent";
-
-/// Whether a book of a reader can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BusState {
-    /// Its engine follows the venue.
-    Live,
-    /// No snapshot has come, or records are missing since: the next snapshot repairs it.
-    AwaitingSnapshot,
-    /// Its engine reports that it is behind, and why; or `engine_silent`: nothing comes of the engine.
-    Stale(String),
-    /// No engine holds it.
-    Closed,
-}
-
-/// A book of a reader.
-#[derive(Clone, Debug)]
-pub struct BusBook {
-    /// Name of the venue.
-    pub venue: String,
-    /// The market.
-    pub market: MarketId,
-    /// Whether the levels can be trusted.
-    pub state: BusState,
-    /// The levels.
-    pub book: Book,
-    /// Changes of the book in its engine.
-    pub version: u64,
-    /// Venue time of the last change, milliseconds since the Unix epoch; 0 if unknown.
-    pub venue_time_ms: u64,
-    /// When its engine read the last change, nanoseconds since the Unix epoch.
-    pub receive_time_ns: u64,
-    /// Smallest price step, if known.
-    pub tick_size: Option<Price>,
-    /// Smallest order, if known.
-    pub min_order_size: Option<Quantity>,
-    /// Price of the last trade at the last snapshot, if known.
-    pub last_trade: Option<Price>,
-    /// The engine that publishes it.
-    pub engine: Arc<str>,
-    epoch: u64,
-    sequence: u64,
-    partition: i32,
-}
-
-/// A trade of a reader.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BusTrade {
-    /// Name of the venue.
-    pub venue: String,
-    /// The market.
-    pub market: MarketId,
-    /// The token.
-    pub token: TokenId,
-    /// Price.
-    pub price: Price,
-    /// Quantity.
-    pub quantity: Quantity,
-    /// What the aggressor did: `Bid` bought, `Ask` sold.
-    pub side: Side,
-    /// Hash of the settling transaction or trade id, if the venue sends one.
-    pub id: Option<TradeId>,
-    /// Fee in basis points, if the venue sends it.
-    pub fee_rate_bps: Option<Quantity>,
-    /// Venue time, milliseconds since the Unix epoch; 0 if unknown.
-    pub venue_time_ms: u64,
-    /// When the engine read it, nanoseconds since the Unix epoch.
-    pub receive_time_ns: u64,
-}
-
-/// What a record has changed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum BusEvent {
-    /// Levels or state of a book.
-    Book(TokenId),
-    /// A trade.
-    Trade(Box<BusTrade>),
-    /// A market has come to another stage: the record.
-    Market(String),
-    /// Trades are not on the bus: the engine had no room for so many.
-    Lost {
-        /// The engine.
-        engine: String,
-        /// How many since its last such record.
-        trades: u64,
-    },
-    /// An engine has begun or ended.
-    Engine {
-        /// Its name.
-        engine: String,
-        /// It has begun.
-        is_running: bool,
-    },
-}
-
-/// What a record has changed, with what is new.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Applied {
-    /// The whole book of a token came.
-    Image {
-        /// The token.
-        token: TokenId,
-        /// Records before it are missing.
-        gap: bool,
-        /// It is what it was, levels and state.
-        is_known: bool,
-    },
-    /// Levels of a book, each with its new whole quantity, in order.
-    Changes {
-        /// The token.
-        token: TokenId,
-        /// The levels; at least one.
-        levels: Vec<(Side, Level)>,
-    },
-    /// The price step of a book.
-    TickSize {
-        /// The token.
-        token: TokenId,
-        /// The step before, if the venue sends it.
-        old: Option<Price>,
-        /// The step from now on.
-        new: Price,
-    },
-    /// The state of a book, and nothing else of it.
-    State(TokenId),
-    /// Anything else.
-    Other(BusEvent),
-}
-
-impl Applied {
-    /// The same for a reader who looks into the books.
-    #[must_use]
-    pub fn into_event(self) -> BusEvent {
-        match self {
-            Self::Image { token, .. }
-            | Self::Changes { token, .. }
-            | Self::TickSize { token, .. }
-            | Self::State(token) => BusEvent::Book(token),
-            Self::Other(event) => event,
-        }
-    }
-}
-
-/// What a reader has counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BusCounts {
-    /// Records.
-    pub records: u64,
-    /// Records that were read before, or are another engine's of the same trade or book.
-    pub repeated: u64,
-    /// Records of an earlier epoch of their engine.
-    pub outdated: u64,
-    /// Snapshots that stand for records that are missing.
-    pub gaps: u64,
-    /// Trades that engines report as lost.
-    pub trades_lost: u64,
-    /// Records that are none of ringbook's.
-    pub unreadable: u64,
-}
 
 /// Where a record is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,39 +60,105 @@ struct Publishing {
     is_silent: bool,
     /// As it has reported.
     is_running: Option<bool>,
+    /// Its number in the races.
+    racer: usize,
+}
+
+/// The books of one token, one for each engine that publishes it.
+#[derive(Debug, Default)]
+struct Feeds {
+    books: Vec<BusBook>,
+    /// Place of the one that consumers have.
+    followed: usize,
+}
+
+impl Feeds {
+    fn followed(&self) -> Option<&BusBook> {
+        self.books.get(self.followed)
+    }
+
+    fn place(&self, engine: &Arc<str>) -> Option<usize> {
+        self.books.iter().position(|book| book.engine == *engine)
+    }
+
+    /// Takes the best book; what that changes for consumers, who have had the one before as it was before.
+    fn choose(&mut self, token: TokenId) -> Option<Applied> {
+        let before = self.books.get(self.followed)?;
+        let better = self.books.iter().enumerate().filter(|(_, b)| b.rank() > before.rank());
+        let (place, book) = better.max_by_key(|(_, book)| book.rank())?;
+        let applied = match before.changes_to(book) {
+            Some(levels) if levels.is_empty() => Applied::State(token),
+            Some(levels) => Applied::Changes { token, levels },
+            None => Applied::Image { token, gap: false, is_known: false },
+        };
+        self.followed = place;
+        Some(applied)
+    }
+
+    /// The bits of the engines that should have what the venue has sent at this time: their books are live since before.
+    fn expected(&self, venue_ms: u64) -> u32 {
+        let should = |book: &&BusBook| book.state == BusState::Live && book.begun_ms < venue_ms;
+        self.books.iter().filter(should).fold(0, |all, book| all | bit(book.racer))
+    }
+
+    /// Whether two engines that are live have had the same last venue time for a while, and different levels.
+    fn differ(&self, now_ns: u64) -> bool {
+        let Some(one) = self.followed() else { return false };
+        let is_quiet = |book: &BusBook| now_ns.saturating_sub(book.read_ns) > BUS_SILENT_NS;
+        self.books.iter().any(|other| {
+            is_quiet(one)
+                && is_quiet(other)
+                && one.position.venue_ms == other.position.venue_ms
+                && one.changes_to(other).is_some_and(|changes| !changes.is_empty())
+        })
+    }
 }
 
 /// The books and trades of the bus.
 #[derive(Debug, Default)]
 pub struct BusBooks {
-    books: HashMap<TokenId, BusBook, FixedState>,
+    books: HashMap<TokenId, Feeds, FixedState>,
     engines: HashMap<Arc<str>, Publishing>,
-    /// Books whose state has changed without a record of their own.
-    changed: Vec<TokenId>,
-    /// Last trade of each token at each engine: epoch and number.
-    last_trades: HashMap<(Arc<str>, TokenId), (u64, u64), FixedState>,
-    /// Trades by what identifies them, with hash of engine and epoch.
-    trades: HashMap<u64, u64, FixedState>,
-    order: VecDeque<u64>,
+    /// What has changed without a record of its own.
+    changed: Vec<Applied>,
+    trades: Trades,
+    races: Races,
     counts: BusCounts,
+    /// When it was looked at last, monotonic nanoseconds.
+    now_ns: u64,
+    housekeeping_ns: u64,
 }
 
 impl BusBooks {
     /// The book of a token.
     #[must_use]
     pub fn book(&self, token: &TokenId) -> Option<&BusBook> {
-        self.books.get(token)
+        self.books.get(token)?.followed()
     }
 
     /// All books.
     pub fn books(&self) -> impl Iterator<Item = (&TokenId, &BusBook)> {
-        self.books.iter()
+        self.books.iter().filter_map(|(token, feeds)| Some((token, feeds.followed()?)))
     }
 
     /// What was counted.
     #[must_use]
     pub const fn counts(&self) -> BusCounts {
         self.counts
+    }
+
+    /// The engines, and how each was against the others.
+    #[must_use]
+    pub fn racers(&self) -> Vec<BusRacer> {
+        self.races.racers()
+    }
+
+    /// Tokens of which live books of two engines are different, although both had the same venue time and nothing has
+    /// come for 5 s.
+    #[must_use]
+    pub fn differing(&self) -> Vec<TokenId> {
+        let differ = |feeds: &Feeds| feeds.differ(self.now_ns);
+        self.books.iter().filter(|(_, feeds)| differ(feeds)).map(|(token, _)| *token).collect()
     }
 
     /// Engines that run and are not silent.
@@ -244,20 +168,22 @@ impl BusBooks {
         self.engines.values().filter(runs).count()
     }
 
-    /// Books whose state has changed without a record of their own since the last call: their engine has begun, ended or
-    /// become silent, or records are missing.
-    pub fn take_changed(&mut self) -> Vec<TokenId> {
+    /// What has changed without a record of its own since the last call: an engine has begun, ended or become silent, or
+    /// records are missing.
+    pub fn take_changed(&mut self) -> Vec<Applied> {
         std::mem::take(&mut self.changed)
     }
 
     /// Records of a partition of the topic `books` are missing: its books wait for their next snapshot.
     pub fn on_missing(&mut self, partition: i32) {
-        self.set_states(BusState::AwaitingSnapshot, |book| book.partition == partition);
+        self.set_states(&BusState::AwaitingSnapshot, |book| book.partition == partition);
         self.counts.gaps += 1;
     }
 
-    /// It is `now_ns`, monotonic: books of engines that are silent are stale.
+    /// It is `now_ns`, monotonic: books of engines that are silent are stale, races end, and what is long over is
+    /// forgotten.
     pub fn on_time(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
         let is_late = |engine: &Publishing| {
             !engine.is_silent && now_ns.saturating_sub(engine.read_ns) > BUS_SILENT_NS
         };
@@ -268,19 +194,49 @@ impl BusBooks {
             silent.push(Arc::clone(name));
         }
         for name in silent {
-            self.set_states(BusState::Stale(SILENT.to_owned()), |book| {
+            self.set_states(&BusState::Stale(SILENT.to_owned()), |book| {
                 book.engine == name && book.state == BusState::Live
             });
         }
+        self.races.on_time(now_ns);
+        if now_ns >= self.housekeeping_ns {
+            self.housekeeping_ns = now_ns.saturating_add(BUS_HOUSEKEEPING_NS);
+            self.forget(now_ns);
+        }
+    }
+
+    /// Closes the books of engines that are gone, and drops those that are closed.
+    fn forget(&mut self, now_ns: u64) {
+        self.trades.forget(now_ns);
+        let is_older = |book: &BusBook, ns: u64| now_ns.saturating_sub(book.read_ns) > ns;
+        let gone = |engine: &Publishing| now_ns.saturating_sub(engine.read_ns) > BUS_FORGET_NS;
+        let gone = self.engines.iter().filter(|(_, engine)| gone(engine));
+        let gone: Vec<Arc<str>> = gone.map(|(name, _)| Arc::clone(name)).collect();
+        self.books.retain(|_, feeds| {
+            let followed = feeds.followed().map(|book| Arc::clone(&book.engine));
+            feeds
+                .books
+                .retain(|book| book.state != BusState::Closed || !is_older(book, BUS_CLOSED_NS));
+            feeds.followed = followed.and_then(|engine| feeds.place(&engine)).unwrap_or(0);
+            !feeds.books.is_empty()
+        });
+        // Dropped the next time, so that consumers see it.
+        self.set_states(&BusState::Closed, |book| gone.contains(&book.engine));
     }
 
     /// Gives the books of a kind this state.
-    fn set_states(&mut self, state: BusState, of_kind: impl Fn(&BusBook) -> bool) {
-        for (token, book) in &mut self.books {
-            if of_kind(book) && book.state != state {
-                book.state = state.clone();
-                self.changed.push(*token);
+    fn set_states(&mut self, state: &BusState, of_kind: impl Fn(&BusBook) -> bool) {
+        for (token, feeds) in &mut self.books {
+            let mut is_followed = false;
+            for (place, book) in feeds.books.iter_mut().enumerate() {
+                if of_kind(book) && book.state != *state {
+                    book.state = state.clone();
+                    is_followed |= place == feeds.followed;
+                }
             }
+            let taken = feeds.choose(*token);
+            self.counts.switches += u64::from(taken.is_some());
+            self.changed.extend(taken.or(is_followed.then_some(Applied::State(*token))));
         }
     }
 
@@ -316,9 +272,10 @@ impl BusBooks {
     /// The record's engine, unless the record is of an earlier epoch of it.
     fn engine(&mut self, source: Source<'_>) -> Option<Arc<str>> {
         let Source { engine, epoch, read_ns, .. } = source;
-        let new = Publishing { epoch, read_ns, is_silent: false, is_running: None };
         let Some((name, known)) = self.engines.get_key_value(engine) else {
             let name: Arc<str> = engine.into();
+            let racer = self.races.racer(&name);
+            let new = Publishing { epoch, read_ns, is_silent: false, is_running: None, racer };
             self.engines.insert(Arc::clone(&name), new);
             return Some(name);
         };
@@ -327,17 +284,16 @@ impl BusBooks {
             return None;
         }
         let (name, was_silent) = (Arc::clone(name), known.is_silent);
-        if epoch > known.epoch {
-            self.engines.insert(Arc::clone(&name), new);
-            self.await_books(&name, epoch);
-            return Some(name);
-        }
+        let is_newer = epoch > known.epoch;
         if let Some(known) = self.engines.get_mut(engine) {
-            (known.read_ns, known.is_silent) = (read_ns, false);
+            (known.epoch, known.read_ns, known.is_silent) = (epoch, read_ns, false);
+            known.is_running = known.is_running.filter(|_| !is_newer);
         }
-        if was_silent {
+        if is_newer {
+            self.await_books(&name, epoch);
+        } else if was_silent {
             // Its records are in order and none is missing.
-            self.set_states(BusState::Live, |book| {
+            self.set_states(&BusState::Live, |book| {
                 book.engine == name && matches!(&book.state, BusState::Stale(why) if why == SILENT)
             });
         }
@@ -346,7 +302,7 @@ impl BusBooks {
 
     /// Books of earlier epochs of an engine are known no longer.
     fn await_books(&mut self, engine: &Arc<str>, epoch: u64) {
-        self.set_states(BusState::AwaitingSnapshot, |book| {
+        self.set_states(&BusState::AwaitingSnapshot, |book| {
             book.engine == *engine && book.epoch < epoch
         });
     }
@@ -381,65 +337,74 @@ impl BusBooks {
         source: Source<'_>,
     ) -> Result<Option<Applied>, String> {
         let (market, token) = ids(record)?;
-        let is_snapshot = record.kind == "snapshot";
+        let Some(known) = self.engines.get(engine) else { return Ok(None) };
+        let racer = known.racer;
         // Topics and partitions are not read in the order in which they were written.
-        let has_ended = self.engines.get(engine).is_some_and(|one| one.is_running == Some(false));
         let state = match state(record) {
-            BusState::Live if has_ended => BusState::AwaitingSnapshot,
+            BusState::Live if known.is_running == Some(false) => BusState::AwaitingSnapshot,
             state => state,
         };
         let (bids, asks) = (levels(&record.bids)?, levels(&record.asks)?);
-        let known = self.books.get(&token);
-        let is_same = known.is_some_and(|b| b.engine == *engine && b.epoch == source.epoch);
-        if let Some(known) = known {
-            let is_other = known.engine != *engine;
-            let is_needed = known.state != BusState::Live && state == BusState::Live;
-            // A snapshot that was asked for, and the notice that records are left out, have the number of the event
-            // before them.
-            let has_own = !is_snapshot && record.kind != "state";
-            let is_old = is_same
-                && (record.sequence < known.sequence
-                    || has_own && record.sequence == known.sequence);
-            if is_old || is_other && !(is_snapshot && is_needed) {
-                self.counts.repeated += 1;
-                return Ok(None);
-            }
-        }
-        if is_snapshot {
-            self.counts.gaps += u64::from(record.gap && is_same);
-            let mut levels = Book::default();
-            let fits = levels.replace(&bids, &asks).is_ok();
-            let is_equal =
-                self.books.get(&token).is_some_and(|b| have_equal_levels(&b.book, &levels));
-            let state = if fits { state } else { BusState::AwaitingSnapshot };
-            let book = BusBook::new(record, (market, state), levels, (engine, source));
-            let is_live = book.state == BusState::Live;
-            let before = self.books.insert(token, book);
-            let was_live = before.is_some_and(|before| before.state == BusState::Live);
-            let is_known = is_equal && was_live && is_live && !record.gap;
-            return Ok(Some(Applied::Image { token, gap: record.gap, is_known }));
-        }
-        let Some(book) = self.books.get_mut(&token).filter(|_| is_same) else { return Ok(None) };
-        book.sequence = record.sequence;
-        if record.state.as_deref() == Some("closed") {
-            book.state = BusState::Closed;
-            return Ok(Some(Applied::State(token)));
-        }
-        if matches!(book.state, BusState::AwaitingSnapshot | BusState::Closed) {
+        let is_snapshot = record.kind == "snapshot";
+        if !is_snapshot && !self.books.contains_key(&token) {
             return Ok(None);
         }
-        book.apply(record, &bids, &asks);
-        if let Some(new) = price(record.new.as_deref()) {
-            let old = price(record.old.as_deref());
-            return Ok(Some(Applied::TickSize { token, old, new }));
+        let feeds = self.books.entry(token).or_default();
+        let place = feeds.place(engine);
+        let of_epoch = place.map(|place| &feeds.books[place]).filter(|b| b.epoch == source.epoch);
+        if of_epoch.is_some_and(|book| book.has(record)) {
+            self.counts.repeated += 1;
+            return Ok(None);
         }
-        let bids = bids.into_iter().map(|level| (Side::Bid, level));
-        let levels: Vec<(Side, Level)> =
-            bids.chain(asks.into_iter().map(|level| (Side::Ask, level))).collect();
-        Ok(Some(match levels.is_empty() {
-            true => Applied::State(token),
-            false => Applied::Changes { token, levels },
-        }))
+        if is_snapshot {
+            self.counts.gaps += u64::from(record.gap && of_epoch.is_some());
+            let parts = (engine, racer, source);
+            let new = BusBook::from_snapshot(record, (market, state), (&bids, &asks), parts);
+            let place = place.unwrap_or(feeds.books.len());
+            let update = match feeds.books.get_mut(place) {
+                Some(book) => book.replace(new, record.gap),
+                None => {
+                    feeds.books.push(new);
+                    Update::Image { is_known: false }
+                }
+            };
+            return Ok(self.show(token, place, (update, record.gap)));
+        }
+        let (Some(place), true) = (place, of_epoch.is_some()) else { return Ok(None) };
+        let book = &mut feeds.books[place];
+        book.read_ns = source.read_ns;
+        let Some(update) = book.update(record, bids, asks) else { return Ok(None) };
+        if record.kind == "change" && feeds.books.len() > 1 && record.venue_time > 0 {
+            let key = FixedState::default().hash_one((token, record.venue_time));
+            let expected = feeds.expected(record.venue_time);
+            self.races.on_arrival(RaceKind::Changes, key, racer, expected, source.read_ns);
+        }
+        Ok(self.show(token, place, (update, false)))
+    }
+
+    /// What an update of the book at this place is for consumers.
+    fn show(
+        &mut self,
+        token: TokenId,
+        place: usize,
+        (update, gap): (Update, bool),
+    ) -> Option<Applied> {
+        let feeds = self.books.get_mut(&token)?;
+        let was_followed = feeds.followed == place;
+        if let Some(taken) = feeds.choose(token) {
+            self.counts.switches += 1;
+            return Some(taken);
+        }
+        if !was_followed {
+            self.counts.repeated += 1;
+            return None;
+        }
+        Some(match update {
+            Update::Image { is_known } => Applied::Image { token, gap, is_known },
+            Update::Changes(levels) => Applied::Changes { token, levels },
+            Update::TickSize { old, new } => Applied::TickSize { token, old, new },
+            Update::State => Applied::State(token),
+        })
     }
 
     fn on_trade(
@@ -449,13 +414,12 @@ impl BusBooks {
         source: Source<'_>,
     ) -> Result<Option<Applied>, String> {
         let (market, token) = ids(record)?;
-        let number = (source.epoch, record.sequence);
-        let last = self.last_trades.entry((Arc::clone(engine), token)).or_default();
-        if number <= *last {
+        let Some(known) = self.engines.get(engine) else { return Ok(None) };
+        let (racer, number) = (known.racer, (source.epoch, record.sequence));
+        if self.trades.was_read(racer, token, number, source.read_ns) {
             self.counts.repeated += 1;
             return Ok(None);
         }
-        *last = number;
         let price = price(record.price.as_deref()).ok_or("a trade without price")?;
         let trade = BusTrade {
             venue: record.venue.clone().into_owned(),
@@ -469,107 +433,30 @@ impl BusBooks {
             venue_time_ms: record.venue_time,
             receive_time_ns: record.receive_time,
         };
-        if self.is_repeated(&trade, (engine, source.epoch)) {
+        let feeds = self.books.get(&token);
+        let is_new = match self.trades.identify(&trade, racer, source.epoch) {
+            Some(known) => {
+                if let Some(feeds) = feeds.filter(|feeds| feeds.books.len() > 1) {
+                    let expected = feeds.expected(record.venue_time);
+                    let (kind, now_ns) = (RaceKind::Trade, source.read_ns);
+                    self.races.on_arrival(kind, known.key, racer, expected, now_ns);
+                }
+                known.is_new
+            }
+            // Without an id it is not known whether two engines have the same one.
+            None => feeds.and_then(Feeds::followed).is_none_or(|book| book.engine == *engine),
+        };
+        if !is_new {
             self.counts.repeated += 1;
             return Ok(None);
         }
         Ok(Some(Applied::Other(BusEvent::Trade(Box::new(trade)))))
-    }
-
-    /// Whether another engine, or an earlier epoch of this one, has published the same trade. Two equal trades of one
-    /// transaction are two: their engine has published both.
-    fn is_repeated(&mut self, trade: &BusTrade, source: (&Arc<str>, u64)) -> bool {
-        let Some(id) = trade.id else { return false };
-        let state = FixedState::default();
-        let BusTrade { token, price, quantity, side, venue_time_ms, .. } = trade;
-        let key = (id, token, price.0, quantity.0, *side == Side::Bid, venue_time_ms);
-        let (key, source) = (state.hash_one(key), state.hash_one(source));
-        if let Some(first) = self.trades.get(&key) {
-            return *first != source;
-        }
-        self.trades.insert(key, source);
-        self.order.push_back(key);
-        if self.order.len() > BUS_TRADES_REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.trades.remove(&oldest);
-        }
-        false
-    }
-}
-
-impl BusBook {
-    fn new(
-        record: &Record<'_>,
-        (market, state): (MarketId, BusState),
-        levels: Book,
-        (engine, source): (&Arc<str>, Source<'_>),
-    ) -> Self {
-        Self {
-            venue: record.venue.clone().into_owned(),
-            market,
-            state,
-            book: levels,
-            version: record.version,
-            venue_time_ms: record.venue_time,
-            receive_time_ns: record.receive_time,
-            tick_size: price(record.tick_size.as_deref()),
-            min_order_size: quantity(record.min_order_size.as_deref()),
-            last_trade: price(record.last_trade_price.as_deref()),
-            engine: Arc::clone(engine),
-            epoch: source.epoch,
-            sequence: record.sequence,
-            partition: source.partition,
-        }
-    }
-
-    /// A change, a price step or a state.
-    fn apply(&mut self, record: &Record<'_>, bids: &[Level], asks: &[Level]) {
-        self.version = self.version.max(record.version);
-        self.receive_time_ns = record.receive_time;
-        if record.venue_time > 0 {
-            self.venue_time_ms = record.venue_time;
-        }
-        if let Some(step) = price(record.new.as_deref()) {
-            self.tick_size = Some(step);
-        }
-        let sides = [(Side::Bid, bids), (Side::Ask, asks)];
-        let mut all =
-            sides.iter().flat_map(|&(side, levels)| levels.iter().map(move |l| (side, l)));
-        let fits = all.all(|(side, &level)| self.book.set(side, level).is_ok());
-        if !fits {
-            self.state = BusState::AwaitingSnapshot;
-        } else if record.state.is_some() {
-            self.state = state(record);
-        }
     }
 }
 
 fn ids(record: &Record<'_>) -> Result<(MarketId, TokenId), String> {
     let ids = MarketId::new(&record.market).zip(TokenId::new(&record.token));
     ids.ok_or_else(|| "a record without market and token".to_owned())
-}
-
-fn price(text: Option<&str>) -> Option<Price> {
-    Price::parse(text?.as_bytes())
-}
-
-fn quantity(text: Option<&str>) -> Option<Quantity> {
-    Quantity::parse(text?.as_bytes())
-}
-
-fn have_equal_levels(one: &Book, other: &Book) -> bool {
-    one.bids.levels().eq(other.bids.levels()) && one.asks.levels().eq(other.asks.levels())
-}
-
-/// The state that a record reports.
-fn state(record: &Record<'_>) -> BusState {
-    match record.state.as_deref() {
-        Some("live") => BusState::Live,
-        Some("stale") => BusState::Stale(record.reason.as_deref().unwrap_or_default().to_owned()),
-        Some("closed") => BusState::Closed,
-        _ => BusState::AwaitingSnapshot,
-    }
 }
 
 #[cfg(test)]

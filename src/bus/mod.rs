@@ -17,6 +17,7 @@ mod consumer;
 mod producer;
 #[cfg(feature = "kafka")]
 mod publisher;
+pub mod races;
 #[cfg(feature = "kafka")]
 mod reader;
 pub mod record;

@@ -2,11 +2,13 @@
 //!
 //! Runs on:  the thread of its owner. Owns: the consumer and the books.
 use super::BusError;
-use super::books::{Applied, BusBook, BusBooks, BusCounts, BusEvent, Source};
+use super::books::{Applied, BusBook, BusBooks, BusEvent, Source};
 use super::consumer::{BusConsumer, BusRecord};
+use super::races::BusRacer;
 use super::record::Topic;
 use crate::base::id::TokenId;
 use crate::base::time::{Clock as _, MILLISECOND_NS};
+use crate::counter::bus_source::BusCounts;
 use crate::io::clock::HostClock;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -17,7 +19,8 @@ const TOPICS: [Topic; 4] = [Topic::Events, Topic::Markets, Topic::Books, Topic::
 /// A reader whose calls are further apart was away.
 const AWAY_NS: u64 = 100 * MILLISECOND_NS;
 
-/// Reads what engines publish with `--bus`: every book as its engine has it, every trade once.
+/// Reads what engines publish with `--bus`: every book as its engine has it, every trade once. Of several engines with
+/// the same market it has the book of the one that is furthest.
 ///
 /// A book is awaited until its first snapshot, and again when records of it are missing; each comes within
 /// `--bus-snapshot-seconds`. While nothing comes of an engine for 5 s its books are stale.
@@ -53,8 +56,8 @@ pub struct BusReader {
     time_ns: u64,
     /// The next offset of each partition of the books.
     next: HashMap<i32, i64>,
-    /// Books whose change is still to be returned.
-    changed: VecDeque<TokenId>,
+    /// Still to be returned.
+    changed: VecDeque<BusEvent>,
 }
 
 impl BusReader {
@@ -94,16 +97,15 @@ impl BusReader {
     /// # Errors
     /// [`BusError`]: it cannot go on. A broker that is away is no error.
     pub fn poll(&mut self, time: Duration) -> Result<Option<BusEvent>, BusError> {
-        if let Some(token) = self.changed.pop_front() {
-            return Ok(Some(BusEvent::Book(token)));
+        if let Some(event) = self.changed.pop_front() {
+            return Ok(Some(event));
         }
         let applied = self.read(time)?;
-        self.changed.extend(self.books.take_changed());
-        let event = applied.map(Applied::into_event);
-        Ok(event.or_else(|| self.changed.pop_front().map(BusEvent::Book)))
+        self.changed.extend(self.books.take_changed().into_iter().map(Applied::into_event));
+        Ok(applied.map(Applied::into_event).or_else(|| self.changed.pop_front()))
     }
 
-    /// The same with what is new; books whose state has changed without a record are [`BusReader::take_changed`].
+    /// The same with what is new; what has changed without a record is [`BusReader::take_changed`].
     ///
     /// # Errors
     /// As [`BusReader::poll`].
@@ -130,7 +132,7 @@ impl BusReader {
         self.books.apply(topic, source, text)
     }
 
-    pub(crate) fn take_changed(&mut self) -> Vec<TokenId> {
+    pub(crate) fn take_changed(&mut self) -> Vec<Applied> {
         self.books.take_changed()
     }
 
@@ -148,6 +150,21 @@ impl BusReader {
     /// All books, in any order.
     pub fn books(&self) -> impl Iterator<Item = (&TokenId, &BusBook)> {
         self.books.books()
+    }
+
+    /// The engines that publish, and how each was against the others in what they have in common: who was first, by how
+    /// much, and what only one had. Figures mean little after [`BusReader::connect`] from the beginning: what is old is
+    /// read as fast as it goes.
+    #[must_use]
+    pub fn racers(&self) -> Vec<BusRacer> {
+        self.books.racers()
+    }
+
+    /// Tokens of which live books of two engines are different, although both had the same venue time and nothing has
+    /// come for 5 s: one of the engines is wrong.
+    #[must_use]
+    pub fn differing(&self) -> Vec<TokenId> {
+        self.books.differing()
     }
 
     /// What was counted.

@@ -162,7 +162,7 @@ impl<H: Handler> VenueBooks<H> {
     }
 
     /// The state of a book may have changed.
-    pub fn on_state(&mut self, token: &TokenId, books: &BusBooks, now_wall_ns: u64) {
+    fn on_state(&mut self, token: &TokenId, books: &BusBooks, now_wall_ns: u64) {
         let Some(book) = books.book(token) else { return };
         let Some(before) = self.state(token) else { return };
         if book.state == BusState::Closed {

@@ -7,7 +7,7 @@ use crate::base::limits::{BUS_RETRY_NS, SINK_LOOK_NS};
 use crate::base::time::{Clock as _, MILLISECOND_NS};
 use crate::bus::books::{Applied, BusBooks, BusEvent};
 use crate::bus::{BusReader, address::BusOptions, record::market_event};
-use crate::counter::bus_source::{BusSourceBoard, BusSourceReport};
+use crate::counter::bus_source::{BusCounts, BusSourceBoard, BusSourceReport};
 use crate::io::clock::HostClock;
 use crate::link::serve_shard::{BookAnswer, BookQuery};
 use crate::link::shard_updates::UpdateLink;
@@ -38,6 +38,8 @@ pub(super) struct Reading<H> {
     clock: HostClock,
     figures_ns: u64,
     report: BusSourceReport,
+    /// Records of markets that could not be read.
+    unreadable: u64,
 }
 
 impl<H: Handler> Reading<H> {
@@ -55,7 +57,7 @@ impl<H: Handler> Reading<H> {
         let report = BusSourceReport { broker: options.servers.clone(), ..Default::default() };
         let parts = venues.into_iter().map(part).collect();
         let clock = HostClock::new();
-        Self { options, parts, board, stop, clock, figures_ns: 0, report }
+        Self { options, parts, board, stop, clock, figures_ns: 0, report, unreadable: 0 }
     }
 
     /// Reads until it is stopped; begins again with a reader that has no books where one cannot go on.
@@ -106,11 +108,8 @@ impl<H: Handler> Reading<H> {
                 Err(error) => return Some(error.to_string()),
             };
             let now_wall_ns = self.clock.now().wall_ns;
-            for token in reader.take_changed() {
-                let Some(book) = reader.book(&token) else { continue };
-                let Some(place) = self.place(&book.venue) else { continue };
-                self.parts[place].books.on_state(&token, reader.all(), now_wall_ns);
-                self.send(place);
+            for applied in reader.take_changed() {
+                self.on_applied(applied, reader.all(), now_wall_ns);
             }
             if let Some(applied) = applied {
                 self.report.last_record_wall_ns = now_wall_ns;
@@ -154,7 +153,7 @@ impl<H: Handler> Reading<H> {
                 }
                 None => self.report.other_venues += 1,
             },
-            Err(_) => self.report.unreadable += 1,
+            Err(_) => self.unreadable += 1,
         }
     }
 
@@ -216,12 +215,7 @@ impl<H: Handler> Reading<H> {
         let counts = books.counts();
         let report = BusSourceReport {
             engines: books.engines() as u64,
-            records: counts.records,
-            repeated: counts.repeated,
-            outdated: counts.outdated,
-            gaps: counts.gaps,
-            trades_lost: counts.trades_lost,
-            unreadable: counts.unreadable + self.report.unreadable,
+            counts: BusCounts { unreadable: counts.unreadable + self.unreadable, ..counts },
             ..self.report.clone()
         };
         self.board.set(report, self.parts.iter().map(|part| part.books.figures()).collect());

@@ -4,6 +4,8 @@
 use super::Failure;
 use crate::config::UsageError;
 use crate::config::bus::{TailFlags, bus_options};
+#[cfg(feature = "kafka")]
+use crate::io::output::print_line;
 use std::process::ExitCode;
 
 /// Prints records until a signal, or the wanted number.
@@ -12,14 +14,36 @@ use std::process::ExitCode;
 /// The address is unusable, or the broker does not answer.
 pub fn run(flags: &TailFlags) -> Result<ExitCode, Failure> {
     bus_options(&flags.bus).map_err(UsageError::from)?;
-    print(flags)
+    if flags.races { race(flags) } else { print(flags) }
+}
+
+/// Reads as a consumer of books and trades does, and prints who was first.
+#[cfg(feature = "kafka")]
+fn race(flags: &TailFlags) -> Result<ExitCode, Failure> {
+    use crate::bus::{BusReader, races::table};
+    let mut reader = BusReader::connect(&flags.bus, false).map_err(fault)?;
+    let signals = super::run::listen()?;
+    let wanted = flags.count.unwrap_or(u64::MAX);
+    while reader.counts().records < wanted && !signals.asked() {
+        reader.poll(std::time::Duration::from_millis(100)).map_err(fault)?;
+    }
+    table(&reader.racers()).iter().for_each(|line| print_line(line));
+    let differing = reader.differing();
+    if let Some(token) = differing.first() {
+        let books = differing.len();
+        print_line(&format!("{books} books are different at two engines, such as that of {token}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "kafka")]
+fn fault(error: crate::bus::BusError) -> Failure {
+    Failure { line: format!("--bus {error}"), code: 1 }
 }
 
 #[cfg(feature = "kafka")]
 fn print(flags: &TailFlags) -> Result<ExitCode, Failure> {
     use crate::bus::{BusConsumer, record::Topic};
-    use crate::io::output::print_line;
-    let fault = |error: crate::bus::BusError| Failure { line: format!("--bus {error}"), code: 1 };
     let topics = if flags.topics.is_empty() { &Topic::ALL[..] } else { &flags.topics };
     let from_beginning = if flags.from_beginning { topics } else { &[] };
     let mut consumer = BusConsumer::connect(&flags.bus, topics, from_beginning).map_err(fault)?;
@@ -32,6 +56,11 @@ fn print(flags: &TailFlags) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(feature = "kafka"))]
+fn race(flags: &TailFlags) -> Result<ExitCode, Failure> {
+    print(flags)
 }
 
 #[cfg(not(feature = "kafka"))]

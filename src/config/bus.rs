@@ -65,6 +65,11 @@ pub struct TailFlags {
     #[arg(long)]
     pub from_beginning: bool,
 
+    /// Print no records, but at the end how the engines that publish the same markets were against each other: who was
+    /// first, by how much, and what only one of them had. It reads what comes from now on.
+    #[arg(long, conflicts_with_all = ["topics", "from_beginning"])]
+    pub races: bool,
+
     /// End after so many records.
     #[arg(long, value_name = "COUNT")]
     pub count: Option<u64>,

@@ -6,18 +6,14 @@ use super::shard::BookCounts;
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 
-/// What is read from the bus.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BusSourceReport {
-    /// The broker's address.
-    pub broker: String,
-    /// Engines that publish there.
-    pub engines: u64,
+/// What a reader of the bus has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusCounts {
     /// Records.
     pub records: u64,
     /// Records that were read before, or are another engine's of the same trade or book.
     pub repeated: u64,
-    /// Records of an earlier start of their engine.
+    /// Records of an earlier epoch of their engine.
     pub outdated: u64,
     /// Snapshots that stand for records that are missing, and places where records are missing.
     pub gaps: u64,
@@ -25,6 +21,20 @@ pub struct BusSourceReport {
     pub trades_lost: u64,
     /// Records that could not be read.
     pub unreadable: u64,
+    /// Times that the book of another engine was taken, because it is further or the one before is not live.
+    pub switches: u64,
+}
+
+/// What is read from the bus.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusSourceReport {
+    /// The broker's address.
+    pub broker: String,
+    /// Engines that publish there.
+    pub engines: u64,
+    /// What was read.
+    #[serde(flatten)]
+    pub counts: BusCounts,
     /// Records of venues that are not followed.
     pub other_venues: u64,
     /// When the last record was read, nanoseconds since the Unix epoch; 0 before the first.

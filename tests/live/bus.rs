@@ -5,11 +5,14 @@ use crate::gateway::Rig;
 use crate::http::Client;
 use crate::library::quiet;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
+use crate::proxy::Proxy;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use ringbook::bus::{BusConsumer, record::Topic};
 use ringbook::sim::SimConfig;
-use ringbook::{BusEvent, BusReader, BusState, EngineBuilder, Level, TokenId};
+use ringbook::{
+    BusEvent, BusRacer, BusReader, BusState, Engine, EngineBuilder, Level, Polymarket, TokenId,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -222,6 +225,49 @@ fn a_producer_without_acknowledgements_is_replaced() {
     {
         assert!(begun.elapsed() < TIMEOUT, "the events do not name the reason");
     }
+    bus.rig.engine.stop(|_| {});
+}
+
+/// The second engine has the venue 50 ms later.
+#[test]
+fn of_two_engines_a_reader_has_each_change_from_the_first_and_the_other_takes_over() {
+    let (_cluster, url) = mock();
+    let mut bus = Bus::start(&url, 200.0);
+    let venue_url = bus.rig.venue.http_url();
+    let address = venue_url["http://".len()..].parse().unwrap();
+    let proxy = Proxy::delayed(address, Duration::from_millis(50));
+    let at = Polymarket::at(&venue_url, &format!("ws://{}/ws/market", proxy.address));
+    let url_of_two = url.replace("engine=one", "engine=two");
+    let builder = Engine::builder().venue(at).shards(1).serve(([127, 0, 0, 1], 0)).all_markets();
+    let second = builder.bus(&url_of_two, Duration::from_secs(2)).start(|_| ()).unwrap();
+    let mut command = Program::ringbook();
+    command.args(["tail", "--bus", &url, "--races", "--count", "1000"]);
+    let mut tail = Program::start(command);
+    bus.rig.venue.resume().unwrap();
+    bus.wait("races that the faster engine wins", |bus| {
+        let mut racers = bus.reader.racers();
+        racers.sort_by(|a, b| a.engine.cmp(&b.engine));
+        let [BusRacer { changes, trades, .. }, two] = &racers[..] else { return false };
+        let wins = changes.first > 200 && changes.first > 4 * two.changes.first;
+        let wins_trades = trades.first > 50 && trades.first > 4 * two.trades.first;
+        wins && wins_trades && two.changes.later_p50_ns > 25_000_000 && two.trades.later > 50
+    });
+    assert!(tail.wait(TIMEOUT).success(), "{tail}");
+    let table = tail.stdout();
+    for engine in ["one", "two"] {
+        let is_row = |line: &String| line.starts_with(engine) && line.contains(" trades ");
+        assert_eq!(table.iter().filter(|line| is_row(line)).count(), 1, "{table:?}");
+    }
+    bus.settle_trades();
+    // The first engine ends: the books of the other one are there already.
+    let serving = second.serving().unwrap();
+    std::mem::replace(&mut bus.rig.engine, second).stop(|_| {});
+    bus.http = Client::new(&format!("http://{serving}"), None);
+    bus.wait("the other engine's books", |bus| {
+        bus.reader.books().all(|(_, book)| &*book.engine == "two") && bus.wrong().is_empty()
+    });
+    bus.run(20);
+    bus.settle_trades();
     bus.rig.engine.stop(|_| {});
 }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Last bytes stored of each client.
 const TAIL_BYTES: usize = 64;
@@ -20,6 +21,11 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn start(target: SocketAddr) -> Self {
+        Self::delayed(target, Duration::ZERO)
+    }
+
+    /// What the target sends arrives so much later.
+    pub(crate) fn delayed(target: SocketAddr, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let tails = Tails::default();
@@ -49,7 +55,13 @@ impl Proxy {
                         tail.drain(..excess);
                     });
                 });
-                std::thread::spawn(move || copy(server, client, |_| {}));
+                std::thread::spawn(move || {
+                    if delay.is_zero() {
+                        copy(server, client, |_| {})
+                    } else {
+                        late(server, client, delay)
+                    }
+                });
             }
         });
         Self { address, tails, sockets }
@@ -71,6 +83,25 @@ impl Proxy {
     /// The last bytes of every client so far.
     pub(crate) fn tails(&self) -> Vec<Vec<u8>> {
         self.tails.lock().unwrap().iter().map(|tail| tail.iter().copied().collect()).collect()
+    }
+}
+
+fn late(mut from: TcpStream, mut into: TcpStream, delay: Duration) {
+    let (sender, receiver) = std::sync::mpsc::channel::<(Instant, Vec<u8>)>();
+    std::thread::spawn(move || {
+        for (due, part) in receiver {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if into.write_all(&part).is_err() {
+                break;
+            }
+        }
+        drop(into.shutdown(Shutdown::Both));
+    });
+    let mut part = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut part) {
+        if sender.send((Instant::now() + delay, part[..count].to_vec())).is_err() {
+            break;
+        }
     }
 }
 

@@ -41,3 +41,13 @@ pub const CLUSTER_LIVE_NS: u64 = 25 * SECOND_NS;
 /// A claim that has not come back from the broker after this long is sent again; so is the claim of an owner that
 /// another member has overtaken.
 pub const CLUSTER_CLAIM_NS: u64 = 5 * SECOND_NS;
+/// Races between engines of one kind of record that a reader of the bus remembers: 26 s at 10,000 a second.
+pub const BUS_RACES_MAX: usize = 1 << 18;
+/// What an engine publishes this long after the first one, it does not have.
+pub const BUS_RACE_NS: u64 = 5 * SECOND_NS;
+/// A reader has closed books for this long.
+pub const BUS_CLOSED_NS: u64 = 60 * SECOND_NS;
+/// A reader has the books of an engine that is away for this long.
+pub const BUS_FORGET_NS: u64 = 600 * SECOND_NS;
+/// Interval in which a reader of the bus drops what is over.
+pub const BUS_HOUSEKEEPING_NS: u64 = 30 * SECOND_NS;

@@ -1,5 +1,9 @@
 //! Records to books: in order, repeated, outdated, of two engines, with holes.
 use super::*;
+use crate::base::price::{Price, Quantity};
+use crate::base::random::Random;
+use crate::bus::races::RaceCounts;
+use crate::market::book::{Book, Level};
 
 fn source(engine: &str, epoch: u64) -> Source<'_> {
     Source { engine, epoch, partition: 3, read_ns: 0 }
@@ -101,16 +105,186 @@ fn an_engine_that_begins_again_is_followed_and_its_old_records_are_not() {
 }
 
 #[test]
-fn a_second_engine_takes_over_only_what_is_not_live() {
+fn the_engine_that_is_furthest_is_followed_and_another_one_when_it_is_not_live() {
     let mut books = BusBooks::default();
-    books.on_record(Topic::Books, source("a", 1), &snapshot(1, "0.4", false));
-    assert_eq!(books.on_record(Topic::Books, source("b", 1), &snapshot(1, "0.5", false)), None);
-    let stale = book_record("state", 2, r#""state":"stale","reason":"disconnected","since":1"#);
-    books.on_record(Topic::Books, source("a", 1), &stale);
-    assert_eq!(books.on_record(Topic::Books, source("b", 1), &change(2, "0.5", "1")), None);
-    books.on_record(Topic::Books, source("b", 1), &snapshot(2, "0.5", false));
-    assert_eq!((state_of(&books), bids(&books)), (BusState::Live, levels_of(&[("0.5", "10")])));
-    assert_eq!(books.on_record(Topic::Books, source("a", 1), &change(3, "0.4", "1")), None);
+    let token = TokenId::new("7").unwrap();
+    let mut apply = |engine: &str, text: &str| books.apply(Topic::Books, source(engine, 1), text);
+    let image = Some(Applied::Image { token, gap: false, is_known: false });
+    let levels = |all: &[(u32, u64)]| {
+        let level = |&(price, size)| Level { price: Price(price), quantity: Quantity(size) };
+        let levels = all.iter().map(|one| (Side::Bid, level(one))).collect();
+        Some(Applied::Changes { token, levels })
+    };
+    let at =
+        |ms: u64, text: String| text.replace(r#""venue_time":5"#, &format!(r#""venue_time":{ms}"#));
+    assert_eq!(apply("a", &snapshot(1, "0.4", false)), image);
+    assert_eq!(apply("b", &snapshot(9, "0.4", false)), None);
+    assert_eq!(apply("a", &at(6, change(2, "0.3", "1"))), levels(&[(300_000, 1_000_000)]));
+    assert_eq!(apply("b", &at(6, change(10, "0.3", "1"))), None, "not further");
+    // Two changes of one millisecond: the other engine has both first.
+    assert_eq!(apply("a", &at(7, change(3, "0.3", "0"))), levels(&[(300_000, 0)]));
+    assert_eq!(apply("b", &at(7, change(11, "0.3", "0"))), None);
+    assert_eq!(apply("b", &at(7, change(12, "0.2", "5"))), levels(&[(200_000, 5_000_000)]));
+    assert_eq!(apply("a", &at(7, change(4, "0.2", "5"))), None);
+    // The one that is followed is behind by more than the other's change.
+    assert_eq!(apply("a", &at(8, change(5, "0.1", "1"))), levels(&[(100_000, 1_000_000)]));
+    assert_eq!(apply("a", &at(9, change(6, "0.1", "0"))), levels(&[(100_000, 0)]));
+    assert_eq!(apply("b", &at(8, change(13, "0.1", "1"))), None);
+    assert_eq!(apply("b", &at(9, change(14, "0.1", "0"))), None);
+    let stale = book_record("state", 7, r#""state":"stale","reason":"disconnected","since":1"#);
+    assert_eq!(apply("a", &stale), image, "at once");
+    let late = at(11, change(8, "0.3", "1")).replace("live", "stale");
+    assert_eq!(apply("a", &late), None, "further, and not live");
+    assert_eq!(apply("b", &at(10, change(15, "0.1", "2"))), levels(&[(100_000, 2_000_000)]));
+    assert_eq!((state_of(&books), books.counts().switches), (BusState::Live, 3));
+    // It is silent: what the other one had is taken, which is stale too.
+    let silent = Source { read_ns: BUS_SILENT_NS, ..source("a", 1) };
+    books.on_record(Topic::Events, silent, r#"{"kind":"engine","state":"running"}"#);
+    books.on_time(BUS_SILENT_NS + 1);
+    assert_eq!(state_of(&books), BusState::Stale(SILENT.into()));
+    books.on_record(Topic::Books, silent, &at(12, snapshot(9, "0.6", false)));
+    assert_eq!((state_of(&books), bids(&books)), (BusState::Live, levels_of(&[("0.6", "10")])));
+}
+
+/// An engine that follows the same changes as another one, and loses its way now and then.
+struct TestEngine {
+    name: &'static str,
+    /// Changes that it has.
+    place: usize,
+    sequence: u64,
+    levels: [u64; 9],
+}
+
+impl TestEngine {
+    const fn new(name: &'static str) -> Self {
+        Self { name, place: 0, sequence: 0, levels: [0; 9] }
+    }
+
+    /// Its next record. A change of `sent` has a venue time, a price and a size.
+    fn record(&mut self, random: &mut Random, sent: &[(u64, usize, u64)]) -> String {
+        self.sequence += 1;
+        let at = |ms: u64, text: String| {
+            text.replace(r#""venue_time":5"#, &format!(r#""venue_time":{ms}"#))
+        };
+        if self.sequence == 1 || random.below(10) == 0 {
+            let levels = self.levels.iter().enumerate().filter(|(_, size)| **size > 0);
+            let level = |(price, size): (usize, &u64)| format!(r#"["0.{}","{size}"]"#, price + 1);
+            let levels = levels.map(level).collect::<Vec<_>>().join(",");
+            let state = if random.below(2) == 0 { "live" } else { "stale" };
+            let gap = random.below(2) == 0;
+            let rest = format!(r#""state":"{state}","gap":{gap},"bids":[{levels}],"asks":[]"#);
+            let before_ms = if self.place > 0 { sent[self.place - 1].0 } else { 99 };
+            return at(before_ms, book_record("snapshot", self.sequence, &rest));
+        }
+        let Some(&(ms, price, size)) = sent.get(self.place) else {
+            return book_record("state", self.sequence, r#""state":"live""#);
+        };
+        self.place += 1;
+        self.levels[price] = size;
+        at(ms, change(self.sequence, &format!("0.{}", price + 1), &size.to_string()))
+    }
+}
+
+#[test]
+fn a_book_of_two_engines_is_always_one_engines_and_in_the_end_the_venues() {
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let (mut books, token) = (BusBooks::default(), TokenId::new("7").unwrap());
+        let (mut ms, mut sent, mut truth) = (100, Vec::new(), [0; 9]);
+        let mut consumer = Book::default();
+        let mut engines = [TestEngine::new("a"), TestEngine::new("b")];
+        while sent.len() < 60 || engines.iter().any(|engine| engine.place < 60) {
+            if sent.len() < 60 && random.below(3) == 0 {
+                ms += random.below(2);
+                let (price, size) = (random.below(9) as usize, random.below(4));
+                sent.push((ms, price, size));
+                truth[price] = size;
+            }
+            let engine = &mut engines[random.below(2) as usize];
+            let text = engine.record(&mut random, &sent);
+            let before = books.book(&token).map(BusBook::rank);
+            match books.apply(Topic::Books, source(engine.name, 1), &text) {
+                Some(Applied::Image { .. }) => {
+                    consumer = books.book(&token).unwrap().book.clone();
+                }
+                Some(Applied::Changes { levels, .. }) => {
+                    levels.iter().for_each(|&(side, level)| consumer.set(side, level).unwrap());
+                }
+                _ => {}
+            }
+            let Some(book) = books.book(&token) else { continue };
+            assert!(consumer.bids.levels().eq(book.book.bids.levels()), "{seed}: {text}");
+            // It goes back only where the engine that was furthest is not live any more.
+            let goes_back = before.is_some_and(|before| book.rank() < before);
+            let is_others = book.engine.as_ref() != engine.name;
+            assert!(!goes_back || is_others || book.state != BusState::Live, "{seed}: {text}");
+        }
+        let last = book_record("state", 1_000, r#""state":"live""#);
+        books.apply(Topic::Books, source("a", 1), &last);
+        let book = books.book(&token).unwrap();
+        let levels = book.book.bids.levels().map(|level| level.quantity.0 / 1_000_000);
+        let truth = truth.into_iter().filter(|&size| size > 0);
+        assert!(levels.eq(truth), "{seed}");
+    }
+}
+
+#[test]
+fn engines_are_compared_in_what_they_have_in_common() {
+    let mut books = BusBooks::default();
+    let mut feed = |engine: &str, at_ms: u64, sequence: u64, kind: &str, venue_ms: u64| {
+        let source = Source { read_ns: at_ms * 1_000_000, ..source(engine, 1) };
+        let (topic, text) = match kind {
+            "snapshot" => (Topic::Books, snapshot(sequence, "0.4", false)),
+            "change" => (Topic::Books, change(sequence, "0.3", "7")),
+            id => {
+                let rest = format!(r#""price":"0.4","size":"1","side":"buy","id":"{id}""#);
+                (Topic::Trades, book_record("trade", sequence, &rest))
+            }
+        };
+        let time = format!(r#""venue_time":{venue_ms}"#);
+        books.on_record(topic, source, &text.replace(r#""venue_time":5"#, &time)).is_some()
+    };
+    feed("a", 0, 1, "snapshot", 5);
+    feed("a", 1, 2, "change", 6);
+    feed("b", 2, 1, "snapshot", 6);
+    assert!(!feed("b", 3, 2, "change", 6), "in its snapshot");
+    feed("a", 10, 3, "change", 7);
+    feed("a", 11, 4, "change", 7);
+    assert!(!feed("b", 60, 3, "change", 7));
+    assert!(feed("b", 70, 4, "change", 8));
+    assert!(!feed("a", 71, 5, "change", 8));
+    assert!(feed("a", 80, 6, "change", 9), "b never has it");
+    assert!(feed("a", 90, 7, "x", 9) && !feed("b", 140, 5, "x", 9));
+    assert!(feed("b", 150, 6, "x", 9), "twice in one transaction, and a has it once");
+    books.on_time(6_000_000_000);
+    let [a, b] = &books.racers()[..] else { panic!() };
+    let parts = |c: RaceCounts| [c.first, c.later, c.alone, c.missed];
+    assert_eq!((parts(a.changes), parts(b.changes)), ([2, 1, 1, 0], [1, 1, 0, 1]));
+    assert_eq!((parts(a.trades), parts(b.trades)), ([1, 0, 0, 1], [1, 1, 1, 0]));
+    let is_near = |ns: u64, ms: u64| ns.abs_diff(ms * 1_000_000) < ms * 20_000;
+    assert!(
+        is_near(b.changes.later_p50_ns, 50) && is_near(a.changes.later_max_ns, 1),
+        "{a:?} {b:?}"
+    );
+    assert!(is_near(b.trades.later_p99_ns, 50) && a.trades.later_max_ns == 0);
+}
+
+#[test]
+fn closed_books_and_those_of_engines_that_are_gone_are_forgotten() {
+    let mut books = BusBooks::default();
+    let at = |read_ns: u64| Source { read_ns, ..source("e", 1) };
+    books.on_record(Topic::Books, at(0), &snapshot(1, "0.4", false));
+    books.on_record(Topic::Books, at(1), &book_record("state", 2, r#""state":"closed""#));
+    books.on_time(BUS_CLOSED_NS);
+    assert_eq!(state_of(&books), BusState::Closed);
+    books.on_time(2 * BUS_CLOSED_NS);
+    assert_eq!(books.books().count(), 0);
+    books.on_record(Topic::Books, at(2 * BUS_CLOSED_NS), &snapshot(3, "0.4", false));
+    books.on_time(2 * BUS_FORGET_NS);
+    assert_eq!(state_of(&books), BusState::Closed, "consumers see that it is gone");
+    assert!(!books.take_changed().is_empty());
+    books.on_time(3 * BUS_FORGET_NS);
+    assert_eq!(books.books().count(), 0);
 }
 
 #[test]
@@ -155,7 +329,7 @@ fn books_of_a_silent_engine_are_stale_until_it_continues() {
     );
     books.on_time(3 + BUS_SILENT_NS);
     assert_eq!((state_of(&books), books.engines()), (BusState::Stale(SILENT.into()), 0));
-    assert_eq!(books.take_changed(), [TokenId::new("7").unwrap()]);
+    assert_eq!(books.take_changed(), [Applied::State(TokenId::new("7").unwrap())]);
     // Nothing is missing: the next record continues the books.
     books.on_record(Topic::Books, at(4 + BUS_SILENT_NS), &change(3, "0.3", "7"));
     assert_eq!((state_of(&books), books.engines()), (BusState::Live, 1));
@@ -163,8 +337,8 @@ fn books_of_a_silent_engine_are_stale_until_it_continues() {
     // What it reports itself stands.
     let stale = book_record("state", 4, r#""state":"stale","reason":"disconnected","since":1"#);
     books.on_record(Topic::Books, at(5 + BUS_SILENT_NS), &stale);
-    books.on_time(u64::MAX);
-    books.on_record(Topic::Events, at(u64::MAX), running);
+    books.on_time(9 * BUS_SILENT_NS);
+    books.on_record(Topic::Events, at(9 * BUS_SILENT_NS), running);
     assert_eq!(state_of(&books), BusState::Stale("disconnected".into()));
 }
 

@@ -67,8 +67,8 @@ impl Rig {
     }
 
     fn look(&mut self) {
-        for token in self.books.take_changed() {
-            self.venue.on_state(&token, &self.books, 9);
+        for applied in self.books.take_changed() {
+            self.venue.on_applied(&applied, &self.books, 9);
         }
     }
 

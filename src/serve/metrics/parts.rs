@@ -158,18 +158,20 @@ pub(in crate::serve) const CLUSTER: Rows<ClusterReport> = rows! { "", ClusterRep
 pub(in crate::serve) const BUS_SOURCE: Rows<BusSourceReport> = rows! { "", BusSourceReport;
     Gauge "bus_source_engines", "engines", "Engines that publish to the bus that is read (--source bus)",
         "when it falls: an engine has ended, or the broker is away", engines;
-    Counter "bus_source_records", "records", "Records read from the bus", "nothing", records;
+    Counter "bus_source_records", "records", "Records read from the bus", "nothing", counts.records;
     Counter "bus_source_repeated", "records", "Records read before, or another engine's of the same trade or book",
-        "nothing", repeated;
+        "nothing", counts.repeated;
     Counter "bus_source_outdated", "records", "Records of an earlier start of their engine",
-        "steadily: two engines have the same name (engine=)", outdated;
+        "steadily: two engines have the same name (engine=)", counts.outdated;
     Counter "bus_source_gaps", "gaps", "Places where records are missing; a snapshot stands for them",
         "/stats of the engines that publish has the reason, or the broker keeps records for too short a time",
-        gaps;
+        counts.gaps;
     Counter "bus_source_trades_lost", "trades", "Trades that engines report as lost",
-        "their broker was away for too long: give them more room with buffer_mib=", trades_lost;
+        "their broker was away for too long: give them more room with buffer_mib=", counts.trades_lost;
     Counter "bus_source_unreadable", "records", "Records that could not be read",
-        "steadily: another program writes to the topics", unreadable;
+        "steadily: another program writes to the topics", counts.unreadable;
+    Counter "bus_source_switches", "books", "Times that another engine's book was taken: further, or the only live one",
+        "nothing", counts.switches;
     Counter "bus_source_other_venues", "records", "Records of venues that are not followed",
         "name these venues too (--venue)", other_venues;
     Gauge "bus_source_last_record_age_seconds", "s", "Time since a record was last read",

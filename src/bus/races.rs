@@ -1,0 +1,247 @@
+//! Races between engines that publish the same markets: who was first, by how much, and what only one of them had.
+//!
+//! Runs on:  a reader's thread (pure). Bounds: `BUS_RACES_MAX` races of each kind; the first 32 engines.
+//!
+//! A race is a trade, or the changes of a book with one venue time, of which at least two engines have a live book. Times
+//! are those at which the reader has read: what the broker and the reader's fetches put together is read at once, so
+//! differences are not finer than that.
+use crate::base::limits::{BUS_RACE_NS, BUS_RACES_MAX};
+use foldhash::fast::FixedState;
+use hdrhistogram::Histogram;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Longest time in the figures, microseconds: a minute.
+const LATER_US_MAX: u64 = 60_000_000;
+
+/// What is raced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RaceKind {
+    /// Changes of a book with one venue time.
+    Changes,
+    /// A trade.
+    Trade,
+}
+
+/// How often an engine was first with one kind of record, and how late it was otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RaceCounts {
+    /// It was first.
+    pub first: u64,
+    /// Another engine was first.
+    pub later: u64,
+    /// Only this engine had it within 5 s, although another one had a live book; part of `first`.
+    pub alone: u64,
+    /// It did not have it within 5 s of the first one, although its book was live.
+    pub missed: u64,
+    /// Median of the time after the first one, nanoseconds; 0 if it never was later.
+    pub later_p50_ns: u64,
+    /// 99th percentile of the same.
+    pub later_p99_ns: u64,
+    /// Maximum of the same.
+    pub later_max_ns: u64,
+}
+
+/// An engine against the others that publish the same markets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusRacer {
+    /// Its name.
+    pub engine: Arc<str>,
+    /// Changes of books; all that have one venue time are one.
+    pub changes: RaceCounts,
+    /// Trades.
+    pub trades: RaceCounts,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    counts: RaceCounts,
+    /// Microseconds.
+    later: Option<Histogram<u32>>,
+}
+
+impl Figures {
+    fn add_later(&mut self, ns: u64) {
+        self.counts.later += 1;
+        let new =
+            || Histogram::new_with_bounds(1, LATER_US_MAX, 2).expect("the bounds are constant");
+        self.later.get_or_insert_with(new).saturating_record(ns / 1_000);
+    }
+
+    fn counts(&self) -> RaceCounts {
+        let Some(later) = &self.later else { return self.counts };
+        RaceCounts {
+            later_p50_ns: later.value_at_quantile(0.5) * 1_000,
+            later_p99_ns: later.value_at_quantile(0.99) * 1_000,
+            later_max_ns: later.max() * 1_000,
+            ..self.counts
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Racer {
+    engine: Arc<str>,
+    changes: Figures,
+    trades: Figures,
+}
+
+/// One race; engines are bits.
+#[derive(Debug)]
+struct Race {
+    first_ns: u64,
+    first: usize,
+    /// Those with a live book.
+    expected: u32,
+    arrived: u32,
+}
+
+/// Races of one kind.
+#[derive(Debug, Default)]
+struct Track {
+    races: HashMap<u64, Race, FixedState>,
+    order: VecDeque<u64>,
+    /// So many of the oldest are decided; they are there for those who come later still.
+    decided: usize,
+}
+
+/// All races.
+#[derive(Debug, Default)]
+pub(super) struct Races {
+    racers: Vec<Racer>,
+    changes: Track,
+    trades: Track,
+}
+
+/// The bit of an engine; none for those that are too many.
+pub(super) const fn bit(racer: usize) -> u32 {
+    if racer < 32 { 1 << racer } else { 0 }
+}
+
+impl Races {
+    /// The number of an engine.
+    pub(super) fn racer(&mut self, engine: &Arc<str>) -> usize {
+        let known = self.racers.iter().position(|racer| racer.engine == *engine);
+        known.unwrap_or_else(|| {
+            let (changes, trades) = (Figures::default(), Figures::default());
+            self.racers.push(Racer { engine: Arc::clone(engine), changes, trades });
+            self.racers.len() - 1
+        })
+    }
+
+    /// An engine has published what all know by this key; those of `expected` have a live book.
+    pub(super) fn on_arrival(
+        &mut self,
+        kind: RaceKind,
+        key: u64,
+        racer: usize,
+        expected: u32,
+        now_ns: u64,
+    ) {
+        let (track, bit) = (self.track(kind), bit(racer));
+        let Some(race) = track.races.get_mut(&key) else {
+            // Alone, or with a book that has begun with it, it is in no race.
+            if expected & bit != 0 && expected != bit {
+                let race = Race { first_ns: now_ns, first: racer, expected, arrived: bit };
+                track.races.insert(key, race);
+                track.order.push_back(key);
+                self.figures(kind, racer).counts.first += 1;
+                if self.track(kind).order.len() > BUS_RACES_MAX {
+                    self.drop_oldest(kind);
+                }
+            }
+            return;
+        };
+        if race.arrived & bit == 0 && bit != 0 {
+            race.arrived |= bit;
+            let later_ns = now_ns.saturating_sub(race.first_ns);
+            self.figures(kind, racer).add_later(later_ns);
+        }
+    }
+
+    /// Decides the races that are old enough.
+    pub(super) fn on_time(&mut self, now_ns: u64) {
+        for kind in [RaceKind::Changes, RaceKind::Trade] {
+            loop {
+                let track = self.track(kind);
+                let race = track.order.get(track.decided).and_then(|key| track.races.get(key));
+                if race.is_none_or(|race| now_ns.saturating_sub(race.first_ns) < BUS_RACE_NS) {
+                    break;
+                }
+                self.decide(kind);
+            }
+        }
+    }
+
+    /// Who was not there at the end of the oldest race that is not decided.
+    fn decide(&mut self, kind: RaceKind) {
+        let track = self.track(kind);
+        let key = track.order.get(track.decided);
+        let Some(race) = key.and_then(|key| track.races.get(key)) else { return };
+        let (missing, first) = (race.expected & !race.arrived, race.first);
+        let is_alone = race.arrived.count_ones() == 1 && missing != 0;
+        track.decided += 1;
+        self.figures(kind, first).counts.alone += u64::from(is_alone);
+        for racer in (0..32).filter(|&racer| missing & bit(racer) != 0) {
+            self.figures(kind, racer).counts.missed += 1;
+        }
+    }
+
+    fn drop_oldest(&mut self, kind: RaceKind) {
+        if self.track(kind).decided == 0 {
+            self.decide(kind);
+        }
+        let track = self.track(kind);
+        track.decided -= 1;
+        if let Some(key) = track.order.pop_front() {
+            track.races.remove(&key);
+        }
+    }
+
+    const fn track(&mut self, kind: RaceKind) -> &mut Track {
+        match kind {
+            RaceKind::Changes => &mut self.changes,
+            RaceKind::Trade => &mut self.trades,
+        }
+    }
+
+    fn figures(&mut self, kind: RaceKind, racer: usize) -> &mut Figures {
+        let racer = &mut self.racers[racer];
+        match kind {
+            RaceKind::Changes => &mut racer.changes,
+            RaceKind::Trade => &mut racer.trades,
+        }
+    }
+
+    /// The figures of each engine that has raced.
+    pub(super) fn racers(&self) -> Vec<BusRacer> {
+        let all = self.racers.iter().map(|racer| BusRacer {
+            engine: Arc::clone(&racer.engine),
+            changes: racer.changes.counts(),
+            trades: racer.trades.counts(),
+        });
+        all.collect()
+    }
+}
+
+/// A table for people.
+#[must_use]
+pub fn table(racers: &[BusRacer]) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<20} {:<8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8}",
+        "engine", "of", "first", "later", "p50 ms", "p99 ms", "max ms", "alone", "missed"
+    )];
+    let ms = |ns: u64| format!("{:.1}", ns as f64 / 1e6);
+    for racer in racers {
+        for (of, counts) in [("changes", racer.changes), ("trades", racer.trades)] {
+            let RaceCounts { first, later, alone, missed, .. } = counts;
+            let [p50, p99, max] =
+                [counts.later_p50_ns, counts.later_p99_ns, counts.later_max_ns].map(ms);
+            lines.push(format!(
+                "{:<20} {of:<8} {first:>10} {later:>10} {p50:>10} {p99:>10} {max:>10} {alone:>8} {missed:>8}",
+                &*racer.engine
+            ));
+        }
+    }
+    lines
+}
