@@ -77,6 +77,8 @@ impl BusConsumer {
             .set("group.id", "ringbook-reader")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
+            // Not every broker answers a fetch that waits as soon as there is a record.
+            .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "16384");
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context).map_err(|error| fault(error.to_string()))?;

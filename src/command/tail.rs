@@ -27,11 +27,11 @@ fn race(flags: &TailFlags) -> Result<ExitCode, Failure> {
     while reader.counts().records < wanted && !signals.asked() {
         reader.poll(std::time::Duration::from_millis(100)).map_err(fault)?;
     }
-    table(&reader.racers()).iter().for_each(|line| print_line(line));
+    table(&reader.racers()).into_iter().for_each(print_line);
     let differing = reader.differing();
     if let Some(token) = differing.first() {
         let books = differing.len();
-        print_line(&format!("{books} books are different at two engines, such as that of {token}"));
+        print_line(format!("{books} books are different at two engines, such as that of {token}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -85,7 +85,8 @@ impl Bus {
             if begun.elapsed() > TIMEOUT {
                 let counts = self.reader.counts();
                 let stats = self.stats();
-                panic!("no {what}: {counts:?}, {} trades, {stats:#}", self.trades);
+                let (trades, racers) = (self.trades, self.reader.racers());
+                panic!("no {what}: {counts:?}, {racers:?}, {trades} trades, {stats:#}");
             }
         }
     }
@@ -232,7 +233,7 @@ fn a_producer_without_acknowledgements_is_replaced() {
 #[test]
 fn of_two_engines_a_reader_has_each_change_from_the_first_and_the_other_takes_over() {
     let (_cluster, url) = mock();
-    let mut bus = Bus::start(&url, 200.0);
+    let mut bus = Bus::start(&url, 100.0);
     let venue_url = bus.rig.venue.http_url();
     let address = venue_url["http://".len()..].parse().unwrap();
     let proxy = Proxy::delayed(address, Duration::from_millis(50));
@@ -254,6 +255,7 @@ fn of_two_engines_a_reader_has_each_change_from_the_first_and_the_other_takes_ov
     });
     assert!(tail.wait(TIMEOUT).success(), "{tail}");
     let table = tail.stdout();
+    eprintln!("{}", table.join("\n"));
     for engine in ["one", "two"] {
         let is_row = |line: &String| line.starts_with(engine) && line.contains(" trades ");
         assert_eq!(table.iter().filter(|line| is_row(line)).count(), 1, "{table:?}");
