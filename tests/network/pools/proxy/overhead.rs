@@ -30,26 +30,21 @@ fn stand_in() -> SocketAddr {
 enum Pace {
     /// Again as soon as they have an answer.
     Closed,
-    /// So long after it; all begin together, and so go on in bursts.
+    /// So long after it: all begin together and stay together, in bursts.
     Bursts(Duration),
-    /// So long after it; they begin spread over one such pause.
-    Spread(Duration),
+    /// After a random pause, so long on average: equally long ones make those bunch that have waited for each other.
+    Random(Duration),
 }
 
 /// Latencies in microseconds, ascending.
 fn ask(address: SocketAddr, path: &str, callers: usize, requests: usize, pace: Pace) -> Vec<f64> {
-    let (pause, spread) = match pace {
-        Pace::Closed => (Duration::ZERO, Duration::ZERO),
-        Pace::Bursts(pause) => (pause, Duration::ZERO),
-        Pace::Spread(pause) => (pause, pause / callers as u32),
-    };
     let asking = |caller: usize| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         std::thread::spawn(move || {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_nodelay(true).unwrap();
             let (mut buffer, mut took) = ([0; 4096], Vec::new());
-            std::thread::sleep(spread * caller as u32);
+            let mut random = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(caller as u64 + 1);
             for _ in 0..requests {
                 let begun = Instant::now();
                 stream.write_all(request.as_bytes()).unwrap();
@@ -60,8 +55,17 @@ fn ask(address: SocketAddr, path: &str, callers: usize, requests: usize, pace: P
                     received += count;
                 }
                 took.push(begun.elapsed().as_secs_f64() * 1e6);
-                if !pause.is_zero() {
-                    std::thread::sleep(pause);
+                match pace {
+                    Pace::Closed => {}
+                    Pace::Bursts(pause) => std::thread::sleep(pause),
+                    Pace::Random(mean) => {
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        std::thread::sleep(
+                            mean.mul_f64((random >> 32) as f64 / (1_u64 << 31) as f64),
+                        );
+                    }
                 }
             }
             took
@@ -84,7 +88,7 @@ fn proxy_overhead() {
     let pause = Duration::from_millis(50);
     for (name, callers, requests, pace) in [
         ("1 caller, one request after another", 1, 20_000, Pace::Closed),
-        ("100 callers, 20 requests a second each", 100, 200, Pace::Spread(pause)),
+        ("100 callers, 20 requests a second each", 100, 200, Pace::Random(pause)),
         ("100 callers, 20 requests a second each, in bursts", 100, 200, Pace::Bursts(pause)),
         ("100 callers, one request after another", 100, 500, Pace::Closed),
     ] {
