@@ -212,20 +212,20 @@ fn opened(
         let key = (folder.to_owned(), day.clone(), venue.to_owned());
         let of_day = of_days.entry(key).or_default();
         for opening in openings {
-            of_day.insert(opening.market.clone());
-            let key = (venue.to_owned(), opening.market.clone());
+            of_day.insert(opening.m.clone());
+            let key = (venue.to_owned(), opening.m.clone());
             let row = markets.entry(key).or_insert_with(|| MarketRow {
                 venue: venue.to_owned(),
-                market: opening.market,
+                market: opening.m,
                 slug: String::new(),
                 tokens: Vec::new(),
                 days: Vec::new(),
             });
             if row.slug.is_empty() {
-                row.slug = opening.slug;
+                row.slug = opening.s;
             }
-            if !row.tokens.contains(&opening.token) {
-                row.tokens.push(opening.token);
+            if !row.tokens.contains(&opening.a) {
+                row.tokens.push(opening.a);
             }
             if row.days.last() != Some(&day) {
                 row.days.push(day.clone());

@@ -60,6 +60,9 @@
 //! In a merged capture the records `p` and `c` have `,"merged":true`, and each market has a connection of its own. Books
 //! continue from its images, whatever they were before; numbers of the venue's messages have gaps, and none is a loss.
 //!
+//! An image without books has `,"since":<Unix nanoseconds>` before `books`: each market that was open in the shard was
+//! opened, or has an image, between that time and the record. A reader that begins at that time has all books.
+//!
 //! `c` is the connection number in the capturing process; a loss without `c` concerns every connection. `s` counts the
 //! records of a connection from 0. `f` is always the last key. Unknown kinds and keys are ignored. Keys in another
 //! order and with spaces are accepted, but slower. Frames of kinds `t`, `x` and `b` are restored byte for byte.
@@ -246,7 +249,7 @@ pub fn write_header(out: &mut Vec<u8>, receive_ns: u64, is_part: bool) {
     out.extend_from_slice(
         b",\"d\":0,\"n\":0,\"from\":0,\"shards\":0,\"hashes\":\"\",\"url\":\"\",\"why\":\"\",\"a\":\"\",\"z\":\"\",\
           \"books\":\"\",\"owing\":0,\"first\":0,\"newest\":0,\"read\":0,\"q\":0,\"sid\":0,\"seq\":0,\
-          \"merged\":false",
+          \"since\":0,\"merged\":false",
     );
     out.extend_from_slice(format!(",\"part\":{is_part},\"f\":\"\"}}\n").as_bytes());
 }

@@ -38,10 +38,11 @@ pub fn run(args: &BookArgs) -> Result<ExitCode, Failure> {
     let depth = args.depth.map(usize::from).or((!is_json).then_some(TABLE_LEVELS));
     found.books.iter_mut().for_each(|image| cut(image, depth));
     let BooksAt { venue, books, image_ns, failures } = &found;
-    if image_ns.is_none() {
-        complain(format_args!(
-            "ringbook book: no image of the market within 10 minutes before: replayed from where the engine started"
-        ));
+    match image_ns {
+        Ok(at_ns) => {
+            complain(format_args!("ringbook book: from the image of {}", time_text(*at_ns)))
+        }
+        Err(why) => complain(format_args!("ringbook book: replayed whole: {why}")),
     }
     for image in books {
         print(if is_json { json(image) } else { table(venue, image) });

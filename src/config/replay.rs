@@ -48,7 +48,8 @@ impl PartFlags {
 /// data, payload, message, msg, frame or body, with the receive time beside it (recv_ns, received_at, local_timestamp,
 /// ts, ..). It may be plain, zstd or gzip, whatever its name. Subscriptions are implied by what appears, unless it is a capture of
 /// `ringbook run --capture DIR`: then the very books of that run come of it, and are compared with the
-/// proofs in it. DIR stands for all files in it. In a range (--from, --to) books begin with their first snapshot. Of
+/// proofs in it. DIR stands for all files in it. In a range (--from, --to) books begin
+/// with images of before in such a capture, else with their first snapshot. Of
 /// captures of both venues, each venue has a summary of its own.
 ///
 /// Exit code: 0; 1 when a file cannot be read to its end, is empty, damaged or missing, holds NUL bytes or lines

@@ -61,6 +61,15 @@ macro_rules! counters {
                     $($($unlisted: self.$unlisted + other.$unlisted,)*)?
                 }
             }
+
+            /// The difference; 0 where the other one is larger.
+            #[must_use]
+            pub const fn minus(&self, other: &Self) -> Self {
+                Self {
+                    $($field: self.$field.saturating_sub(other.$field),)*
+                    $($($unlisted: self.$unlisted.saturating_sub(other.$unlisted),)*)?
+                }
+            }
         }
 
         impl Fold for $type {

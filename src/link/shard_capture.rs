@@ -502,16 +502,16 @@ impl CaptureSender {
     }
 
     /// Live books of a market, of about so many bytes. `write` appends them, with the slug of the market as a JSON string
-    /// where it is known. Dropped where there is no room.
+    /// where it is known. False where there is no room.
     pub fn image(
         &mut self,
         head: ImageHead,
         bytes: usize,
         write: impl FnOnce(&mut ImageOut<'_>, Option<&str>),
-    ) {
+    ) -> bool {
         let ImageHead { market, connection, position, wall_ns } = head;
         if !self.has_room(bytes, wall_ns) {
-            return;
+            return false;
         }
         let Self { open, slugs, engine, .. } = self;
         open.text.push_str(engine);
@@ -523,6 +523,17 @@ impl CaptureSender {
         write(&mut out, slugs.get(&market).map(String::as_str));
         open.text.push(']');
         open.push(Kind::Annotation(AnnotationRecord::Image), connection, wall_ns);
+        true
+    }
+
+    /// Every open market was opened, or has an image, at this time or later: nanoseconds since the Unix epoch. Dropped
+    /// where there is no room.
+    pub fn images_since(&mut self, wall_ns: u64, since_wall_ns: u64) {
+        if self.has_room(128, wall_ns) {
+            let Self { open, engine, .. } = self;
+            let _ = write!(open.text, r#"{engine},"since":{since_wall_ns},"books":[]"#);
+            open.push(Kind::Annotation(AnnotationRecord::Image), ConnectionId(0), wall_ns);
+        }
     }
 
     /// Forgets the slugs of markets without books, if there are more than `most`.

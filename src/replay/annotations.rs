@@ -4,11 +4,9 @@
 //!
 //! A live shard records every input of its books besides frames, and its housekeeping. Applied at the same points,
 //! they produce the same books; digest checkpoints in the capture verify that.
-use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::CHECKS_PER_HOUSEKEEPING;
 use crate::base::policy::HashChecks;
-use crate::base::price::{Price, Quantity};
 use crate::base::routing::shard_of;
 use crate::base::time::Now;
 use crate::capture::line::{AnnotationRecord, Record, What};
@@ -31,7 +29,7 @@ struct Keys {
     #[serde(default)]
     hashes: String,
     #[serde(default)]
-    books: Vec<Opening>,
+    books: Vec<StoredBook>,
     #[serde(default)]
     a: Tokens,
     #[serde(default)]
@@ -59,21 +57,6 @@ struct Image {
     books: Vec<StoredBook>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Opening {
-    m: String,
-    a: String,
-    #[serde(default)]
-    t: Option<String>,
-    #[serde(default)]
-    o: Option<String>,
-    #[serde(default)]
-    n: bool,
-    /// Slug of the market; empty in captures of earlier versions.
-    #[serde(default)]
-    s: String,
-}
-
 /// One token or several.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -97,30 +80,8 @@ impl Keys {
     }
 }
 
-impl Opening {
-    fn read(&self) -> Option<BookOpening> {
-        Some(BookOpening {
-            market: condition::market_id(&self.m)?,
-            token: TokenId::new(&self.a)?,
-            tick_size: self.t.as_ref().and_then(|text| Price::parse(text.as_bytes())),
-            min_order_size: self.o.as_ref().and_then(|text| Quantity::parse(text.as_bytes())),
-            neg_risk: self.n,
-        })
-    }
-}
-
-/// A book that an engine opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Opened {
-    /// Id or ticker.
-    pub(crate) market: String,
-    pub(crate) token: String,
-    /// Of the market; empty in captures of earlier versions.
-    pub(crate) slug: String,
-}
-
 /// The time and the books of a record of opened books; `None` for other records.
-pub(crate) fn openings(line: &str) -> Option<(u64, Vec<Opened>)> {
+pub(crate) fn openings(line: &str) -> Option<(u64, Vec<StoredBook>)> {
     // The fixed prefix of a capture; most records are frames.
     let prefix = &line.as_bytes()[..PREFIX_BYTES_MAX.min(line.len())];
     if !prefix.windows(KIND_BOOKS.len()).any(|part| part == KIND_BOOKS) {
@@ -132,24 +93,20 @@ pub(crate) fn openings(line: &str) -> Option<(u64, Vec<Opened>)> {
 }
 
 /// The books of a record that lists some.
-pub(crate) fn books_in(line: &str) -> Option<Vec<Opened>> {
-    let keys = sonic_rs::from_str::<Keys>(line).ok()?;
-    let opened = |book: Opening| Opened { market: book.m, token: book.a, slug: book.s };
-    Some(keys.books.into_iter().map(opened).collect())
+pub(crate) fn books_in(line: &str) -> Option<Vec<StoredBook>> {
+    sonic_rs::from_str::<Keys>(line).ok().map(|keys| keys.books)
 }
 
 /// The market that has this slug, token or id in a record of opened books.
 pub(super) fn market_named(line: &str, name: &str) -> Option<MarketId> {
-    let keys = sonic_rs::from_str::<Keys>(line).ok()?;
-    let is_named = |book: &&Opening| [&book.s, &book.a, &book.m].into_iter().any(|of| of == name);
-    keys.books.iter().find(is_named)?.read().map(|opening| opening.market)
+    books_in(line)?.iter().find(|book| book.is_named(name))?.market()
 }
 
-/// The slug of each market in a record of opened books; none in captures of earlier versions.
+/// The slug of each market in a record of books; none in captures of earlier versions.
 pub(super) fn slugs(line: &str) -> Vec<(MarketId, String)> {
-    let books = sonic_rs::from_str::<Keys>(line).map(|keys| keys.books).unwrap_or_default();
+    let books = books_in(line).unwrap_or_default();
     let named = books.into_iter().filter(|book| !book.s.is_empty());
-    named.filter_map(|book| Some((condition::market_id(&book.m)?, book.s))).collect()
+    named.filter_map(|book| Some((book.market()?, book.s))).collect()
 }
 
 /// Results of the digest checkpoints.
@@ -212,6 +169,16 @@ pub(super) struct AnnotationContext {
 }
 
 impl Annotations {
+    /// Within the capture of an engine with so many shards.
+    pub(super) fn within(recorded_shards: u16) -> Self {
+        Self { recorded_shards, ..Self::default() }
+    }
+
+    /// The input is read again.
+    pub(super) const fn begin_pass(&mut self) {
+        self.has_start = false;
+    }
+
     /// Whether the input read last is an engine's capture.
     pub(super) const fn is_engine_capture(&self) -> bool {
         self.recorded_shards > 0
@@ -241,13 +208,13 @@ impl Annotations {
             AnnotationRecord::Books => {
                 let mine =
                     |opening: &BookOpening| shard_of(opening.market.as_bytes(), shards).0 == shard;
-                for opening in keys.books.iter().filter_map(Opening::read).filter(mine) {
+                for opening in keys.books.iter().filter_map(StoredBook::opening).filter(mine) {
                     // Over the bound: the live shard refused it too.
                     let _ = books.open(&opening, connection);
                 }
             }
             AnnotationRecord::Described => {
-                keys.books.iter().filter_map(Opening::read).for_each(|o| books.describe(&o));
+                keys.books.iter().filter_map(StoredBook::opening).for_each(|o| books.describe(&o));
             }
             AnnotationRecord::Dropped => {
                 keys.tokens().iter().for_each(|token| books.close_on(token, connection));
@@ -339,8 +306,9 @@ impl Annotations {
         let (Tokens::One(token), Ok(recorded)) = (&keys.a, u64::from_str_radix(&keys.z, 16)) else {
             return Followup::Unreadable;
         };
-        if shards > 1 && books.find(token).is_none() {
-            // A book of another shard.
+        let continues = !self.has_start && books.is_listed();
+        if (shards > 1 || continues) && books.find(token).is_none() {
+            // A book of another shard, or one whose image is yet to come.
             return Followup::Nothing;
         }
         match books.digest(token) {

@@ -20,9 +20,9 @@ pub struct BooksAt {
     pub venue: String,
     /// One for each outcome in the order in which they were opened, or that of the token.
     pub books: Vec<BookImage>,
-    /// The time of the image that the books continue from, nanoseconds since the Unix epoch; without one they are those of
-    /// a replay from the start of the engine.
-    pub image_ns: Option<u64>,
+    /// The time of the image that the books continue from, nanoseconds since the Unix epoch; or why they are those of a
+    /// replay from the start of the engine.
+    pub image_ns: Result<u64, String>,
     /// Faults of the input, one line each.
     pub failures: Vec<String>,
 }
@@ -73,21 +73,16 @@ pub fn books_at(
             continue;
         }
         is_recorded = true;
-        let image = one.last_image(market, at_ns, stop);
-        let from_image = image.as_ref().map(|image| continued(one, image, end_ns, stop));
-        let (mut books, image_ns) = match from_image.transpose()?.flatten() {
-            Some(books) => (books, image.map(|image| image.at_ns)),
-            None => {
+        let continued = match one.last_image(market, at_ns, stop) {
+            Ok(image) => continued(one, &image, end_ns, stop)?.map(|books| (books, image.at_ns)),
+            Err(why) => Err(why),
+        };
+        let (mut books, image_ns) = match continued {
+            Ok((books, image_ns)) => (books, Ok(image_ns)),
+            Err(why) => {
                 let plan = one.plan(&(at_ns..end_ns), Speed::Max)?;
-                (
-                    replayed(
-                        &plan.of_markets(vec![market.to_owned()]),
-                        market,
-                        stop,
-                        &mut failures,
-                    )?,
-                    None,
-                )
+                let plan = plan.of_markets(vec![market.to_owned()]);
+                (replayed(&plan, market, stop, &mut failures)?, Err(why))
             }
         };
         if !books.is_empty() {
@@ -111,17 +106,22 @@ pub fn books_at(
     Err(failures.join("\n"))
 }
 
-/// The books that continue from an image. `None` where they cannot be trusted: nothing is open at the end, a later image
+/// The books that continue from an image. A line where they cannot be trusted: nothing is open at the end, a later image
 /// or digest differs, or the input has a fault.
 fn continued(
     one: &Recorded,
     image: &ImageAt,
     end_ns: u64,
     stop: &Arc<AtomicBool>,
-) -> Result<Option<Vec<BookImage>>, String> {
+) -> Result<Result<Vec<BookImage>, String>, String> {
     let mut failures = Vec::new();
     let books = replayed(&one.plan_from(image, end_ns)?, &image.name, stop, &mut failures)?;
-    Ok(Some(books).filter(|books| !books.is_empty() && failures.is_empty()))
+    let from = time_text(image.at_ns);
+    Ok(match failures.into_iter().next() {
+        Some(line) => Err(format!("the image of {from} leads to other books: {line}")),
+        None if books.is_empty() => Err(format!("the books of the image of {from} were closed")),
+        None => Ok(books),
+    })
 }
 
 /// The books of a market at the end of a plan.

@@ -5,6 +5,7 @@
 use super::batch::{BatchSender, Origin, Position, Task, WorkerCommand};
 use super::connections::Connections;
 use super::engines::{Engines, number_in};
+use super::plan::Resumption;
 use super::sequence::{FrameInfo, Held, SequenceTracker};
 use super::worker::InputError;
 use crate::base::id::ShardId;
@@ -80,6 +81,8 @@ pub(super) struct Dispatcher {
     sequence: Option<SequenceTracker>,
     engines: Engines,
     is_first_pass: bool,
+    /// What was received before this time is not counted.
+    counts_from_ns: u64,
     /// Frames of the current file.
     pub(super) file_frames: u64,
     counts: DispatchCounts,
@@ -99,6 +102,7 @@ impl Dispatcher {
             sequence: None,
             engines: Engines::default(),
             is_first_pass: true,
+            counts_from_ns: 0,
             file_frames: 0,
             counts: DispatchCounts::default(),
             errors_shown: Vec::new(),
@@ -117,9 +121,10 @@ impl Dispatcher {
         }
     }
 
-    /// The input begins within the records of an engine with so many shards.
-    pub(super) fn resume(&mut self, shards: u16) {
-        self.engines = Engines::running(shards);
+    /// The input begins within the records of an engine.
+    pub(super) fn resume(&mut self, resumes: Resumption) {
+        self.engines = Engines::running(resumes.shards);
+        self.counts_from_ns = resumes.counts_from_ns.unwrap_or(0);
         self.send_to_all(Task::Begin, "", Origin::nowhere(0, Position::default()));
     }
 
@@ -160,6 +165,14 @@ impl Dispatcher {
 
     /// A record that is due, and its line.
     pub(super) fn on_record(&mut self, record: &Record<'_>, text: &str, position: Position) {
+        let counts = self.counts;
+        self.on_due(record, text, position);
+        if record.receive_ns.is_some_and(|at_ns| at_ns < self.counts_from_ns) {
+            self.counts = counts;
+        }
+    }
+
+    fn on_due(&mut self, record: &Record<'_>, text: &str, position: Position) {
         match &record.what {
             What::Text(frame) if frame.len() > FRAME_BYTES_MAX => {
                 self.on_frame_lost(frame.as_bytes(), position, TOO_LONG);
@@ -302,7 +315,7 @@ impl Dispatcher {
         match route(frame.as_bytes(), shards) {
             Route::One(shard) => self.send_frame(shard, frame, origin),
             Route::All => {
-                let mut task = Task::Frame;
+                let mut task = self.task_of_frame(&origin);
                 for sender in &mut self.senders {
                     sender.open().push(task, frame, origin);
                     task = Task::FrameUncounted;
@@ -312,7 +325,15 @@ impl Dispatcher {
     }
 
     fn send_frame(&mut self, shard: ShardId, frame: &str, origin: Origin) {
-        self.senders[usize::from(shard.0)].open().push(Task::Frame, frame, origin);
+        let task = self.task_of_frame(&origin);
+        self.senders[usize::from(shard.0)].open().push(task, frame, origin);
+    }
+
+    const fn task_of_frame(&self, origin: &Origin) -> Task {
+        match origin.receive_ns < self.counts_from_ns {
+            true => Task::FrameUncounted,
+            false => Task::Frame,
+        }
     }
 
     /// A frame of a venue with sequence numbers. One shard applies it; gaps go to all.

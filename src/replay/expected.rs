@@ -51,11 +51,7 @@ pub(crate) fn missing(plan: &Plan) -> Missing {
         if !known.present.iter().all(given) {
             continue;
         }
-        let is_outside = |name: &String| {
-            let times = known.times.get(name).zip(plan.range());
-            times.is_some_and(|(&(from, to), range)| to < range.start || from >= range.end)
-        };
-        for name in known.lost().filter(|name| !is_outside(name)) {
+        for name in known.lost().filter(|name| !known.is_outside(name, plan.range())) {
             missing.failures.push(known.line(&folder, name));
             missing.before.extend(files.iter().find(|(_, file)| file > name).map(|(n, _)| *n));
         }
@@ -67,6 +63,20 @@ pub(crate) fn missing(plan: &Plan) -> Missing {
 pub(crate) fn lost_segments(folder: &Path) -> Vec<String> {
     let known = Known::of(folder);
     known.lost().map(|name| known.line(folder, name)).collect()
+}
+
+/// Files of a plan (by number) that have nothing of its range, as the manifests of their folders say: of a day with many
+/// files few indices need be read.
+pub(super) fn outside(plan: &Plan) -> BTreeSet<usize> {
+    let mut folders: BTreeMap<PathBuf, Known> = BTreeMap::new();
+    let mut is_outside = |source: &Source| {
+        let Source::Path(path) = source else { return false };
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
+        let known = folders.entry(folder.to_owned()).or_insert_with(|| Known::of_manifest(folder));
+        name.to_str().is_some_and(|name| known.is_outside(name, plan.range()))
+    };
+    let numbered = plan.files().iter().enumerate().filter(|_| plan.range().is_some());
+    numbered.filter(|(_, source)| is_outside(source)).map(|(number, _)| number).collect()
 }
 
 /// Recorded facts of a folder.
@@ -84,11 +94,19 @@ struct Known {
 impl Known {
     fn of(folder: &Path) -> Self {
         let name = |path: &PathBuf| path.file_name()?.to_str().map(ToOwned::to_owned);
-        let mut known = Self {
+        let segment =
+            |name: String| name.strip_suffix(".index").map(|stem| stem.to_owned() + SEGMENT);
+        let indexed = file::indices(folder);
+        Self {
             present: file::segments(folder).unwrap_or_default().iter().filter_map(name).collect(),
-            indexed: file::indices(folder).iter().filter_map(name).collect(),
-            ..Self::default()
-        };
+            indexed: indexed.iter().filter_map(name).filter_map(segment).collect(),
+            ..Self::of_manifest(folder)
+        }
+    }
+
+    /// What its manifest says.
+    fn of_manifest(folder: &Path) -> Self {
+        let mut known = Self::default();
         let text = file::read_optional(&folder.join(manifest::FILE)).unwrap_or_default();
         for entry in manifest::read(&text) {
             match entry {
@@ -104,10 +122,13 @@ impl Known {
                 _ => {}
             }
         }
-        let segment =
-            |name: &String| name.strip_suffix(".index").map(|stem| stem.to_owned() + SEGMENT);
-        known.indexed = known.indexed.iter().filter_map(segment).collect();
         known
+    }
+
+    /// Whether a finished segment has nothing of a range.
+    fn is_outside(&self, name: &str, range: Option<&Range<u64>>) -> bool {
+        let times = self.times.get(name).zip(range);
+        times.is_some_and(|(&(from, to), range)| to < range.start || from >= range.end)
     }
 
     /// Missing segments in the order of their names.
@@ -130,9 +151,13 @@ impl Missing {
     fn on_file(&mut self, plan: &Plan, number: usize, name: &str, known: &Known) {
         let source = &plan.files()[number];
         let Ok(file::Facts { len: Some(len) }) = file::look(source) else { return };
+        let recorded = known.bytes.get(name).copied();
+        if recorded.is_some_and(|bytes| len >= bytes) {
+            return;
+        }
         let blocks = index::read(&file::read_index(source).unwrap_or_default());
-        let (whole, by) = match (known.bytes.get(name), blocks.last()) {
-            (Some(&bytes), _) => (bytes, "the manifest"),
+        let (whole, by) = match (recorded, blocks.last()) {
+            (Some(bytes), _) => (bytes, "the manifest"),
             (None, Some(last)) => (last.offset + last.bytes, "its index"),
             (None, None) => return,
         };
@@ -155,12 +180,16 @@ impl Missing {
 
 /// Stored bytes that one pass of a plan reads; `None` if a file does not have a size.
 pub(crate) fn stored_bytes(plan: &Plan) -> Option<u64> {
-    let bytes = |source: &Source| {
+    let outside = outside(plan);
+    let bytes = |(number, source): (usize, &Source)| {
         let len = file::look(source).ok()?.len?;
+        if outside.contains(&number) {
+            return Some(0);
+        }
         let part = plan.range().map_or(0..len, |range| part(source, range));
         Some(part.end.min(len).saturating_sub(part.start))
     };
-    plan.files().iter().map(bytes).sum()
+    plan.files().iter().enumerate().map(bytes).sum()
 }
 
 /// The byte range of a file that contains a range of times according to its index.

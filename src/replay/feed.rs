@@ -263,14 +263,14 @@ pub(crate) fn feed(
     let clock = HostClock::new();
     let (sender, receiver) = batch_channel();
     let worker = Worker::new((ShardId(0), plan.feed()), 1, receiver, clock.clone(), ());
-    let worker = worker.with_feed(UpdateFeed::new(links));
+    let worker = worker.resuming(plan.resumes()).with_feed(UpdateFeed::new(links));
     let thread = std::thread::Builder::new()
         .name("replay-books".to_owned())
         .stack_size(DECODE_STACK_BYTES)
         .spawn(move || drop(worker.run()))
         .map_err(|error| ReplayError::Input(no_thread("replay-books", &error).to_string()))?;
     let reader = Reader::new(plan, &stop, clock, vec![sender], progress);
-    let mut reader = reader.starting(Start { from_ns, gate });
+    let mut reader = reader.starting(Start { from_ns, gate: Some(gate) });
     let result = reader.run();
     let (_, failures) = reader.into_output();
     if let Err(panic) = thread.join() {

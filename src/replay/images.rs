@@ -1,11 +1,13 @@
-//! The last image of a market before a time of a capture.
+//! The last images before a time of a capture.
 //!
 //! Runs on:  the starting thread; blocks on the disk. Bounds: one block.
-use super::annotations::{Opened, books_in};
+use super::annotations::books_in;
 use super::engines::number_in;
 use crate::capture::index::{self, Block};
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::io::file::{self, Source};
+use memchr::memmem;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -13,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The kind of an image behind the keys before it; `d` follows.
 const KIND: &str = r#""k":"c","d":"#;
+
+/// The key of an image without books.
+const SINCE: &str = r#","since":"#;
 
 /// An image that a replay can begin at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +30,52 @@ pub(super) struct ImageAt {
     pub(super) name: String,
 }
 
-/// The last image within `times` of the market with this slug, id, ticker or token. Blocks are read backwards, by their
-/// indices; damaged ones are passed over.
+/// The last images of all markets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    /// Every market that was open has an image at this time or later, nanoseconds since the Unix epoch.
+    pub(super) since_ns: u64,
+    /// Shards of the engine.
+    pub(super) shards: u16,
+}
+
+/// The last image within `times` of the market with this slug, id, ticker or token.
 pub(super) fn last_image(
-    files: &[Source],
+    files: &[&Source],
     name: &str,
     times: &RangeInclusive<u64>,
     stop: &Arc<AtomicBool>,
 ) -> Option<ImageAt> {
     let quoted = sonic_rs::to_string(name).ok()?;
+    backwards(files, times, stop, |line| image(line, name, &quoted, times))
+}
+
+/// The last images within `times` of all markets; `None` if those of a shard were never complete.
+pub(super) fn last_round(
+    files: &[&Source],
+    times: &RangeInclusive<u64>,
+    stop: &Arc<AtomicBool>,
+) -> Option<Round> {
+    let mut since_of = BTreeMap::new();
+    backwards(files, times, stop, |line| {
+        if !line.contains(SINCE) || !is_image_within(&Record::read(line), times) {
+            return None;
+        }
+        let shards: u16 = number_in(line, r#","shards":"#).try_into().ok()?;
+        since_of.entry(number_in(line, r#","d":"#)).or_insert_with(|| number_in(line, SINCE));
+        let since_ns = since_of.values().copied().min()?;
+        (since_of.len() == usize::from(shards)).then_some(Round { since_ns, shards })
+    })
+}
+
+/// The first find among the lines that look like images, the last line first. Blocks are read backwards, by their indices;
+/// damaged ones are passed over.
+fn backwards<T>(
+    files: &[&Source],
+    times: &RangeInclusive<u64>,
+    stop: &Arc<AtomicBool>,
+    mut find: impl FnMut(&str) -> Option<T>,
+) -> Option<T> {
     for source in files.iter().rev() {
         let blocks = index::read(&file::read_index(source).unwrap_or_default());
         let may_have = |block: &&Block| block.from <= *times.end() && block.to >= *times.start();
@@ -42,10 +84,12 @@ pub(super) fn last_image(
                 return None;
             }
             let Some(text) = read(source, block, stop) else { continue };
-            let found = text.rmatch_indices(KIND).find_map(|(place, _)| {
+            // Backwards there is no fast search.
+            let places: Vec<usize> = memmem::find_iter(text.as_bytes(), KIND).collect();
+            let found = places.into_iter().rev().find_map(|place| {
                 let start = text[..place].rfind('\n').map_or(0, |end| end + 1);
                 let end = text[place..].find('\n').map_or(text.len(), |end| place + end);
-                image(&text[start..end], name, &quoted, times)
+                find(&text[start..end])
             });
             if found.is_some() {
                 return found;
@@ -53,6 +97,11 @@ pub(super) fn last_image(
         }
     }
     None
+}
+
+fn is_image_within(record: &Record<'_>, times: &RangeInclusive<u64>) -> bool {
+    matches!(record.what, What::Annotation(AnnotationRecord::Image))
+        && record.receive_ns.is_some_and(|at_ns| times.contains(&at_ns))
 }
 
 fn read(source: &Source, block: &Block, stop: &Arc<AtomicBool>) -> Option<String> {
@@ -68,12 +117,9 @@ fn image(line: &str, name: &str, quoted: &str, times: &RangeInclusive<u64>) -> O
         return None;
     }
     let record = Record::read(line);
-    let at_ns = record.receive_ns.filter(|at_ns| times.contains(at_ns))?;
-    let What::Annotation(AnnotationRecord::Image) = record.what else { return None };
-    let is_named =
-        |book: &Opened| [&book.market, &book.token, &book.slug].into_iter().any(|of| of == name);
-    let Opened { market, token, .. } = books_in(line)?.into_iter().find(is_named)?;
-    let name = if token == name { token } else { market };
+    let at_ns = record.receive_ns.filter(|_| is_image_within(&record, times))?;
+    let book = books_in(line)?.into_iter().find(|book| book.is_named(name))?;
+    let name = if book.a == name { book.a } else { book.m };
     let shards = number_in(line, r#","shards":"#).try_into().ok()?;
     Some(ImageAt { at_ns, shards, name })
 }
@@ -122,7 +168,8 @@ mod tests {
             &[(20, &a), (30, &a), (31, digest)],
             &[(40, &text), (41, &b), (42, r#""k":"i","d":0"#)],
         ];
-        let files = [capture(folder.path(), &blocks)];
+        let file = capture(folder.path(), &blocks);
+        let files = [&file];
         let at = |name: &str, times: RangeInclusive<u64>| {
             last_image(&files, name, &times, &Arc::default()).map(|image| image.at_ns)
         };

@@ -8,6 +8,7 @@
 use super::annotations::books_in;
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::capture::outline::Values;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -31,6 +32,8 @@ pub(crate) struct MarketFilter {
     found: HashSet<String>,
     /// Their markets and tokens, quoted as in JSON.
     ids: Vec<String>,
+    /// The same, in the same order, to search for: every frame of other markets is searched for each of them.
+    searches: Vec<Finder<'static>>,
     /// Connections that have or had one of their books.
     connections: HashSet<u64>,
     /// The venue numbers messages.
@@ -43,8 +46,16 @@ impl MarketFilter {
     /// Without names everything is kept.
     pub(crate) fn new(names: &[String]) -> Self {
         // Recordings of other tools do not list books: ids stand for themselves.
-        let ids = names.iter().map(|name| format!("\"{name}\"")).collect();
-        Self { names: names.to_vec(), ids, ..Self::default() }
+        let mut filter = Self { names: names.to_vec(), ..Self::default() };
+        names.iter().for_each(|name| filter.add(format!("\"{name}\"")));
+        filter
+    }
+
+    fn add(&mut self, id: String) {
+        if !self.ids.contains(&id) {
+            self.searches.push(Finder::new(&id).into_owned());
+            self.ids.push(id);
+        }
     }
 
     /// An engine's records begin; `is_numbered`: its venue numbers messages.
@@ -117,7 +128,7 @@ impl MarketFilter {
     }
 
     fn is_named_in(&self, text: &str) -> bool {
-        self.ids.iter().any(|id| text.contains(id.as_str()))
+        self.searches.iter().any(|id| id.find(text.as_bytes()).is_some())
     }
 
     /// A record of books, with the wanted ones only.
@@ -161,19 +172,14 @@ impl MarketFilter {
         let Some(book) = books_in(line).and_then(|books| books.into_iter().next()) else {
             return false;
         };
-        let [market, token] = [&book.market, &book.token].map(|id| format!("\"{id}\""));
-        let names = self.names.iter().filter(|name| {
-            [&book.market, &book.token, &book.slug].into_iter().any(|of| of == *name)
-        });
+        let [market, token] = [&book.m, &book.a].map(|id| format!("\"{id}\""));
+        let names = self.names.iter().filter(|name| book.is_named(name));
         let names: Vec<String> = names.cloned().collect();
         let is_wanted = !names.is_empty() || self.ids.contains(&market);
         if is_wanted {
             self.found.extend(names);
-            for id in [market, token] {
-                if !self.ids.contains(&id) {
-                    self.ids.push(id);
-                }
-            }
+            self.add(market);
+            self.add(token);
         }
         is_wanted
     }

@@ -52,7 +52,7 @@ pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
 pub use recorded::Recorded;
 pub use records::{Content, RawRecord, Recording, Records};
-pub use run::{Measured, run, run_with};
+pub use run::{Measured, run, run_from_images, run_with};
 pub(crate) use steps::{Step, Steps};
 pub(crate) use values::{Missing, Values};
 pub(crate) use venue_times::VenueTimes;
@@ -100,7 +100,7 @@ pub fn execute(
         if place > 0 && !json {
             output::print("\n");
         }
-        code = code.max(match run::run_measured(plan, stop, &()) {
+        code = code.max(match run_from_images(plan, stop) {
             Ok(mut replay) => {
                 measured(&replay);
                 let name = || plan.feed().venue().name().to_owned();

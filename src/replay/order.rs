@@ -122,6 +122,12 @@ pub(super) struct ReceiveOrder {
 }
 
 impl ReceiveOrder {
+    /// Of the records of an engine with so many shards that is recording already, if one is.
+    pub(super) fn begun(shards: Option<u16>) -> Self {
+        let engines = shards.map(Engines::running).unwrap_or_default();
+        Self { engines, ..Self::default() }
+    }
+
     /// Takes one record as it stands in the file.
     pub(super) fn push(&mut self, record: &Record<'_>, text: &str, position: Position) {
         let (key, group) = self.place(record, text);

@@ -83,8 +83,18 @@ pub struct Plan {
     is_ordered: bool,
     measures_day: bool,
     markets: Vec<String>,
-    resumes: Option<u16>,
+    resumes: Option<Resumption>,
     feed: Feed,
+}
+
+/// Where a replay begins within the records of an engine: books come from images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Resumption {
+    /// Shards of the engine.
+    pub(super) shards: u16,
+    /// With images of all markets: what was received before this time, nanoseconds since the Unix epoch, is not counted.
+    /// Otherwise the range begins with the image of its only market.
+    pub(super) counts_from_ns: Option<u64>,
 }
 
 impl Plan {
@@ -205,14 +215,14 @@ impl Plan {
         &self.markets
     }
 
-    /// Begins within the capture of an engine with so many shards: books come from images.
+    /// Begins within the capture of an engine.
     #[must_use]
-    pub(super) fn resuming(self, shards: u16) -> Self {
-        Self { resumes: Some(shards), ..self }
+    pub(super) fn resuming(self, resumes: Resumption) -> Self {
+        Self { resumes: Some(resumes), ..self }
     }
 
-    /// The shards of [`Plan::resuming`].
-    pub(super) const fn resumes(&self) -> Option<u16> {
+    /// What [`Plan::resuming`] was called with.
+    pub(super) const fn resumes(&self) -> Option<Resumption> {
         self.resumes
     }
 

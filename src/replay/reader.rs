@@ -18,6 +18,7 @@ use crate::io::clock::HostClock;
 use crate::io::file::{self, Damage, Form, Source};
 use crate::io::progress::Progress;
 use crate::link::replay_gate::ReplayGate;
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,6 +51,10 @@ pub(super) struct Reader<'a> {
     pass: u32,
     /// With a range of times: a record was within it.
     in_range: bool,
+    /// The first image was read, of a plan that continues from some.
+    has_resumed: bool,
+    /// When what is counted began, on the clock of this host; 0 with the first record.
+    begun_mono_ns: u64,
     /// With a range of times: lines without a time.
     untimed: u64,
     /// One line per file that could not be read to its end.
@@ -58,6 +63,8 @@ pub(super) struct Reader<'a> {
     hole: bool,
     numbers: Numbers,
     missing: Missing,
+    /// Files (by number) without a record in the range.
+    outside: BTreeSet<usize>,
     /// Until the range of a subscriber begins.
     start: Option<Start>,
     /// Where only some markets are wanted.
@@ -69,8 +76,8 @@ pub(super) struct Reader<'a> {
 pub(super) struct Start {
     /// Receive time, nanoseconds since the Unix epoch; 0 is the first record.
     pub(super) from_ns: u64,
-    /// Opened by the subscriber.
-    pub(super) gate: Arc<ReplayGate>,
+    /// Opened by the subscriber, if there is one.
+    pub(super) gate: Option<Arc<ReplayGate>>,
 }
 
 /// Faults of one file, reported once at its end.
@@ -109,11 +116,14 @@ impl<'a> Reader<'a> {
             order: None,
             pass: 0,
             in_range: false,
+            has_resumed: false,
+            begun_mono_ns: 0,
             untimed: 0,
             failures: Vec::new(),
             hole: false,
             numbers: Numbers::default(),
             missing: Missing::default(),
+            outside: BTreeSet::new(),
             start: None,
             filter: None,
         }
@@ -127,22 +137,30 @@ impl<'a> Reader<'a> {
     /// Reads all files as often as planned or until stopped, then ends the input of the shards.
     pub(super) fn run(&mut self) -> Result<(), ReplayError> {
         self.missing = expected::missing(self.plan);
+        self.outside = expected::outside(self.plan);
         self.failures.append(&mut self.missing.failures);
         for pass in 0..self.plan.repeat() {
             self.pass = pass;
             let pace = Pace::of(self.plan.speed());
             let is_ordered = self.plan.is_ordered() || self.start.is_some() || pace.is_some();
-            self.order = is_ordered.then(ReceiveOrder::default);
+            let resumes = self.plan.resumes();
+            self.order = is_ordered.then(|| ReceiveOrder::begun(resumes.map(|of| of.shards)));
+            if let (Some(from_ns), None) = (resumes.and_then(|of| of.counts_from_ns), &self.start) {
+                self.start = Some(Start { from_ns, gate: None });
+            }
             self.pace = if self.start.is_none() { pace } else { None };
-            self.hole = false;
+            (self.hole, self.has_resumed) = (false, false);
             self.numbers = Numbers::default();
             self.filter = self.filter();
             self.dispatcher.begin_pass(pass == 0);
-            if let Some(shards) = self.plan.resumes() {
-                self.dispatcher.resume(shards);
+            if let Some(resumes) = resumes {
+                self.dispatcher.resume(resumes);
             }
             for number in 0..self.plan.files().len() {
-                self.read_file(number)?;
+                self.hole |= self.missing.before.contains(&number);
+                if !self.outside.contains(&number) {
+                    self.read_file(number)?;
+                }
             }
             self.on_all_waiting()?;
             self.dispatcher.end_pass();
@@ -163,6 +181,11 @@ impl<'a> Reader<'a> {
         self.dispatcher.finish();
         self.progress.finish();
         Ok(())
+    }
+
+    /// When what is counted began, on the clock of this host; `None` if with the first record.
+    pub(super) fn begun_mono_ns(&self) -> Option<u64> {
+        (self.begun_mono_ns > 0).then_some(self.begun_mono_ns)
     }
 
     /// The results of the dispatcher, and one line per fault; afterwards the channels are closed.
@@ -190,7 +213,6 @@ impl<'a> Reader<'a> {
     fn read_file(&mut self, number: usize) -> Result<(), ReplayError> {
         let source = &self.plan.files()[number];
         self.dispatcher.file_frames = 0;
-        self.hole |= self.missing.before.contains(&number);
         let part = self.part_of(source);
         let mut input = match file::open_part(source, self.stop, part) {
             Ok(input) => input,
@@ -484,8 +506,11 @@ impl<'a> Reader<'a> {
         let Some(Start { gate, .. }) = self.start.take() else { return };
         self.progress.finish();
         self.dispatcher.ready();
-        while !gate.has_begun() && !self.stopped() {
+        while gate.as_ref().is_some_and(|gate| !gate.has_begun()) && !self.stopped() {
             std::thread::sleep(Duration::from_millis(1));
+        }
+        if self.pass == 0 {
+            self.begun_mono_ns = self.clock.mono_ns();
         }
         self.pace = Pace::of(self.plan.speed());
     }
@@ -495,14 +520,17 @@ impl<'a> Reader<'a> {
         let Some(range) = self.plan.range() else { return false };
         match record.receive_ns {
             Some(at_ns) => {
-                let inside = match self.plan.resumes() {
+                let resumes = self.plan.resumes();
+                let is_inside = match resumes.map(|resumes| resumes.counts_from_ns) {
                     // The clock may have been set back behind the image.
-                    Some(_) if self.in_range => at_ns < range.end,
-                    Some(_) => range.start == at_ns && is_image(record),
-                    None => range.contains(&at_ns),
+                    Some(_) if self.has_resumed => at_ns < range.end,
+                    Some(None) => range.start == at_ns && is_image(record),
+                    Some(Some(_)) | None => range.contains(&at_ns),
                 };
-                self.in_range |= inside;
-                !inside
+                self.has_resumed |= is_inside;
+                let counts_from_ns = resumes.and_then(|of| of.counts_from_ns).unwrap_or(0);
+                self.in_range |= is_inside && at_ns >= counts_from_ns;
+                !is_inside
             }
             None => {
                 self.untimed += u64::from(text.starts_with(['{', '[']));

@@ -1,15 +1,15 @@
 //! A recording as a whole, and where a replay that begins at some time reads.
 //!
 //! Runs on:  the starting thread, serve core at the beginning of a replay; blocks on the disk.
-use super::images::{ImageAt, last_image};
-use super::plan::{Plan, Speed, time_text};
+use super::images::{ImageAt, Round, last_image, last_round};
+use super::plan::{Plan, Resumption, Speed, time_text};
 use super::{Content, RawRecord, Recording, expected};
 use crate::base::time::SECOND_NS;
 use crate::capture::index;
 use crate::capture::manifest::{self, Entry};
 use crate::io::file::{self, Source};
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -117,16 +117,19 @@ impl Recorded {
     }
 
     /// The last image of a market before a time, if one folder has the recording: engines of several may have recorded at
-    /// the same time.
+    /// the same time. A line where there is none.
     pub(super) fn last_image(
         &self,
         name: &str,
         at_ns: u64,
         stop: &Arc<AtomicBool>,
-    ) -> Option<ImageAt> {
-        let start_ns = *self.starts.iter().rev().find(|&&start_ns| start_ns <= at_ns)?;
-        let from_ns = at_ns.saturating_sub(IMAGE_SEARCH_NS).max(start_ns);
-        last_image(&self.recording.files, name, &(from_ns..=at_ns), stop)
+    ) -> Result<ImageAt, String> {
+        let (files, times) = self.images_before(at_ns)?;
+        last_image(&files, name, &times, stop).ok_or_else(|| {
+            let is_start = self.starts.contains(times.start());
+            let since = if is_start { "since the engine started, at" } else { "since" };
+            format!("no image of the market {since} {}", time_text(*times.start()))
+        })
     }
 
     /// The plan of a replay of one market from an image.
@@ -136,7 +139,55 @@ impl Recorded {
     pub(super) fn plan_from(&self, image: &ImageAt, end_ns: u64) -> Result<Plan, String> {
         let plan = Plan::new(self.recording.files.clone(), 1, 1, Speed::Max, None)?;
         let plan = plan.between(Some(image.at_ns..end_ns)).of(self.recording.feed);
-        Ok(plan.resuming(image.shards).of_markets(vec![image.name.clone()]))
+        let resumes = Resumption { shards: image.shards, counts_from_ns: None };
+        Ok(plan.resuming(resumes).of_markets(vec![image.name.clone()]))
+    }
+
+    /// The plan of a replay of all markets whose range begins at `from_ns`, continuing from images before that, if there is
+    /// one of every market that was open: the time where reading begins. `counts_from_ns` is that of [`Resumption`].
+    pub(crate) fn plan_with_images(
+        &self,
+        plan: Plan,
+        from_ns: u64,
+        counts_from_ns: u64,
+        stop: &Arc<AtomicBool>,
+    ) -> Plan {
+        let round = self
+            .images_before(from_ns)
+            .ok()
+            .and_then(|(files, times)| last_round(&files, &times, stop));
+        // A part of a capture may begin later.
+        let is_whole = |round: &Round| self.first_ns.is_some_and(|at_ns| at_ns <= round.since_ns);
+        let Some(round) = round.filter(is_whole) else { return plan };
+        let end_ns = plan.range().map_or(u64::MAX, |range| range.end);
+        let counts_from_ns = Some(counts_from_ns);
+        let resumes = Resumption { shards: round.shards, counts_from_ns };
+        plan.between(Some(round.since_ns..end_ns)).resuming(resumes)
+    }
+
+    /// A replay of a range, as [`Recorded::plan_with_images`]; `None` where there are no such images.
+    pub(super) fn continued(plan: &Plan, stop: &Arc<AtomicBool>) -> Option<Plan> {
+        let from_ns = plan.range().map(|range| range.start).filter(|&from_ns| from_ns > 0)?;
+        if plan.files().contains(&Source::Stdin) {
+            return None;
+        }
+        let recording = Recording { feed: plan.feed(), files: plan.files().to_vec() };
+        let recorded = Self::open(recording).ok()?.0;
+        let plan = recorded.plan_with_images(plan.clone(), from_ns, from_ns, stop);
+        plan.resumes().is_some().then_some(plan)
+    }
+
+    /// The files that have images before a time, and times within which they are looked for.
+    fn images_before(&self, at_ns: u64) -> Result<(Vec<&Source>, RangeInclusive<u64>), String> {
+        let start_ns = *self.starts.iter().rev().find(|&&start_ns| start_ns <= at_ns).ok_or(
+            "images are used where one folder has the capture and its manifest the start of the engine",
+        )?;
+        let from_ns = at_ns.saturating_sub(IMAGE_SEARCH_NS).max(start_ns);
+        let files = Plan::new(self.recording.files.clone(), 1, 1, Speed::Max, None)?;
+        let outside = expected::outside(&files.between(Some(from_ns..at_ns.saturating_add(1))));
+        let numbered = self.recording.files.iter().enumerate();
+        let inside = numbered.filter(|(number, _)| !outside.contains(number));
+        Ok((inside.map(|(_, file)| file).collect(), from_ns..=at_ns))
     }
 
     /// Receive time of the last message before the last engine began to stop: then it closes its connections, one after

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  the starting thread (pure).
 use super::cost::Cost;
+use super::plan::time_text;
 use crate::counter::latency::LatencySummary;
 use crate::counter::shard::CheckCounts;
 use serde::Serialize;
@@ -133,6 +134,9 @@ pub struct CaptureReport {
     pub checkpoints_different: u64,
     /// Digest checkpoints that cannot be compared, because frames are missing in the capture or outside the range.
     pub checkpoints_skipped: u64,
+    /// Of a range: its first books are those of images since this time, nanoseconds since the Unix epoch; `None` where
+    /// books begin with their first snapshot.
+    pub images_since_ns: Option<u64>,
 }
 
 /// Figures of one shard.
@@ -202,6 +206,9 @@ impl ReplayReport {
         row("replayed", format!("{files}; {repeat} time(s), speed {}{stopped}", self.speed));
         row("host", self.host.clone());
         row("venue", self.venue.clone());
+        if let Some(since_ns) = self.capture.images_since_ns {
+            row("continued", format!("from images since {}", time_text(since_ns)));
+        }
         for (name, value) in self.counts() {
             row(name, grouped(value));
         }

@@ -7,6 +7,7 @@ use super::dispatch::{DispatchCounts, DispatchOutput, FirstValue};
 use super::expected;
 use super::plan::Plan;
 use super::reader::{Reader, ReplayError};
+use super::recorded::Recorded;
 use super::report::{BooksReport, CaptureReport, ErrorLine, ReplayReport, ShardLine};
 use super::threads::ShardThread;
 use super::worker::{InputError, Worker, WorkerResult};
@@ -65,10 +66,39 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     stop: &Arc<AtomicBool>,
     handler: &H,
 ) -> Result<Measured, ReplayError> {
+    measured(plan, || replayed(plan, stop, handler))
+}
+
+/// As [`run`], with histograms. A range begins with the books of images before it where every market has one, unless they
+/// lead to other books than those of the capture.
+///
+/// # Errors
+/// [`ReplayError`]: nothing was replayed, or the results could not be written.
+pub fn run_from_images(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<Measured, ReplayError> {
+    measured(plan, || {
+        let Some(images) = Recorded::continued(plan, stop) else {
+            return replayed(plan, stop, &());
+        };
+        let (measured, results) = replayed(&images, stop, &())?;
+        if measured.report.capture.checkpoints_different == 0 {
+            return Ok((measured, results));
+        }
+        let line = measured.report.failures.last().cloned().unwrap_or_default();
+        let (mut measured, results) = replayed(plan, stop, &())?;
+        measured.report.failures.push(format!("not continued from images: {line}"));
+        Ok((measured, results))
+    })
+}
+
+/// Writes the books of a replay.
+fn measured<H: Handler>(
+    plan: &Plan,
+    replayed: impl FnOnce() -> Result<(Measured, Vec<WorkerResult<H>>), ReplayError>,
+) -> Result<Measured, ReplayError> {
     check_files(plan)?;
     let open = if plan.appends_books() { file::append } else { file::create };
     let books_out = plan.books_out().map(open).transpose().map_err(ReplayError::Input)?;
-    let (mut measured, results) = replayed(plan, stop, handler)?;
+    let (mut measured, results) = replayed()?;
     measured.report.digest = write_books(&results, books_out, plan.books_out())?;
     Ok(measured)
 }
@@ -91,6 +121,7 @@ fn replayed<H: Handler + Clone + Send>(
 ) -> Result<(Measured, Vec<WorkerResult<H>>), ReplayError> {
     let clock = HostClock::new();
     let start = clock.now();
+    let counts_from_ns = plan.resumes().and_then(|resumes| resumes.counts_from_ns);
     let mut senders = Vec::new();
     let mut threads = Vec::new();
     for shard in 0..plan.shards() {
@@ -98,7 +129,8 @@ fn replayed<H: Handler + Clone + Send>(
         let (id, clock) = (ShardId(shard), clock.clone());
         let worker =
             Worker::new((id, plan.feed()), plan.shards(), receiver, clock, handler.clone())
-                .measuring(plan.measures_day());
+                .measuring(plan.measures_day())
+                .resuming(plan.resumes());
         let name = format!("replay-{shard}");
         threads.push(ShardThread::start(&name, plan.core(shard), worker)?);
         senders.push(sender);
@@ -106,6 +138,7 @@ fn replayed<H: Handler + Clone + Send>(
     let total = expected::stored_bytes(plan).map(|bytes| bytes * u64::from(plan.repeat()));
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::of_bytes(total));
     let result = reader.run();
+    let begun_ns = reader.begun_mono_ns().unwrap_or(start.mono_ns);
     let (DispatchOutput { counts, errors_shown, firsts }, failures) = reader.into_output();
     let results: Result<Vec<WorkerResult<H>>, _> =
         threads.into_iter().map(ShardThread::join).collect();
@@ -120,11 +153,13 @@ fn replayed<H: Handler + Clone + Send>(
         repeat: plan.repeat(),
         speed: plan.speed().to_string(),
         interrupted: stop.load(Ordering::Relaxed),
-        elapsed_ns: clock.mono_ns().saturating_sub(start.mono_ns),
+        elapsed_ns: clock.mono_ns().saturating_sub(begun_ns),
         failures,
         ..ReplayReport::default()
     };
     let latencies = add_counts(&mut report, &counts, &results);
+    let range = plan.range().filter(|_| counts_from_ns.is_some());
+    report.capture.images_since_ns = range.map(|range| range.start);
     let not_understood = not_understood(plan, &firsts, &results);
     report.first_errors = first_errors(plan, errors_shown, &results, &not_understood);
     report.failures.extend(not_understood.into_values());
@@ -185,6 +220,7 @@ fn add_counts<H>(
         checkpoints_equal: checkpoints.equal,
         checkpoints_different: checkpoints.different,
         checkpoints_skipped: checkpoints.skipped,
+        images_since_ns: None,
     };
     let mut latencies = Latencies::default();
     let mut books = BooksReport::default();

@@ -6,6 +6,7 @@ use super::batch::{Backoff, Batch, BatchReceiver, Item, Origin, Position, Task, 
 use super::cost::{Cost, CostMeter};
 use super::day::DayMeter;
 use super::feed::UpdateFeed;
+use super::plan::Resumption;
 use crate::base::id::ShardId;
 use crate::base::limits::REPLAY_ERRORS_SHOWN;
 use crate::base::policy::HashChecks;
@@ -83,6 +84,9 @@ pub(super) struct Worker<H> {
     uncounted: (IntakeCounts, Box<Latencies>),
     previous_passes: BookCounts,
     previous_checks: CheckCounts,
+    /// What was received before this time, nanoseconds since the Unix epoch, is not counted; the counts of that.
+    counts_from_ns: u64,
+    prepared: (BookCounts, CheckCounts),
     pongs: u64,
     bytes: u64,
     passes: u32,
@@ -124,6 +128,8 @@ impl<H: Handler + Clone> Worker<H> {
             uncounted: Default::default(),
             previous_passes: BookCounts::default(),
             previous_checks: CheckCounts::default(),
+            counts_from_ns: 0,
+            prepared: Default::default(),
             pongs: 0,
             bytes: 0,
             passes: 0,
@@ -142,6 +148,13 @@ impl<H: Handler + Clone> Worker<H> {
             self.intake.time_every_frame();
         }
         Self { day: measures_day.then(|| Box::new(DayMeter::new(self.shard))), ..self }
+    }
+
+    /// The same, beginning within the records of an engine.
+    pub(super) fn resuming(self, resumes: Option<Resumption>) -> Self {
+        let Some(Resumption { shards, counts_from_ns }) = resumes else { return self };
+        let annotations = Annotations::within(shards);
+        Self { annotations, counts_from_ns: counts_from_ns.unwrap_or(0), ..self }
     }
 
     /// The same with updates for a subscriber.
@@ -200,12 +213,13 @@ impl<H: Handler + Clone> Worker<H> {
             WorkerCommand::Reset => {
                 self.begin(self.books(Admission::Implied { shards: self.shards }));
                 self.passes += 1;
+                self.annotations.begin_pass();
             }
-            WorkerCommand::Ready => {
-                if let Some(feed) = &mut self.feed_out {
-                    feed.hold(&mut self.intake.books);
-                }
-            }
+            WorkerCommand::Ready => match &mut self.feed_out {
+                Some(feed) => feed.hold(&mut self.intake.books),
+                None if self.passes == 0 => *cost = CostMeter::start(),
+                None => {}
+            },
             WorkerCommand::Finish => {
                 self.settle();
                 if let Some(feed) = &mut self.feed_out {
@@ -262,13 +276,24 @@ impl<H: Handler + Clone> Worker<H> {
     fn on_item_of_day(&mut self, day: &mut DayMeter, item: &Item, frame: &str) {
         let messages = self.intake.counts.messages;
         self.on_item(item, frame);
-        if self.passes == 0 {
+        if self.passes == 0 && item.origin.receive_ns >= self.counts_from_ns {
             let messages = self.intake.counts.messages - messages;
             day.on_item(item, messages, &self.findings);
         }
     }
 
     pub(super) fn on_item(&mut self, item: &Item, frame: &str) {
+        if item.origin.receive_ns >= self.counts_from_ns {
+            return self.apply(item, frame);
+        }
+        let (books, checks) = (*self.intake.books.counts(), *self.intake.books.checks());
+        self.apply(item, frame);
+        let (books_now, checks_now) = (self.intake.books.counts(), self.intake.books.checks());
+        self.prepared.0 = self.prepared.0.plus(&books_now.minus(&books));
+        self.prepared.1 = self.prepared.1.plus(&checks_now.minus(&checks));
+    }
+
+    fn apply(&mut self, item: &Item, frame: &str) {
         match item.task {
             Task::Frame => {
                 self.bytes += frame.len() as u64;
@@ -354,9 +379,8 @@ impl<H: Handler + Clone> Worker<H> {
             from,
             at: recorded(item),
         };
-        if let (AnnotationRecord::Books | AnnotationRecord::Described, Some(feed)) =
-            (note, &mut self.feed_out)
-        {
+        use AnnotationRecord::{Books, Described, Image};
+        if let (Books | Described | Image, Some(feed)) = (note, &mut self.feed_out) {
             feed.on_books_opened(annotations::slugs(line), &self.intake.books);
         }
         match self.annotations.apply(note, line, context, &mut self.intake.books) {
@@ -418,14 +442,17 @@ impl<H: Handler + Clone> Worker<H> {
     }
 
     fn into_result(self, cost: Cost) -> WorkerResult<H> {
-        let book_counts = sum(&self.previous_passes, self.intake.books.counts());
+        let all = sum(&self.previous_passes, self.intake.books.counts());
+        let BookCounts { books, live, awaiting, stale, .. } = all;
+        let counted = all.minus(&self.prepared.0);
+        let book_counts = BookCounts { books, live, awaiting, stale, ..counted };
         WorkerResult {
             shard: self.shard,
             counts: self.intake.counts,
             latencies: self.intake.latencies,
             books: self.intake.books,
             book_counts,
-            checks: self.previous_checks,
+            checks: self.previous_checks.minus(&self.prepared.1),
             pongs: self.pongs,
             bytes: self.bytes,
             cost,

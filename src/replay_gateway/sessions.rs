@@ -155,9 +155,17 @@ impl Sessions {
         let updates = UpdateLink { requests, updates, waker };
         let links = FeedLinks { updates, queries, gate: Arc::clone(&gate) };
         let logged = Arc::clone(&self.logged);
+        let venue = recorded.recording.feed.venue();
+        let recorded = recorded.clone();
         let run = move || {
             let (_running, ending) = (running, ending);
             let Work { plan, from_ns, progress } = work;
+            let plan = match from_ns {
+                // For REST requests, which have what the stream reported of markets.
+                u64::MAX => plan,
+                // Everything is passed on, and counted.
+                _ => recorded.plan_with_images(plan, from_ns, 0, &ending.gate.stop),
+            };
             match feed(&plan, from_ns, links, progress) {
                 Ok(faults) => {
                     faults.iter().for_each(|line| log(&logged, line));
@@ -173,7 +181,6 @@ impl Sessions {
             .stack_size(DECODE_STACK_BYTES)
             .spawn(run)
             .map_err(|error| crate::io::executor::no_thread("replay", &error).to_string())?;
-        let venue = recorded.recording.feed.venue();
         let updates =
             ShardUpdates { venue, requests: request_sender, updates: receiver, bell: None };
         Ok(Started { updates, gate })

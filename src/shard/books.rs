@@ -59,7 +59,7 @@ mod verifier;
 
 pub use auditor::Behind;
 pub use matcher::{DisconnectOutcome, HandedOver, HandoverProgress};
-pub(crate) use stored::{ImageOutcome, StoredBook};
+pub(crate) use stored::{ImageOutcome, ImageTurn, StoredBook};
 
 /// A connection's place within its shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -147,9 +147,8 @@ struct Schedule {
     bad_samples_ns: u64,
     /// When books were last asked for to be compared.
     audited_ns: u64,
-    /// Up to when images are written, and how many places of the round were looked at.
+    /// Up to when images are written.
     imaged_ns: u64,
-    image_places: u64,
     /// The engine stops; by then the shard ends, whatever the others do.
     stop_deadline_ns: Option<u64>,
     stopped: bool,

@@ -4,7 +4,8 @@
 //!           grows or the TLS library takes a buffer for its record.
 //! Bounds:   one wait's sockets, `READS_PER_CONNECTION` reads of each, one part of a large frame,
 //!           `COMMANDS_PER_STEP` commands, `QUERIES_PER_STEP` queries, `UPDATE_IMAGES_PER_STEP` images a step.
-use super::{Shard, books::ConnectionSlot, idle::Pacer, publish::Handler};
+use super::books::{ConnectionSlot, ImageTurn};
+use super::{Shard, idle::Pacer, publish::Handler};
 use crate::base::policy::Idle;
 use crate::base::{
     limits::{
@@ -254,23 +255,26 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         }
         let pause_ns = (config.image_round_ns / places).max(1);
         let due = now.mono_ns.saturating_sub(schedule.imaged_ns) / pause_ns;
-        let count = due.min(IMAGE_PLACES_PER_HOUSEKEEPING) as usize;
-        let wall_ns = now.wall_ns;
-        let looked_at = books.next_images(count, IMAGE_BYTES_PER_HOUSEKEEPING, |image| {
-            let Some(connection) = connections.get_mut(image.connection()) else { return };
+        let turn = ImageTurn {
+            places: due.min(IMAGE_PLACES_PER_HOUSEKEEPING) as usize,
+            bytes_max: IMAGE_BYTES_PER_HOUSEKEEPING,
+            wall_ns: now.wall_ns,
+        };
+        let looked_at = books.next_images(turn, |image| {
+            let Some(connection) = connections.get_mut(image.connection()) else { return false };
             let (market, position) = (image.market(), connection.protocol.position());
             if is_numbered && position.is_none() {
                 // A gap behind the image could not be detected.
-                return;
+                return false;
             }
-            let head = ImageHead { market, connection: connection.id, position, wall_ns };
-            capture.image(head, image.bytes(), |out, slug| image.write(out, slug));
+            let (connection, wall_ns) = (connection.id, now.wall_ns);
+            let head = ImageHead { market, connection, position, wall_ns };
+            capture.image(head, image.bytes(), |out, slug| image.write(out, slug))
         }) as u64;
         schedule.imaged_ns =
             if looked_at < due { now.mono_ns } else { schedule.imaged_ns + looked_at * pause_ns };
-        schedule.image_places += looked_at;
-        if schedule.image_places >= places {
-            schedule.image_places = 0;
+        if let Some(since_wall_ns) = books.end_image_round() {
+            capture.images_since(now.wall_ns, since_wall_ns);
             capture.forget_slugs(places as usize, |market| books.has_market(market));
         }
     }

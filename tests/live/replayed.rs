@@ -76,14 +76,18 @@ fn parsed(text: &str) -> Books {
     text.lines().map(book).collect()
 }
 
-/// `ringbook book`: the exit code, the books and what stands on standard error, but for the line that they do not continue
-/// from an image.
+/// `ringbook book`: the exit code, the books and what stands on standard error, but for the line that says what they
+/// continue from.
 fn book_at(capture: &Path, at_ns: u64, market: &str) -> (Option<i32>, Books, String) {
     let mut command = Program::ringbook();
     command.arg("book").arg(capture).args(["--market", market, "--at", &at_ns.to_string()]);
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let is_fault = |line: &&str| !line.starts_with("ringbook book: no image ");
+    let begins = ["from the image of ", "replayed whole: "];
+    let is_fault = |line: &&str| {
+        let line = line.trim_start_matches("ringbook book: ");
+        !begins.iter().any(|begin| line.starts_with(begin))
+    };
     let faults =
         text(output.stderr).lines().filter(is_fault).map(|line| format!("{line}\n")).collect();
     (output.status.code(), parsed(&text(output.stdout)), faults)

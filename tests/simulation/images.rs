@@ -11,16 +11,18 @@ use ringbook::capture::manifest::Entry;
 use ringbook::io::file::Source;
 use ringbook::link::shard_capture::CaptureReceiver;
 use ringbook::replay::plan::{Plan, Speed};
-use ringbook::replay::{Recorded, Recording, books_at, run};
+use ringbook::replay::report::ReplayReport;
+use ringbook::replay::{Recorded, Recording, books_at, run_from_images};
 use ringbook::venue::Feed;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Text of a block.
 const BLOCK_BYTES: usize = 64 * 1024;
-/// Books compared of each seed.
-const COMPARED: usize = 5;
-const IMAGE: &str = r#""k":"c","d":"#;
+/// Times of each seed, and books compared at each of them.
+const TIMES: usize = 2;
+const BOOKS: usize = 3;
 
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +32,8 @@ struct Compared {
     continued: usize,
     /// Of them not live.
     stale: usize,
+    /// Replays of all books from images.
+    resumed: usize,
 }
 
 /// Writes a capture of one file with its index and manifest.
@@ -67,8 +71,7 @@ fn write(folder: &Path, lines: &[&str], feed: Feed) -> Recorded {
     recorded
 }
 
-/// The books of a token at a time, none where there are none; and whether they continue from an image. Inputs that could
-/// not be decoded before the image are faults of the whole replay only.
+/// The books of a token at a time, none where there are none; and whether they continue from an image.
 fn books(recorded: &Recorded, token: &str, at_ns: u64) -> (Vec<String>, bool) {
     match books_at(std::slice::from_ref(recorded), token, at_ns, &Arc::default()) {
         Ok(found) => {
@@ -77,10 +80,22 @@ fn books(recorded: &Recorded, token: &str, at_ns: u64) -> (Vec<String>, bool) {
                 image.write_json_with_state(&mut text);
                 text
             };
-            (found.books.iter().map(show).collect(), found.image_ns.is_some())
+            (found.books.iter().map(show).collect(), found.image_ns.is_ok())
         }
         Err(_) => (Vec::new(), false),
     }
+}
+
+/// Replays a range, from images where it can: the results, and every book at its end.
+fn replayed(folder: &Path, feed: Feed, range: Range<u64>) -> (ReplayReport, String) {
+    let out = folder.join("books");
+    let files = vec![Source::Path(folder.join("a.ndjson.zst"))];
+    let plan = Plan::new(files, 1, 1, Speed::Max, Some(out.clone())).unwrap();
+    let plan = plan.of(feed).between(Some(range));
+    let report = run_from_images(&plan, &Arc::default()).unwrap().report;
+    let failures = &report.failures;
+    assert!(!failures.iter().any(|line| line.starts_with("not continued")), "{failures:?}");
+    (report, std::fs::read_to_string(out).unwrap())
 }
 
 /// The tokens of all books that were opened, some of them repeatedly.
@@ -94,50 +109,60 @@ fn tokens(lines: &[&str]) -> Vec<String> {
     tokens.collect()
 }
 
-/// Compares books at random times with those of the same capture without images.
+/// Compares books at random times with those of a replay from the start of the engine, and replays that begin at these
+/// times with the whole.
 fn compare(seed: u64, feed: Feed, mut receivers: Vec<CaptureReceiver>) -> Compared {
     let text = String::from_utf8(lines(&mut receivers)).unwrap();
     let all: Vec<&str> = text.lines().collect();
-    let others: Vec<&str> = all.iter().copied().filter(|line| !line.contains(IMAGE)).collect();
-    assert!(others.len() < all.len(), "seed {seed}: no image");
     let folder = tempfile::tempdir().unwrap();
-    let with = write(&folder.path().join("with"), &all, feed);
-    let without = write(&folder.path().join("without"), &others, feed);
+    let folder = folder.path().join("capture");
+    let recorded = write(&folder, &all, feed);
     // Each image is compared with the book of the replay, as each digest.
-    let files = vec![Source::Path(folder.path().join("with/a.ndjson.zst"))];
-    let plan = Plan::new(files, 1, 1, Speed::Max, None).unwrap().of(feed);
-    let report = run(&plan, &Arc::default()).unwrap();
-    let checkpoints = (report.capture.checkpoints_different, report.capture.checkpoints_skipped);
-    assert_eq!(checkpoints, (0, 0), "seed {seed}: {:?}", report.failures);
+    let (whole, last) = replayed(&folder, feed, 0..u64::MAX);
+    let checkpoints = (whole.capture.checkpoints_different, whole.capture.checkpoints_skipped);
+    assert_eq!(checkpoints, (0, 0), "seed {seed}: {:?}", whole.failures);
     let tokens = tokens(&all);
     let time = |line: &str| Record::read(line).receive_ns.unwrap();
     let (first_ns, last_ns) = (time(all[0]), time(all[all.len() - 1]));
     let mut random = Random::new(seed ^ 0x696d_6167_6573);
     let mut compared = Compared::default();
-    while compared.books < COMPARED {
-        let token = &tokens[random.below(tokens.len() as u64) as usize];
+    for _ in 0..TIMES {
         let at_ns = first_ns + random.below(last_ns - first_ns);
-        let (continued, is_continued) = books(&with, token, at_ns);
-        let (replayed, is_not) = books(&without, token, at_ns);
-        assert_eq!(continued, replayed, "seed {seed}: {token} at {at_ns}");
-        assert!(!is_not);
-        compared.books += 1;
-        compared.continued += usize::from(is_continued);
-        compared.stale += usize::from(is_continued && replayed[0].contains("stale:"));
+        let (before, then) = replayed(&folder, feed, 0..at_ns + 1);
+        for _ in 0..BOOKS {
+            let token = &tokens[random.below(tokens.len() as u64) as usize];
+            let (continued, is_continued) = books(&recorded, token, at_ns);
+            let is_of = |line: &&str| line.contains(&format!(r#""asset_id":"{token}""#));
+            let expected: Vec<&str> = then.lines().filter(is_of).collect();
+            assert_eq!(continued, expected, "seed {seed}: {token} at {at_ns}");
+            compared.books += 1;
+            compared.continued += usize::from(is_continued);
+            compared.stale += usize::from(is_continued && expected[0].contains("stale:"));
+        }
+        let (after, books) = replayed(&folder, feed, at_ns + 1..u64::MAX);
+        if after.capture.images_since_ns.is_some() {
+            assert_eq!(after.capture.checkpoints_different, 0, "seed {seed}");
+            assert_eq!(books, last, "seed {seed}: from {at_ns}");
+            let frames = |report: &ReplayReport| report.frames + report.capture.frames_skipped;
+            assert_eq!(frames(&before) + frames(&after), frames(&whole), "seed {seed}");
+            assert_eq!(before.changes + after.changes, whole.changes, "seed {seed}");
+            compared.resumed += 1;
+        }
     }
-    eprintln!("seed {seed}: {compared:?}, {} images", all.len() - others.len());
+    eprintln!("seed {seed}: {compared:?}");
     compared
 }
 
 /// Compares `count` seeds for which there is something; most books must continue from an image.
 fn compare_seeds(count: u64, one: impl Fn(u64) -> Option<Compared>) {
     let count = number("SIMULATION_SEEDS", count) as usize;
-    let seeds = number("SIMULATION_SEED", 1)..;
+    // Of the first ones half of the times are before any image.
+    let seeds = number("SIMULATION_SEED", 3)..;
     let all: Vec<Compared> = seeds.filter_map(one).take(count).collect();
-    let (books, continued) = all.iter().fold((0, 0), |(books, continued), compared| {
-        (books + compared.books, continued + compared.continued)
-    });
+    let sum = |of: fn(&Compared) -> usize| all.iter().map(of).sum::<usize>();
+    let (books, continued) = (sum(|compared| compared.books), sum(|compared| compared.continued));
     assert!(continued * 3 > books, "{continued} of {books} books continue from an image");
+    assert!(sum(|compared| compared.resumed) > 0, "no replay of all books continues from images");
 }
 
 // The lines are in the order of time, which a clock that is set back changes.

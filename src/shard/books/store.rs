@@ -4,6 +4,7 @@
 //! Bounds:   `BOOKS_PER_SHARD_MAX`; a book allocates only while it grows. Books never move.
 use super::directory::Directory;
 use super::slots::{Occupancy, Rotation, Slot, Slots};
+use super::stored::ImageTurns;
 use super::updates::{Mark, Updates};
 use super::{Admission, ConnectionSlot, ShardFull};
 use crate::base::{
@@ -50,7 +51,7 @@ pub(crate) struct Store<H> {
     pub(super) counts: BookCounts,
     memory: MemoryUsage,
     checkpoints: Rotation,
-    pub(super) images: Rotation,
+    pub(super) images: ImageTurns,
     pub(super) updates: Updates,
     /// Probably the book of the message at hand.
     pub(super) expected: Option<BookIndex>,
@@ -70,7 +71,7 @@ impl<H> Store<H> {
             counts: BookCounts::default(),
             memory: MemoryUsage::default(),
             checkpoints: Rotation::default(),
-            images: Rotation::default(),
+            images: ImageTurns::default(),
             updates: Updates::default(),
             expected: None,
             handler,

@@ -6,7 +6,7 @@
 //! connection, a hash without a verdict, a difference from the REST interface, a failed comparison) has none; it gets one
 //! when its next turn comes. What all books of a shard have in common is in no image: the venue's clock, recent trades.
 use super::group::StoredGroup;
-use super::slots::{Slot, Slots};
+use super::slots::{Rotation, Slot, Slots};
 use super::times::{TickTime, VenueTimes};
 use super::{Admission, Books, ConnectionSlot};
 use crate::base::condition;
@@ -16,10 +16,55 @@ use crate::link::shard_capture::{ImageOut, image_text};
 use crate::market::book::{Book, BookOpening, BookState, Level, image::BookFacts};
 use crate::shard::publish::Handler;
 use serde::Deserialize;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// Bytes of a book without its levels, at most.
 const BOOK_BYTES: usize = 640;
+
+/// Markets without an image at their turn that are tried again in a later one.
+const LATE_PER_TURN: usize = 8;
+
+/// Bounds of the images written at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ImageTurn {
+    /// Places of books looked at.
+    pub(crate) places: usize,
+    /// Bytes; one larger image is written alone.
+    pub(crate) bytes_max: usize,
+    /// Wall clock, nanoseconds since the Unix epoch.
+    pub(crate) wall_ns: u64,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub(super) struct ImageTurns {
+    rotation: Rotation,
+    /// Markets whose turn it was and which could not have an image; not more than places.
+    late: VecDeque<BookIndex>,
+    /// Places of the round that were looked at.
+    looked_at: usize,
+    /// When the round began, nanoseconds since the Unix epoch.
+    since_wall_ns: u64,
+}
+
+/// What is at a place.
+enum Place<'b> {
+    /// No market begins there.
+    Nothing,
+    /// A market that cannot have an image now.
+    Undecided,
+    Market(MarketImage<'b>),
+}
+
+/// What became of a place.
+enum Visit {
+    Done,
+    /// Its market is tried again.
+    Late,
+    /// No room in this turn.
+    Full,
+}
 
 /// The books of a market.
 pub(crate) struct MarketImage<'b> {
@@ -28,21 +73,30 @@ pub(crate) struct MarketImage<'b> {
     first: BookIndex,
 }
 
-/// A book of an image, as it is recorded.
+/// A book as it is recorded where it is opened, described, or in an image.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct StoredBook {
-    m: String,
-    a: String,
+    /// Market.
+    pub(crate) m: String,
+    /// Token.
+    pub(crate) a: String,
     #[serde(default)]
     t: Option<String>,
     #[serde(default)]
     o: Option<String>,
     #[serde(default)]
     n: bool,
+    /// Slug of the market; empty in captures of earlier versions.
+    #[serde(default)]
+    pub(crate) s: String,
+    // Of an image only.
+    #[serde(default)]
     ms: u64,
     #[serde(default)]
     hash: Option<String>,
+    #[serde(default)]
     read: u64,
+    #[serde(default)]
     snapshot: u64,
     #[serde(default)]
     last: Option<String>,
@@ -50,8 +104,10 @@ pub(crate) struct StoredBook {
     tick: TickTime,
     #[serde(default)]
     group: StoredGroup,
-    bids: String,
-    asks: String,
+    #[serde(default)]
+    bids: Option<String>,
+    #[serde(default)]
+    asks: Option<String>,
 }
 
 /// What becomes of a book of an image.
@@ -146,7 +202,8 @@ fn write_book(image: &mut ImageOut<'_>, slot: &Slot, tick: TickTime, slug: Optio
 }
 
 impl StoredBook {
-    fn opening(&self) -> Option<BookOpening> {
+    /// What opens it; `None` for an invalid id.
+    pub(crate) fn opening(&self) -> Option<BookOpening> {
         Some(BookOpening {
             market: condition::market_id(&self.m)?,
             token: TokenId::new(&self.a)?,
@@ -156,6 +213,11 @@ impl StoredBook {
         })
     }
 
+    /// Whether this is its market, by slug, id or ticker, or its token.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        [&self.m, &self.a, &self.s].into_iter().any(|of| of == name)
+    }
+
     /// The market, if its id is one.
     pub(crate) fn market(&self) -> Option<MarketId> {
         condition::market_id(&self.m)
@@ -163,7 +225,7 @@ impl StoredBook {
 
     fn book(&self) -> Option<Book> {
         let mut book = Book::default();
-        book.replace(&levels(&self.bids)?, &levels(&self.asks)?).ok()?;
+        book.replace(&levels(self.bids.as_ref()?)?, &levels(self.asks.as_ref()?)?).ok()?;
         Some(book)
     }
 }
@@ -195,32 +257,83 @@ impl<H: Handler> Books<H> {
         self.store.slots.len()
     }
 
-    /// Looks at the next places in turn, at most `count`, and calls `each` with every market that begins there and can
-    /// have an image, up to `bytes_max` bytes or one larger image. The number of places.
+    /// Looks at the next places in turn, and passes every market that begins there and can have an image to `write`, which
+    /// says whether it was written. Returns how many places that were, without those of markets that are late.
     pub(crate) fn next_images(
         &mut self,
-        count: usize,
-        bytes_max: usize,
-        mut each: impl FnMut(&MarketImage<'_>),
+        turn: ImageTurn,
+        mut write: impl FnMut(&MarketImage<'_>) -> bool,
     ) -> usize {
-        let mut bytes = 0;
-        for looked_at in 0..count.min(self.store.slots.len()) {
-            let first = self.store.images.peek(&self.store.slots);
-            let image = MarketImage { slots: &self.store.slots, times: &self.times, first };
-            let connection = image.connection();
-            let is_whole = image.books().all(|at| {
-                at >= first && image.slots[at].connection == connection && self.is_settled(at)
-            });
-            if is_whole && !self.matcher.has_market(&image.market()) {
-                bytes += image.bytes();
-                if bytes > bytes_max && bytes > image.bytes() {
-                    return looked_at;
-                }
-                each(&image);
-            }
-            self.store.images.advance(&self.store.slots);
+        let ImageTurn { places, bytes_max, wall_ns } = turn;
+        let mut turns = std::mem::take(&mut self.store.images);
+        if turns.since_wall_ns == 0 || wall_ns < turns.since_wall_ns {
+            // The first one, or the clock was set back.
+            (turns.since_wall_ns, turns.looked_at) = (wall_ns, 0);
         }
-        count.min(self.store.slots.len())
+        let mut bytes = 0;
+        let mut visit = |first| match self.place(first) {
+            Place::Nothing => Visit::Done,
+            Place::Undecided => Visit::Late,
+            Place::Market(image) => {
+                let is_first = bytes == 0;
+                bytes += image.bytes();
+                match is_first || bytes <= bytes_max {
+                    true if write(&image) => Visit::Done,
+                    true => Visit::Late,
+                    false => Visit::Full,
+                }
+            }
+        };
+        for _ in 0..turns.late.len().min(LATE_PER_TURN) {
+            let Some(first) = turns.late.pop_front() else { break };
+            match visit(first) {
+                Visit::Done => {}
+                Visit::Late | Visit::Full => turns.late.push_back(first),
+            }
+        }
+        let mut looked_at = 0;
+        while looked_at < places.min(self.store.slots.len()) {
+            let first = turns.rotation.peek(&self.store.slots);
+            match visit(first) {
+                Visit::Done => {}
+                Visit::Late if turns.late.contains(&first) => {}
+                Visit::Late => turns.late.push_back(first),
+                Visit::Full => break,
+            }
+            turns.rotation.advance(&self.store.slots);
+            looked_at += 1;
+        }
+        turns.looked_at += looked_at;
+        self.store.images = turns;
+        looked_at
+    }
+
+    /// When the round began, nanoseconds since the Unix epoch, if it ends: every open market was opened since then or has an
+    /// image since then.
+    pub(crate) fn end_image_round(&mut self) -> Option<u64> {
+        let places = self.image_places();
+        let turns = &mut self.store.images;
+        let is_over = turns.looked_at >= places && turns.late.is_empty();
+        is_over.then(|| {
+            turns.looked_at = 0;
+            std::mem::take(&mut turns.since_wall_ns)
+        })
+    }
+
+    fn place(&self, first: BookIndex) -> Place<'_> {
+        if !self.store.slots[first].is_open() {
+            return Place::Nothing;
+        }
+        let image = MarketImage { slots: &self.store.slots, times: &self.times, first };
+        if image.books().any(|at| at < first) {
+            return Place::Nothing;
+        }
+        let connection = image.connection();
+        let is_settled = |at| image.slots[at].connection == connection && self.is_settled(at);
+        match image.books().all(is_settled) && !self.matcher.has_market(&image.market()) {
+            true => Place::Market(image),
+            false => Place::Undecided,
+        }
     }
 
     /// Whether a book is live and an image has all that it depends on.

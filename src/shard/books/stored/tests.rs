@@ -56,14 +56,15 @@ fn images(intake: &mut Intake<(), StillClock>, connection: ConnectionSlot) -> Ve
     let mut found = Vec::new();
     let places = intake.books.image_places();
     let (mut sender, mut receiver) = capture_link(ShardId(0), 2);
-    intake.books.next_images(places, usize::MAX, |image| {
+    let turn = ImageTurn { places, bytes_max: usize::MAX, wall_ns: 1 };
+    intake.books.next_images(turn, |image| {
         assert_eq!(image.connection(), connection);
         let (market, connection) = (image.market(), ConnectionId(1));
         let head = ImageHead { market, connection, position: None, wall_ns: 1 };
         sender.image(head, image.bytes(), |out, _| {
             image.write(out, Some(r#""is-a1""#));
             assert!(out.bytes() <= image.bytes(), "{} of {}", out.bytes(), image.bytes());
-        });
+        })
     });
     assert!(sender.ship(1));
     while let Some(chunk) = receiver.full.try_receive() {
@@ -135,13 +136,25 @@ fn a_market_of_which_something_is_not_decided_has_no_image() {
     feed(&mut intake, &change("7", 1_700, "0.5", "0.6"));
     assert_eq!(images(&mut intake, HERE).len(), 1);
     feed(&mut intake, &change("7", 1_701, "0.5", "0.5"));
+    assert_eq!(intake.books.end_image_round(), Some(1));
     assert_eq!(images(&mut intake, HERE), [""; 0]);
+    assert_eq!(intake.books.end_image_round(), None);
     feed(&mut intake, &change("7", 1_702, "0.5", "0.5"));
-    assert_eq!(images(&mut intake, HERE).len(), 1);
+    // Its turn is over: it is late, and not one place is looked at.
+    let turn = ImageTurn { places: 0, bytes_max: 1, wall_ns: 2 };
+    let mut late = 0;
+    intake.books.next_images(turn, |_| {
+        late += 1;
+        late > 1
+    });
+    assert_eq!((late, intake.books.end_image_round()), (1, None), "there was no room");
+    assert_eq!(images(&mut intake, HERE).len(), 2, "late, and in its turn");
+    assert_eq!(intake.books.end_image_round(), Some(1));
     // Its connection is being replaced.
     let tokens = ["7", "8"].map(|token| TokenId::new(token).unwrap());
     intake.books.begin_handover(HERE, THERE, &tokens);
     assert_eq!(images(&mut intake, HERE), [""; 0]);
+    assert_eq!(intake.books.end_image_round(), None);
 }
 
 #[test]
@@ -183,8 +196,10 @@ fn a_turn_ends_before_an_image_that_is_beyond_its_bytes() {
     // Each turn with the markets of its images, and the places that were looked at.
     let mut turn = |bytes_max| {
         let mut found = Vec::new();
-        let looked_at = intake.books.next_images(3, bytes_max, |image| {
+        let turn = ImageTurn { places: 3, bytes_max, wall_ns: 1 };
+        let looked_at = intake.books.next_images(turn, |image| {
             found.push(image.market().as_str().to_owned());
+            true
         });
         (found.join(" "), looked_at)
     };
