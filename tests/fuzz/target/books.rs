@@ -120,22 +120,29 @@ impl Model {
     ) {
         let book = self.books.get_mut(&key).expect("it is there");
         book.connection = connection;
-        if book.state == BookState::Live && time < book.newest_ms {
-            // It would roll the book back.
+        if time < book.newest_ms {
+            // It would roll the book back, or lacks a change.
             return;
         }
         (book.snapshot_ms, book.newest_ms) = (time, time);
         book.bids.clear();
         book.asks.clear();
-        let full = sides.iter().any(|side| side.len() > LEVELS_PER_SIDE_MAX);
-        if !full {
+        let fault = sides.iter().find_map(|side| {
+            let quantities: BTreeMap<_, _> = side.iter().map(|l| (l.price, l.quantity)).collect();
+            let is_repeated = side.iter().any(|level| quantities[&level.price] != level.quantity);
+            match side.len() > LEVELS_PER_SIDE_MAX {
+                true => Some(StaleReason::TooManyLevels),
+                false => is_repeated.then_some(StaleReason::UndecodedMessage),
+            }
+        });
+        if fault.is_none() {
             sides[0].iter().for_each(|&level| set(&mut book.bids, level));
             sides[1].iter().for_each(|&level| set(&mut book.asks, level));
         }
         let sizes = (book.bids.len(), book.asks.len());
-        match full {
-            true => self.set_stale(key, StaleReason::TooManyLevels),
-            false => self.set_state(key, BookState::Live),
+        match fault {
+            Some(why) => self.set_stale(key, why),
+            None => self.set_state(key, BookState::Live),
         }
         self.callbacks.push(format!("{} snapshot {} {}", TOKENS[key.1], sizes.0, sizes.1));
     }
@@ -145,7 +152,11 @@ impl Model {
         for &(token, side, level) in changes {
             let Some(key) = self.admit(market, token) else { continue };
             let book = self.books.get_mut(&key).expect("it is there");
-            if book.state == BookState::AwaitingSnapshot || time < book.snapshot_ms {
+            if book.state == BookState::AwaitingSnapshot {
+                book.newest_ms = book.newest_ms.max(time);
+                continue;
+            }
+            if time < book.snapshot_ms {
                 continue;
             }
             book.newest_ms = time;
