@@ -25,8 +25,11 @@ use self::book::{Update, price, quantity, state};
 use self::trades::Trades;
 use super::races::{BusRacer, RaceKind, Races, bit};
 use super::record::{Record, Topic, levels};
+use super::slices::{Fence, Slices};
 use crate::base::id::{MarketId, TokenId, TradeId};
 use crate::base::limits::{BUS_CLOSED_NS, BUS_FORGET_NS, BUS_HOUSEKEEPING_NS, BUS_SILENT_NS};
+use crate::base::slices::slice_of;
+use crate::cluster::claim::Claim;
 use crate::counter::bus_source::BusCounts;
 use crate::market::book::Side;
 use foldhash::fast::FixedState;
@@ -46,6 +49,8 @@ pub struct Source<'a> {
     pub epoch: u64,
     /// Its partition.
     pub partition: i32,
+    /// Its place in the partition.
+    pub offset: i64,
     /// When it was read, monotonic nanoseconds.
     pub read_ns: u64,
 }
@@ -70,6 +75,8 @@ struct Feeds {
     books: Vec<BusBook>,
     /// Place of the one that consumers have.
     followed: usize,
+    /// Slice of the market.
+    slice: u8,
 }
 
 impl Feeds {
@@ -97,7 +104,9 @@ impl Feeds {
 
     /// The bits of the engines that should have what the venue has sent at this time: their books are live since before.
     fn expected(&self, venue_ms: u64) -> u32 {
-        let should = |book: &&BusBook| book.state == BusState::Live && book.begun_ms < venue_ms;
+        let should = |book: &&BusBook| {
+            !book.is_fenced && book.state == BusState::Live && book.begun_ms < venue_ms
+        };
         self.books.iter().filter(should).fold(0, |all, book| all | bit(book.racer))
     }
 
@@ -123,6 +132,7 @@ pub struct BusBooks {
     changed: Vec<Applied>,
     trades: Trades,
     races: Races,
+    slices: Slices,
     counts: BusCounts,
     /// When it was looked at last, monotonic nanoseconds.
     now_ns: u64,
@@ -199,6 +209,9 @@ impl BusBooks {
             });
         }
         self.races.on_time(now_ns);
+        while let Some(slice) = self.slices.poll_due(now_ns) {
+            self.set_fences(slice, now_ns);
+        }
         if now_ns >= self.housekeeping_ns {
             self.housekeeping_ns = now_ns.saturating_add(BUS_HOUSEKEEPING_NS);
             self.forget(now_ns);
@@ -214,14 +227,55 @@ impl BusBooks {
         let gone: Vec<Arc<str>> = gone.map(|(name, _)| Arc::clone(name)).collect();
         self.books.retain(|_, feeds| {
             let followed = feeds.followed().map(|book| Arc::clone(&book.engine));
-            feeds
-                .books
-                .retain(|book| book.state != BusState::Closed || !is_older(book, BUS_CLOSED_NS));
+            feeds.books.retain(|book| {
+                let is_fenced = book.is_fenced && Some(&book.engine) != followed.as_ref();
+                book.state != BusState::Closed && !is_fenced || !is_older(book, BUS_CLOSED_NS)
+            });
             feeds.followed = followed.and_then(|engine| feeds.place(&engine)).unwrap_or(0);
             !feeds.books.is_empty()
         });
         // Dropped the next time, so that consumers see it.
         self.set_states(&BusState::Closed, |book| gone.contains(&book.engine));
+    }
+
+    /// Whose books of a slice are followed, after a claim or the time that it leaves.
+    fn set_fences(&mut self, slice: u8, now_ns: u64) {
+        for (token, feeds) in self.books.iter_mut().filter(|(_, feeds)| feeds.slice == slice) {
+            let mut is_followed = false;
+            for (place, book) in feeds.books.iter_mut().enumerate() {
+                let fence = self.slices.fence(&book.engine, slice, now_ns);
+                book.is_fenced = fence != Fence::Open;
+                let is_open = !matches!(book.state, BusState::Closed | BusState::AwaitingSnapshot);
+                if fence == Fence::Closed && is_open {
+                    // Its records are ignored from now on.
+                    book.state = BusState::AwaitingSnapshot;
+                    is_followed |= place == feeds.followed;
+                }
+            }
+            let taken = feeds.choose(*token);
+            self.counts.switches += u64::from(taken.is_some());
+            self.changed.extend(taken.or(is_followed.then_some(Applied::State(*token))));
+        }
+    }
+
+    fn on_claim(&mut self, source: Source<'_>, text: &str) {
+        match Claim::parse(text) {
+            Ok(claim) => {
+                self.slices.on_claim(&claim, source.offset, source.read_ns);
+                self.set_fences(claim.slice, source.read_ns);
+            }
+            Err(_) => self.counts.unreadable += 1,
+        }
+    }
+
+    /// Whether another engine of the cluster publishes this market now; counts it.
+    fn is_closed(&mut self, engine: &Arc<str>, market: &MarketId, now_ns: u64) -> bool {
+        if self.slices.is_empty() {
+            return false;
+        }
+        let fence = self.slices.fence(engine, slice_of(market.as_bytes()), now_ns);
+        self.counts.fenced += u64::from(fence == Fence::Closed);
+        fence == Fence::Closed
     }
 
     /// Gives the books of a kind this state.
@@ -251,6 +305,10 @@ impl BusBooks {
         // Of a compacted topic: the last stage of a market stands, however old its engine's epoch is.
         if topic == Topic::Markets {
             return Some(Applied::Other(BusEvent::Market(text.to_owned())));
+        }
+        if topic == Topic::Slices {
+            self.on_claim(source, text);
+            return None;
         }
         let Ok(record) = Record::parse(text) else {
             self.counts.unreadable += 1;
@@ -337,6 +395,9 @@ impl BusBooks {
         source: Source<'_>,
     ) -> Result<Option<Applied>, String> {
         let (market, token) = ids(record)?;
+        if self.is_closed(engine, &market, source.read_ns) {
+            return Ok(None);
+        }
         let Some(known) = self.engines.get(engine) else { return Ok(None) };
         let racer = known.racer;
         // Topics and partitions are not read in the order in which they were written.
@@ -349,7 +410,9 @@ impl BusBooks {
         if !is_snapshot && !self.books.contains_key(&token) {
             return Ok(None);
         }
+        let slice = slice_of(market.as_bytes());
         let feeds = self.books.entry(token).or_default();
+        feeds.slice = slice;
         let place = feeds.place(engine);
         let of_epoch = place.map(|place| &feeds.books[place]).filter(|b| b.epoch == source.epoch);
         if of_epoch.is_some_and(|book| book.has(record)) {
@@ -359,7 +422,8 @@ impl BusBooks {
         if is_snapshot {
             self.counts.gaps += u64::from(record.gap && of_epoch.is_some());
             let parts = (engine, racer, source);
-            let new = BusBook::from_snapshot(record, (market, state), (&bids, &asks), parts);
+            let mut new = BusBook::from_snapshot(record, (market, state), (&bids, &asks), parts);
+            new.is_fenced = self.slices.fence(engine, slice, source.read_ns) != Fence::Open;
             let place = place.unwrap_or(feeds.books.len());
             let update = match feeds.books.get_mut(place) {
                 Some(book) => book.replace(new, record.gap),
@@ -416,6 +480,9 @@ impl BusBooks {
         let (market, token) = ids(record)?;
         let Some(known) = self.engines.get(engine) else { return Ok(None) };
         let (racer, number) = (known.racer, (source.epoch, record.sequence));
+        if self.is_closed(engine, &market, source.read_ns) {
+            return Ok(None);
+        }
         if self.trades.was_read(racer, token, number, source.read_ns) {
             self.counts.repeated += 1;
             return Ok(None);

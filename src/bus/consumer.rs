@@ -70,6 +70,19 @@ impl BusConsumer {
         topics: &[Topic],
         from_beginning: &[Topic],
     ) -> Result<Self, BusError> {
+        Self::connect_while(address, topics, from_beginning, (BUS_DOWN_NS, &|| true))
+    }
+
+    /// The same with questions to the broker that wait for so long each, while it is wanted.
+    ///
+    /// # Errors
+    /// The same; or it is not wanted any more.
+    pub(super) fn connect_while(
+        address: &str,
+        topics: &[Topic],
+        from_beginning: &[Topic],
+        (wait_ns, is_wanted): (u64, &dyn Fn() -> bool),
+    ) -> Result<Self, BusError> {
         let options = BusOptions::parse(address)?;
         let fault = |why: String| BusError(format!("{address}: {why}"));
         let mut config = client_config(&options);
@@ -82,6 +95,19 @@ impl BusConsumer {
             .set("queued.max.messages.kbytes", "16384");
         let consumer: BaseConsumer<Context> =
             config.create_with_context(Context).map_err(|error| fault(error.to_string()))?;
+        let metadata = |name: &str| {
+            for _ in 1..(BUS_DOWN_NS / wait_ns).max(1) {
+                if !is_wanted() {
+                    break;
+                }
+                if let Ok(found) =
+                    consumer.fetch_metadata(Some(name), Duration::from_nanos(wait_ns))
+                {
+                    return Ok(found);
+                }
+            }
+            consumer.fetch_metadata(Some(name), Duration::from_nanos(wait_ns))
+        };
         let mut all = TopicPartitionList::new();
         for topic in topics {
             let offset = match from_beginning.contains(topic) {
@@ -89,11 +115,14 @@ impl BusConsumer {
                 false => Offset::End,
             };
             let name = topic.full_name(&options.prefix);
-            let wait = Duration::from_nanos(BUS_DOWN_NS);
-            let found = consumer.fetch_metadata(Some(&name), wait);
-            let found = found.map_err(|error| fault(format!("no broker answers: {error}")))?;
+            let found =
+                metadata(&name).map_err(|error| fault(format!("no broker answers: {error}")))?;
             let partitions = found.topics().iter().find(|found| found.name() == name);
             let partitions = partitions.map_or(&[][..], |topic| topic.partitions());
+            // Only clusters have it.
+            if partitions.is_empty() && *topic == Topic::Slices {
+                continue;
+            }
             if partitions.is_empty() {
                 let why = format!("there is no topic {name}: has an engine published to it?");
                 return Err(fault(why));

@@ -21,6 +21,7 @@ pub mod races;
 #[cfg(feature = "kafka")]
 mod reader;
 pub mod record;
+mod slices;
 
 #[cfg(feature = "kafka")]
 pub use cluster::start as join_cluster;
@@ -47,6 +48,9 @@ use std::thread::JoinHandle;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BusError(pub(crate) String);
+
+/// JSON Schema of all records.
+pub const SCHEMA: &str = include_str!("schema.json");
 
 /// Whether this program has a client of brokers.
 pub const IS_BUILT: bool = cfg!(feature = "kafka");

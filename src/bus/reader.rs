@@ -14,7 +14,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// The topics of a reader; best prices follow from the books.
-const TOPICS: [Topic; 4] = [Topic::Events, Topic::Markets, Topic::Books, Topic::Trades];
+const TOPICS: [Topic; 5] =
+    [Topic::Slices, Topic::Events, Topic::Markets, Topic::Books, Topic::Trades];
+
+/// A source that is stopped waits for a broker that is away for so long.
+const SOURCE_WAIT_NS: u64 = 500 * MILLISECOND_NS;
 
 /// A reader whose calls are further apart was away.
 const AWAY_NS: u64 = 100 * MILLISECOND_NS;
@@ -67,21 +71,24 @@ impl BusReader {
     /// # Errors
     /// [`BusError`]: the address is none, the broker does not answer, or no engine has published there yet.
     pub fn connect(address: &str, from_beginning: bool) -> Result<Self, BusError> {
-        Self::from(address, if from_beginning { &TOPICS } else { &[] })
+        let begin: &[Topic] = if from_beginning { &TOPICS } else { &[Topic::Slices] };
+        Ok(Self::of(BusConsumer::connect(address, &TOPICS, begin)?))
     }
 
-    /// Begins with the last stage of each market, and with the other records that come from now on.
+    /// Begins with the last stage of each market, and with the other records that come from now on; gives up soon when
+    /// it is not wanted any more.
     ///
     /// # Errors
     /// As [`BusReader::connect`].
-    pub(crate) fn of_source(address: &str) -> Result<Self, BusError> {
-        Self::from(address, &[Topic::Markets])
+    pub(crate) fn of_source(address: &str, is_wanted: impl Fn() -> bool) -> Result<Self, BusError> {
+        let (begin, turns) =
+            ([Topic::Slices, Topic::Markets], (SOURCE_WAIT_NS, &is_wanted as &dyn Fn() -> bool));
+        Ok(Self::of(BusConsumer::connect_while(address, &TOPICS, &begin, turns)?))
     }
 
-    fn from(address: &str, from_beginning: &[Topic]) -> Result<Self, BusError> {
-        let (consumer, clock) =
-            (BusConsumer::connect(address, &TOPICS, from_beginning)?, HostClock::new());
-        Ok(Self {
+    fn of(consumer: BusConsumer) -> Self {
+        let clock = HostClock::new();
+        Self {
             consumer,
             books: BusBooks::default(),
             last_ns: clock.mono_ns(),
@@ -89,7 +96,7 @@ impl BusReader {
             clock,
             next: HashMap::new(),
             changed: VecDeque::new(),
-        })
+        }
     }
 
     /// Reads one record; what it has changed. `None` if that is nothing, or none comes within this time.
@@ -128,7 +135,7 @@ impl BusReader {
                 self.books.on_missing(partition);
             }
         }
-        let source = Source { engine, epoch, partition, read_ns: self.time_ns };
+        let source = Source { engine, epoch, partition, offset, read_ns: self.time_ns };
         self.books.apply(topic, source, text)
     }
 

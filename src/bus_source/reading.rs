@@ -65,7 +65,7 @@ impl<H: Handler> Reading<H> {
         // No book is there before a reader is.
         let books = BusBooks::default();
         while !self.is_stopped() {
-            match BusReader::of_source(&self.options.address) {
+            match BusReader::of_source(&self.options.address, || !self.is_stopped()) {
                 Ok(mut reader) => {
                     if !self.report.error.is_empty() {
                         info!("the bus at {} can be read", self.options.servers);

@@ -1,10 +1,10 @@
-//! `ringbook tail`: records of the bus, one line each.
+//! `ringbook tail`: records of the bus, one line each, their schema, or who was first with them.
 //!
 //! Runs on:  main thread.
 use super::Failure;
+use crate::bus::SCHEMA;
 use crate::config::UsageError;
 use crate::config::bus::{TailFlags, bus_options};
-#[cfg(feature = "kafka")]
 use crate::io::output::print_line;
 use std::process::ExitCode;
 
@@ -13,15 +13,19 @@ use std::process::ExitCode;
 /// # Errors
 /// The address is unusable, or the broker does not answer.
 pub fn run(flags: &TailFlags) -> Result<ExitCode, Failure> {
-    bus_options(&flags.bus).map_err(UsageError::from)?;
-    if flags.races { race(flags) } else { print(flags) }
+    let Some(address) = &flags.bus else {
+        print_line(SCHEMA.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    };
+    bus_options(address).map_err(UsageError::from)?;
+    if flags.races { race(address, flags) } else { print(address, flags) }
 }
 
 /// Reads as a consumer of books and trades does, and prints who was first.
 #[cfg(feature = "kafka")]
-fn race(flags: &TailFlags) -> Result<ExitCode, Failure> {
+fn race(address: &str, flags: &TailFlags) -> Result<ExitCode, Failure> {
     use crate::bus::{BusReader, races::table};
-    let mut reader = BusReader::connect(&flags.bus, false).map_err(fault)?;
+    let mut reader = BusReader::connect(address, false).map_err(fault)?;
     let signals = super::run::listen()?;
     let wanted = flags.count.unwrap_or(u64::MAX);
     while reader.counts().records < wanted && !signals.asked() {
@@ -42,11 +46,11 @@ fn fault(error: crate::bus::BusError) -> Failure {
 }
 
 #[cfg(feature = "kafka")]
-fn print(flags: &TailFlags) -> Result<ExitCode, Failure> {
+fn print(address: &str, flags: &TailFlags) -> Result<ExitCode, Failure> {
     use crate::bus::{BusConsumer, record::Topic};
     let topics = if flags.topics.is_empty() { &Topic::ALL[..] } else { &flags.topics };
     let from_beginning = if flags.from_beginning { topics } else { &[] };
-    let mut consumer = BusConsumer::connect(&flags.bus, topics, from_beginning).map_err(fault)?;
+    let mut consumer = BusConsumer::connect(address, topics, from_beginning).map_err(fault)?;
     let signals = super::run::listen()?;
     let mut left = flags.count.unwrap_or(u64::MAX);
     while left > 0 && !signals.asked() {
@@ -59,11 +63,11 @@ fn print(flags: &TailFlags) -> Result<ExitCode, Failure> {
 }
 
 #[cfg(not(feature = "kafka"))]
-fn race(flags: &TailFlags) -> Result<ExitCode, Failure> {
-    print(flags)
+fn race(address: &str, flags: &TailFlags) -> Result<ExitCode, Failure> {
+    print(address, flags)
 }
 
 #[cfg(not(feature = "kafka"))]
-fn print(_flags: &TailFlags) -> Result<ExitCode, Failure> {
+fn print(_address: &str, _flags: &TailFlags) -> Result<ExitCode, Failure> {
     Err(Failure { line: format!("--bus: {}", crate::bus::NOT_BUILT), code: 2 })
 }

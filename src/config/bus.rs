@@ -54,8 +54,12 @@ pub struct BusFlags {
 pub struct TailFlags {
     /// The broker and the beginning of the topics' names, as `run --bus` has them. Needs a build with the cargo feature
     /// `kafka`.
-    #[arg(long, value_name = "URL")]
-    pub bus: String,
+    #[arg(long, value_name = "URL", required_unless_present = "schema")]
+    pub bus: Option<String>,
+
+    /// Print the JSON Schema of all records and end.
+    #[arg(long, exclusive = true)]
+    pub schema: bool,
 
     /// A topic: trades, books, tops, markets, events, or the slices of clusters. Repeatable. Default: all but slices.
     #[arg(long = "topic", value_name = "NAME", value_parser = topic)]

@@ -23,6 +23,8 @@ pub struct BusCounts {
     pub unreadable: u64,
     /// Times that the book of another engine was taken, because it is further or the one before is not live.
     pub switches: u64,
+    /// Records of engines whose slice another engine of their cluster has.
+    pub fenced: u64,
 }
 
 /// What is read from the bus.

@@ -11,10 +11,13 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use ringbook::bus::{BusConsumer, record::Topic};
 use ringbook::sim::SimConfig;
 use ringbook::{
-    BusEvent, BusRacer, BusReader, BusState, Engine, EngineBuilder, Level, Polymarket, TokenId,
+    BusBook, BusEvent, BusRacer, BusReader, BusState, Engine, EngineBuilder, Level, Polymarket,
+    TokenId,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const TOPICS: [&str; 5] = ["trades", "books", "tops", "markets", "events"];
@@ -195,6 +198,12 @@ fn a_reader_has_every_book_and_each_trade_once_and_learns_of_losses() {
         late.poll(Duration::from_millis(100)).unwrap();
         assert!(begun.elapsed() < TIMEOUT, "{:?}", late.counts());
     }
+    for what in ["tick?count=1", "resolve?count=1", "drop?connections=all"] {
+        bus.rig.control(what);
+    }
+    bus.rig.venue.resume().unwrap();
+    let kinds = ["snapshot", "change", "tick", "state", "top", "trade", "new", "resolved"];
+    crate::bus_schema::check(&url, &[&kinds[..], &["loss", "engine"]].concat());
     let report = bus.rig.engine.stop(|_| {}).bus.unwrap();
     assert!(report.waiting == 0 && report.trades_lost > 0 && !report.is_complete(), "{report:?}");
 }
@@ -270,6 +279,59 @@ fn of_two_engines_a_reader_has_each_change_from_the_first_and_the_other_takes_ov
     });
     bus.run(20);
     bus.settle_trades();
+    bus.rig.engine.stop(|_| {});
+}
+
+/// Runs a program of `tests/python` until its lines are as wanted, unless a package is missing.
+fn python(script: &str, package: &str, url: &str, wanted: &dyn Fn(&[String]) -> bool) {
+    let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let import = format!("import confluent_kafka, {package}");
+    let has = Command::new(&python).args(["-c", &import]).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {script}: {python} has not both of confluent_kafka and {package}");
+        return;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
+    let brokers = url["kafka://".len()..].split('/').next().unwrap();
+    let (folder, begun) = (tempfile::tempdir().unwrap(), Instant::now());
+    loop {
+        let mut command = Command::new(&python);
+        command.arg(&path).args([brokers, "live"]).current_dir(folder.path());
+        let mut program = Program::start(command);
+        assert!(program.wait(TIMEOUT).success(), "{program}");
+        let lines = program.stdout();
+        if wanted(&lines) {
+            return;
+        }
+        assert!(begun.elapsed() < TIMEOUT, "{script}: {lines:?}");
+    }
+}
+
+/// What the guide shows is what is tested.
+#[test]
+fn polars_and_duckdb_read_the_topics() {
+    let page = include_str!("../../src/guide/bus.md");
+    assert!(page.contains(include_str!("../python/bus_polars.py")));
+    assert!(page.contains(include_str!("../python/bus_duckdb.py")));
+    let (_cluster, url) = mock();
+    let mut bus = Bus::start(&url, 100.0);
+    bus.run(20);
+    bus.settle_trades();
+    python("bus_polars.py", "polars", &url, &|lines| {
+        let count = |line: &String| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap();
+        lines.iter().map(count).sum::<u64>() == bus.trades
+    });
+    let text = |best: Option<Level>| best.map_or("None".into(), |level| level.price.to_string());
+    let tops: HashSet<String> = bus
+        .reader
+        .books()
+        .map(|(token, BusBook { book, .. })| {
+            format!("{token} {} {}", text(book.best_bid()), text(book.best_ask()))
+        })
+        .collect();
+    python("bus_duckdb.py", "duckdb", &url, &|lines| {
+        lines.iter().cloned().collect::<HashSet<_>>() == tops
+    });
     bus.rig.engine.stop(|_| {});
 }
 

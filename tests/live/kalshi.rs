@@ -2,6 +2,8 @@
 //!
 //! Runs on:  test threads, with one venue and one engine as processes.
 mod both;
+#[cfg(feature = "kafka")]
+mod bus;
 mod faults;
 mod gateway;
 mod names;

@@ -13,6 +13,8 @@ mod books;
 #[cfg(feature = "kafka")]
 mod bus;
 #[cfg(feature = "kafka")]
+mod bus_schema;
+#[cfg(feature = "kafka")]
 mod bus_source;
 mod capturing;
 #[cfg(feature = "kafka")]

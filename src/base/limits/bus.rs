@@ -51,3 +51,6 @@ pub const BUS_CLOSED_NS: u64 = 60 * SECOND_NS;
 pub const BUS_FORGET_NS: u64 = 600 * SECOND_NS;
 /// Interval in which a reader of the bus drops what is over.
 pub const BUS_HOUSEKEEPING_NS: u64 = 30 * SECOND_NS;
+/// A reader follows the former owner of a slice for at most this long after the claim of the next one, which goes on for
+/// `CLUSTER_OVERLAP_NS` itself.
+pub const BUS_FENCE_NS: u64 = 10 * SECOND_NS;

@@ -54,6 +54,8 @@ pub struct BusBook {
     /// Number of its engine in the races.
     pub(super) racer: usize,
     pub(super) position: Position,
+    /// Another engine of its cluster has its slice: its own book is followed only until that one's is there.
+    pub(super) is_fenced: bool,
     /// Venue time of the snapshot since which nothing is missing, milliseconds.
     pub(super) begun_ms: u64,
 }
@@ -107,6 +109,7 @@ impl BusBook {
             read_ns: source.read_ns,
             racer,
             position: Position { venue_ms: record.venue_time, changes: 0 },
+            is_fenced: false,
             begun_ms: record.venue_time,
         }
     }
@@ -175,7 +178,7 @@ impl BusBook {
     /// venue's time.
     pub(super) fn rank(&self) -> (u8, Position) {
         match self.state {
-            BusState::Live => (3, self.position),
+            BusState::Live => (4 - u8::from(self.is_fenced), self.position),
             BusState::Stale(_) => (2, Position::default()),
             BusState::AwaitingSnapshot => (1, Position::default()),
             BusState::Closed => (0, Position::default()),

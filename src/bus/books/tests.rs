@@ -1,12 +1,13 @@
 //! Records to books: in order, repeated, outdated, of two engines, with holes.
 use super::*;
+use crate::base::limits::BUS_FENCE_NS;
 use crate::base::price::{Price, Quantity};
 use crate::base::random::Random;
 use crate::bus::races::RaceCounts;
 use crate::market::book::{Book, Level};
 
 fn source(engine: &str, epoch: u64) -> Source<'_> {
-    Source { engine, epoch, partition: 3, read_ns: 0 }
+    Source { engine, epoch, partition: 3, offset: 0, read_ns: 0 }
 }
 
 fn book_record(kind: &str, sequence: u64, rest: &str) -> String {
@@ -359,4 +360,41 @@ fn a_record_says_what_is_new() {
     assert_eq!(tick, Some(Applied::TickSize { token, old: Some(Price(10_000)), new }));
     let state = apply(&book_record("state", 5, r#""state":"closed""#));
     assert_eq!(state, Some(Applied::State(token)));
+}
+
+#[test]
+fn a_member_of_a_cluster_is_ignored_once_the_new_owners_book_is_there() {
+    let mut books = BusBooks::default();
+    let (token, slice) = (TokenId::new("7").unwrap(), slice_of(b"0xa"));
+    let claim = |books: &mut BusBooks, engine: &str, state: &str, offset: i64, read_ns: u64| {
+        let text = format!(
+            r#"{{"kind":"slice","slice":{slice},"engine":"{engine}","group":"g","state":"{state}","receive_time":1}}"#
+        );
+        books.apply(Topic::Slices, Source { offset, read_ns, ..source(engine, 1) }, &text);
+    };
+    let at = |engine: &'static str, read_ns: u64| Source { read_ns, ..source(engine, 1) };
+    let engine = |books: &BusBooks| books.book(&token).unwrap().engine.to_string();
+    claim(&mut books, "a", "live", 1, 0);
+    books.apply(Topic::Books, at("a", 1), &snapshot(1, "0.4", false));
+    claim(&mut books, "b", "taken", 2, 2);
+    claim(&mut books, "b", "live", 3, 3);
+    // The owner's book is not here: the former owner's goes on.
+    assert!(books.apply(Topic::Books, at("a", 4), &change(2, "0.3", "1")).is_some());
+    let gone = (Side::Bid, Level { price: Price(300_000), quantity: Quantity(0) });
+    let changes = Applied::Changes { token, levels: vec![gone] };
+    let first = books.apply(Topic::Books, at("b", 5), &snapshot(1, "0.4", false));
+    assert_eq!((first, engine(&books)), (Some(changes), "b".into()), "though it is behind");
+    let further = change(3, "0.3", "2").replace(r#""venue_time":5"#, r#""venue_time":9"#);
+    assert_eq!(books.apply(Topic::Books, at("a", 6), &further), None);
+    books.on_time(3 + BUS_FENCE_NS);
+    let late = 4 + BUS_FENCE_NS;
+    assert_eq!(books.apply(Topic::Books, at("a", late), &snapshot(4, "0.5", false)), None);
+    let trade = book_record("trade", 5, r#""price":"0.4","size":"1","side":"buy","id":"x""#);
+    assert_eq!(books.apply(Topic::Trades, at("a", late), &trade), None);
+    assert!(books.apply(Topic::Trades, at("b", late), &trade).is_some());
+    assert_eq!((books.counts().fenced, state_of(&books)), (2, BusState::Live));
+    // Without the owner's book nobody is followed in the end.
+    claim(&mut books, "c", "live", 4, late);
+    books.on_time(late + BUS_FENCE_NS);
+    assert_eq!(state_of(&books), BusState::AwaitingSnapshot);
 }

@@ -58,7 +58,7 @@ impl Rig {
 
     /// A record that comes at `read_ns`.
     fn feed(&mut self, topic: Topic, read_ns: u64, text: &str) {
-        let source = Source { engine: "e", epoch: 1, partition: 0, read_ns };
+        let source = Source { engine: "e", epoch: 1, partition: 0, offset: 0, read_ns };
         let applied = self.books.apply(topic, source, text);
         self.look();
         if let Some(applied) = applied {

@@ -172,6 +172,8 @@ pub(in crate::serve) const BUS_SOURCE: Rows<BusSourceReport> = rows! { "", BusSo
         "steadily: another program writes to the topics", counts.unreadable;
     Counter "bus_source_switches", "books", "Times that another engine's book was taken: further, or the only live one",
         "nothing", counts.switches;
+    Counter "bus_source_fenced", "records", "Records of engines whose slice another engine of their cluster has",
+        "steadily: a member of the cluster is cut off from the broker's group; restart it", counts.fenced;
     Counter "bus_source_other_venues", "records", "Records of venues that are not followed",
         "name these venues too (--venue)", other_venues;
     Gauge "bus_source_last_record_age_seconds", "s", "Time since a record was last read",

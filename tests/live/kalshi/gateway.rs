@@ -152,7 +152,7 @@ impl Follower {
         }
     }
 
-    fn has(&self, (ticker, bids, asks): &(String, Levels, Levels)) -> bool {
+    pub(super) fn has(&self, (ticker, bids, asks): &(String, Levels, Levels)) -> bool {
         let no = asks.iter().map(|(price, size)| (10_000 - price, *size));
         let truth = [bids.iter().copied().collect(), no.collect()];
         self.books.get(ticker) == Some(&truth)
