@@ -88,8 +88,8 @@ pub fn execute(merge: &Merge, stop: &Arc<AtomicBool>) -> u8 {
 /// Writes the capture. Setting `stop` ends it early.
 ///
 /// # Errors
-/// One line: the captures are of different venues or have no record, the output folder is not empty, or something cannot
-/// be read or written.
+/// One line: the captures are of different venues, have no record or no receive times, the output folder is not empty, or
+/// something cannot be read or written.
 pub fn run(merge: &Merge, stop: &Arc<AtomicBool>) -> Result<Merged, String> {
     let Merge { recordings, out, .. } = merge;
     new_folder(out)?;
@@ -103,6 +103,11 @@ pub fn run(merge: &Merge, stop: &Arc<AtomicBool>) -> Result<Merged, String> {
     }
     let first = sources.iter_mut().filter_map(|source| source.steps.next_ns()).min();
     let start_ns = first.ok_or("nothing is written: the captures have no record")?;
+    if start_ns == 0 {
+        return Err("a recording has no receive times: nothing says in which order its messages and those of the \
+                    others came"
+            .to_owned());
+    }
     let failed = |error: std::io::Error| format!("{}: {error}", out.display());
     let (folder, _) = Folder::open(out, ROTATION, start_ns, 1).map_err(failed)?;
     let mut merger = Merger {

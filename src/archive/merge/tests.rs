@@ -344,5 +344,7 @@ fn what_cannot_be_merged_is_refused() {
     let out = folder.path().join("out");
     assert!(refused([0, 1], &out).contains("different venues"));
     assert!(refused([0, 0], &out).contains("have no record"));
+    std::fs::write(&path, r#"{"event_type":"book","market":"0x1","asset_id":"1"}"#).unwrap();
+    assert!(refused([0, 0], &out).contains("no receive times"));
     assert!(!out.exists());
 }
