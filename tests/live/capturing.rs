@@ -191,16 +191,18 @@ fn text(capture: &Path) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// One frame of the capture is left out: a checkpoint must fail, and the exit code must report it.
+/// A size in one frame of the capture is another: a checkpoint must fail, and the exit code must report it.
 ///
 /// Not any frame will do: during a recycle a change comes on two connections, and a snapshot may
-/// stand behind it. So frames are left out one at a time, from the last one backwards.
+/// stand behind it. So frames are changed one at a time, from the last one backwards.
 fn the_checkpoints_find_a_change(capture: &Path, folder: &Path) {
     let text = text(capture);
     let is_change = |line: &&str| line.contains("\"price_changes\"");
     let path = folder.join("changed.ndjson");
-    for left_out in text.lines().rev().filter(is_change).take(100) {
-        std::fs::write(&path, text.replace(&format!("{left_out}\n"), "")).unwrap();
+    for frame in text.lines().rev().filter(is_change).take(100) {
+        let changed = frame.replace(r#""size":""#, r#""size":"1"#);
+        assert!(changed != frame, "{frame}");
+        std::fs::write(&path, text.replace(frame, &changed)).unwrap();
         let output = replay(&path, &[]);
         if output.status.success() {
             continue;
@@ -211,7 +213,7 @@ fn the_checkpoints_find_a_change(capture: &Path, folder: &Path) {
         assert!(printed.contains("books differ from the capture"), "{printed}");
         return;
     }
-    panic!("100 frames were left out, each alone, and no proof failed");
+    panic!("100 frames were changed, each alone, and no proof failed");
 }
 
 #[test]
