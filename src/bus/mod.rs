@@ -1,6 +1,7 @@
 //! The bus: every book and trade at a Kafka-protocol broker, and a reader that has them again.
 //!
-//! Runs on:  the threads `bus` (publisher) and `cluster` (member), which may block; the threads of a reader. Owns: the clients of the broker.
+//! Runs on:  the threads `bus` (publisher) and `cluster` (member), which may block; the threads of a reader. Owns: the
+//!           clients of the broker.
 //! Bounds:   records in the producer as the address says; [`books`] of a reader, as many as there are tokens.
 //!
 //! The records are those of the gateway's own stream: the serve core's hub has the bus as a client that follows every

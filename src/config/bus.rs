@@ -160,8 +160,8 @@ impl Config {
     /// members of each rack follow all of them.
     ///
     /// # Errors
-    /// There is no bus, its address does not name the engine, or a name has other characters than letters, digits, `-`,
-    /// `_` and `.`.
+    /// There is no bus, its address does not name the engine, or a name has other characters than letters, digits, `-`
+    /// and `_`.
     pub fn cluster(&mut self, name: &str, rack: Option<&str>) -> Result<&mut Self, SettingError> {
         let fault = |line: &str| SettingError(format!("cluster {name}: {line}"));
         let bus = self.bus.as_ref();
