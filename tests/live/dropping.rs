@@ -34,7 +34,7 @@ fn dropped_connections_are_live_again() {
     assert_eq!(run.count("/pool/connections_active"), 3);
     for status in [503, 429] {
         let refused = run.venue.stat("refused");
-        outage(&mut run, status, 3_000);
+        outage(&mut run, status, 10_000);
         assert!(run.venue.stat("refused") > refused);
     }
     run.venue.control("drop?connections=all");
