@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Runs the reader in Python: its lines.
 fn python(path: &Path, arguments: &[&str]) -> Vec<Value> {
@@ -242,13 +242,15 @@ fn cost_of_prices() {
     let records = venue.tokens().into_iter().map(|token| table.find(&token).unwrap());
     let records: Vec<u32> = records.collect();
     let mut last = vec![0; records.len()];
-    while histogram.len() < 20_000 {
+    while histogram.len() < 2_000 {
         for (record, last) in records.iter().zip(&mut last) {
             let quote = table.record(*record).read();
             if quote.received_ns > *last {
                 *last = quote.received_ns;
-                let delay_ns = clock.now().wall_ns.saturating_sub(*last);
-                histogram.record(delay_ns.max(1)).unwrap();
+                // The engine's wall time, which it takes from the host's once a second.
+                let now_ns =
+                    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+                histogram.record(now_ns.saturating_sub(*last).max(1)).unwrap();
             }
         }
     }

@@ -102,6 +102,25 @@ fn every_alert_fires_for_its_fault_and_none_for_a_healthy_engine() {
         let lines = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{lines}{}", String::from_utf8_lossy(&output.stderr));
     }
+    queries_of_the_board_are_promql();
+}
+
+/// `promtool` has no check of a query without a server, but one of rules.
+fn queries_of_the_board_are_promql() {
+    let board: Value = serde_json::from_str(&text("observe/dashboard.json")).unwrap();
+    let rule = |(number, (expression, _)): (usize, (String, &Value))| {
+        let expression = expression.replace("$__rate_interval", "1m").replace("$instance", ".*");
+        serde_json::json!({ "record": format!("query:{number}"), "expr": expression })
+    };
+    let rules: Vec<Value> = expressions(&board).into_iter().enumerate().map(rule).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yml");
+    let groups = serde_json::json!({ "groups": [{ "name": "board", "rules": rules }] });
+    std::fs::write(&file, groups.to_string()).unwrap();
+    let output = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
+    let lines = String::from_utf8_lossy(&output.stdout);
+    assert!(lines.contains(&format!("{} rules found", rules.len())), "{lines}");
+    assert!(output.status.success(), "{lines}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Runs a short demo under the profile, without the system calls whose names begin so.
