@@ -92,8 +92,26 @@ impl<const N: usize> ShortText<N> {
 
     /// The text's bytes.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
+    }
+
+    /// Whether it is this text.
+    #[must_use]
+    #[inline]
+    pub fn is(&self, text: &[u8]) -> bool {
+        let own = self.as_bytes();
+        if own.len() != text.len() {
+            return false;
+        }
+        // Ids are long. Parts of a fixed length, of which the last one overlaps, are compared without a call.
+        if text.len() < 64 {
+            return own == text;
+        }
+        own.first_chunk::<32>() == text.first_chunk::<32>()
+            && own[32..].first_chunk::<32>() == text[32..].first_chunk::<32>()
+            && own.last_chunk::<16>() == text.last_chunk::<16>()
     }
 }
 

@@ -62,6 +62,13 @@ impl Span {
         let start = self.start as usize;
         frame.get(start..start + self.len as usize).unwrap_or("")
     }
+
+    /// Its bytes.
+    #[inline]
+    pub(crate) fn bytes_of(self, frame: &str) -> &[u8] {
+        let start = self.start as usize;
+        frame.as_bytes().get(start..start + self.len as usize).unwrap_or(&[])
+    }
 }
 
 /// One change with its token as a place in the frame.
@@ -187,6 +194,19 @@ impl<'a> Event<'a> {
             Self::Trade(e) => e.market,
             Self::TickSize(e) => e.market,
             Self::TopOfBook(e) => e.market,
+        }
+    }
+
+    /// Venue id of the token, empty where the message is about more than one.
+    #[must_use]
+    pub const fn token(&self) -> &'a str {
+        match self {
+            Self::Snapshot(e) => e.token,
+            Self::Changes(_) => "",
+            Self::Delta(e) => e.token,
+            Self::Trade(e) => e.token,
+            Self::TickSize(e) => e.token,
+            Self::TopOfBook(e) => e.token,
         }
     }
 

@@ -187,7 +187,7 @@ impl<H: Handler> Books<H> {
         connection: ConnectionSlot,
     ) -> Result<BookIndex, ShardFull> {
         let store = &mut self.store;
-        if let Some(index) = store.find_in(opening.market.as_str(), opening.token.as_str()) {
+        if let Some(index) = store.find_in(opening.market.as_str(), opening.token.as_bytes()) {
             let slot = &store.slots[index];
             if self.sequenced && slot.connection != connection {
                 // The messages of the old connection do not continue those of the new one.

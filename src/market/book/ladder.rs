@@ -114,10 +114,14 @@ impl Word {
         if self.0 & CENTS == 0 { count } else { count * CENT }
     }
 
-    fn level(self) -> Level {
+    fn price(self, side: Side) -> Price {
         let above = self.0 >> PRICE_SHIFT;
-        let price = if self.0 & BID == 0 { PRICE_END ^ above } else { above };
-        Level { price: Price(price as u32), quantity: Quantity(self.units()) }
+        Price(if side == Side::Bid { above } else { PRICE_END ^ above } as u32)
+    }
+
+    fn level(self) -> Level {
+        let side = if self.0 & BID == 0 { Side::Ask } else { Side::Bid };
+        Level { price: self.price(side), quantity: Quantity(self.units()) }
     }
 }
 
@@ -126,26 +130,35 @@ impl Packed {
         self.far.len() + self.near.iter().filter(|&&word| word != Word::ABSENT).count()
     }
 
-    /// Sets the level whose lowest word is `low` to `word`; to `low`, which has no quantity, to
+    /// Sets the level whose lowest word is `low` to `word`, of `units`; to `low`, which has no quantity, to
     /// take it out.
     #[inline]
-    fn set(&mut self, low: Word, word: Word) -> Result<(), SideFull> {
-        let worse = self.near.iter().filter(|&&near| near < low).count();
+    fn set(&mut self, low: Word, word: Word, units: u64) -> Result<(), SideFull> {
+        let worse = count_worse(&self.near, low);
         let place = match self.near.get_mut(worse) {
             Some(there) if there.same_price(low) => there,
             _ => return self.set_absent(worse, low, word),
         };
-        self.total = self.total - place.units() + word.units();
+        self.total = self.total - place.units() + units;
         if word != low {
             *place = word;
         } else {
-            self.near.copy_within(..worse, 1);
-            self.near[0] = self.far.pop().unwrap_or(Word::ABSENT);
+            self.remove_near(worse);
         }
         Ok(())
     }
 
+    // Those that are not inlined move levels: without their registers the usual change saves none.
+
+    /// Takes out a near level; the best of the others is near from then on.
+    #[inline(never)]
+    fn remove_near(&mut self, place: usize) {
+        self.near.copy_within(..place, 1);
+        self.near[0] = self.far.pop().unwrap_or(Word::ABSENT);
+    }
+
     /// The same where the price is not among the near ones, of which `worse` are worse.
+    #[inline(never)]
     fn set_absent(&mut self, worse: usize, low: Word, word: Word) -> Result<(), SideFull> {
         let worst = self.near[0];
         if worse == 0 && worst != Word::ABSENT {
@@ -185,14 +198,23 @@ impl Packed {
     }
 }
 
+/// How many words of a line, which are in order, are worse than `low`. Free of branches that hang on single prices: a
+/// processor guesses those wrong.
+#[inline]
+fn count_worse(line: &[Word; LINE], low: Word) -> usize {
+    let pairs = [1, 3, 5, 7].map(|last| usize::from(line[last] < low));
+    let worse = 2 * (pairs[0] + pairs[1] + pairs[2] + pairs[3]);
+    worse + line.get(worse).map_or(0, |&first| usize::from(first < low))
+}
+
 /// First place whose price is not worse than that of `low`.
 fn find(words: &[Word], low: Word) -> usize {
-    // Free of branches that hang on single prices: a processor guesses those wrong.
-    let count_worse = |words: &[Word]| words.iter().filter(|&&word| word < low).count();
     let mut left = words;
     for _ in 0..LINES {
-        let Some((rest, line)) = left.split_last_chunk::<LINE>() else { return count_worse(left) };
-        match count_worse(line) {
+        let Some((rest, line)) = left.split_last_chunk::<LINE>() else {
+            return left.iter().filter(|&&word| word < low).count();
+        };
+        match count_worse(line, low) {
             0 => left = rest,
             worse => return rest.len() + worse,
         }
@@ -275,7 +297,7 @@ impl Ladder {
             && let Some(low) = Word::at(side, level.price)
             && let Some(word) = low.with(level.quantity)
         {
-            return packed.set(low, word);
+            return packed.set(low, word, level.quantity.0);
         }
         self.wide().set(side, level)
     }
@@ -286,7 +308,7 @@ impl Ladder {
         match &self.0 {
             Form::Packed(packed) => {
                 let Some(low) = Word::at(side, price) else { return Quantity::ZERO };
-                let worse = packed.near.iter().filter(|&&near| near < low).count();
+                let worse = count_worse(&packed.near, low);
                 let near = packed.near.get(worse).filter(|word| word.same_price(low));
                 let found = near.or_else(|| {
                     let there = packed.far.get(find(&packed.far, low));
@@ -335,6 +357,16 @@ impl Ladder {
             }
             Form::Wide(wide) => wide.levels.last().copied(),
         }
+    }
+
+    /// The price of the best level; `empty` where there is none.
+    #[inline]
+    pub(crate) fn best_price_or(&self, side: Side, empty: Price) -> Price {
+        let Form::Packed(packed) = &self.0 else {
+            return self.best().map_or(empty, |level| level.price);
+        };
+        let best = packed.near[NEAR - 1];
+        if best == Word::ABSENT { empty } else { best.price(side) }
     }
 
     /// All levels, worst first, best last: the venue's own order.

@@ -204,6 +204,7 @@ impl Book {
     ///
     /// # Errors
     /// [`SideFull`]: *mark stale*; nothing was changed.
+    #[inline]
     pub fn set(&mut self, side: Side, level: Level) -> Result<(), SideFull> {
         // One call, not one for each side: which side it is cannot be guessed.
         let ladder = match side {

@@ -3,8 +3,10 @@
 //! Runs on:  shard cores, replay (pure; time is an argument). The hot path from decoded event to handler.
 use super::matcher::Match;
 use super::slots::Slot;
+use super::verifier::on_proof;
 use super::{Admission, Books, ConnectionSlot};
 use crate::base::id::{BookIndex, ConnectionId};
+use crate::base::prefetch::prefetch;
 use crate::base::time::Now;
 use crate::link::shard_shard::ForwardedEvent;
 use crate::link::shard_updates::{BookUpdateKind, TickerUpdate};
@@ -33,6 +35,14 @@ impl<H: Handler> Books<H> {
 
     #[inline]
     pub(super) fn apply(&mut self, event: &Event<'_>, connection: ConnectionSlot, wall_ns: u64) {
+        match event {
+            Event::Changes(changes) => self.on_changes(changes, wall_ns),
+            _ => self.apply_other(event, connection, wall_ns),
+        }
+    }
+
+    #[inline(never)]
+    fn apply_other(&mut self, event: &Event<'_>, connection: ConnectionSlot, wall_ns: u64) {
         match event {
             Event::Snapshot(snapshot) => self.on_snapshot(snapshot, connection, wall_ns),
             Event::Changes(changes) => self.on_changes(changes, wall_ns),
@@ -103,78 +113,114 @@ impl<H: Handler> Books<H> {
         store.publish_snapshot(index, wall_ns);
     }
 
+    #[inline(never)]
     fn on_changes(&mut self, event: &Changes<'_>, wall_ns: u64) {
         // First all changes, then the handler: it sees the book after the whole message.
         self.applied.clear();
-        let mut last = None;
-        for (place, (token, change)) in event.iter().enumerate() {
-            let found = last.and_then(|last| self.store.find_beside(last, event.market, token));
-            let Some(index) = found.or_else(|| self.store.admit(event.market, token)) else {
-                continue;
-            };
-            // Both books of a market were opened together. So the second is fetched while the first
-            // is still on its way from memory, and not after it.
-            if last.is_none()
-                && event.changes.len() > 1
-                && let Some(beside) = self.store.slots.get(BookIndex(index.0 ^ 1))
-            {
-                beside.touch();
-            }
+        let (mut last, mut has_subscribed) = (None, false);
+        for (place, change) in event.changes.iter().enumerate() {
+            let Some(index) = self.book_of(event, change, last) else { continue };
             last = Some(index);
-            if self.apply_change(index, event.timestamp_ms, change, wall_ns) {
+            let subscribed = self.apply_change(index, event.timestamp_ms, change, wall_ns);
+            if let Some(is_subscribed) = subscribed {
                 self.applied.push((index, place as u32));
+                has_subscribed |= is_subscribed;
             }
         }
+        if has_subscribed {
+            self.publish_changes(event);
+        }
         let Self { store, applied, .. } = self;
-        let mut first = true;
         for &(index, place) in &*applied {
-            let change = &event.changes[place as usize];
-            if store.slots[index].is_subscribed() {
-                let sent = store.updates.publish_change(
-                    &mut store.slots,
-                    index,
-                    event.timestamp_ms,
-                    change,
-                    first,
-                );
-                first &= !sent;
-            }
+            let change = event.changes.get(place as usize);
+            let (Some(change), Some((view, handler))) = (change, store.try_view(index, wall_ns))
+            else {
+                continue;
+            };
             let change = Change {
                 side: change.side,
                 level: change.level,
                 venue_best_bid: change.best_bid,
                 venue_best_ask: change.best_ask,
             };
-            let (view, handler) = store.view(index, wall_ns);
             handler.on_price_change(&view, &change);
         }
     }
 
-    /// Applies one absolute change; false when it is not applied.
+    /// The book of a change, as [`Store::admit`](super::store::Store::admit) gives it; `last` is that of the change
+    /// before it.
     #[inline]
+    fn book_of(
+        &mut self,
+        event: &Changes<'_>,
+        change: &ChangeSpan,
+        last: Option<BookIndex>,
+    ) -> Option<BookIndex> {
+        let store = &mut self.store;
+        let token = change.token.bytes_of(event.frame);
+        if let Some(last) = last {
+            let beside = store.find_beside(last, event.market, token);
+            if beside.is_some() {
+                return beside;
+            }
+        }
+        let Some(index) = store.find_in(event.market, token) else {
+            return store.admit_unknown(event.market, change.token.of(event.frame));
+        };
+        // Both books of a market were opened together. So the second is fetched while the first
+        // is still on its way from memory, and not after it. One that was announced has been fetched.
+        if last.is_none() && store.expected.is_none() && event.changes.len() > 1 {
+            store.slots.get(BookIndex(index.0 ^ 1)).inspect(|slot| prefetch(*slot));
+        }
+        Some(index)
+    }
+
+    /// Sends the applied changes of subscribed books.
+    #[cold]
+    fn publish_changes(&mut self, event: &Changes<'_>) {
+        let Self { store, applied, .. } = self;
+        let mut first = true;
+        for &(index, place) in &*applied {
+            let change = &event.changes[place as usize];
+            if store.slots[index].is_subscribed() {
+                let (slots, ms) = (&mut store.slots, event.timestamp_ms);
+                first &= !store.updates.publish_change(slots, index, ms, change, first);
+            }
+        }
+    }
+
+    /// Applies one absolute change; gives whether its book is subscribed, `None` when it is not applied.
+    #[inline(never)]
     fn apply_change(
         &mut self,
         index: BookIndex,
         timestamp_ms: u64,
         change: &ChangeSpan,
         wall_ns: u64,
-    ) -> bool {
-        let Self { store, verifier, .. } = self;
-        verifier.end_group_before(store, index, timestamp_ms, wall_ns);
-        if store.slots[index].state != BookState::Live
-            && !self.on_change_unsure(index, timestamp_ms, change)
+    ) -> Option<bool> {
+        let Self { store, verifier, times, repairer, .. } = self;
+        let mut slot = &mut store.slots[index];
+        if slot.group.ends_before(timestamp_ms, slot.facts.timestamp_ms)
+            && let Some(proof) = verifier.end_group(index, slot, wall_ns)
         {
-            return false;
+            on_proof(store, index, proof, wall_ns);
+            slot = &mut store.slots[index];
         }
-        let Self { store, verifier, times, .. } = self;
-        let slot = &mut store.slots[index];
+        if slot.state != BookState::Live {
+            repairer.keep(index, timestamp_ms, change);
+            if slot.state == BookState::AwaitingSnapshot {
+                store.counts.changes_before_snapshot += 1;
+                slot.facts.timestamp_ms = slot.facts.timestamp_ms.max(timestamp_ms);
+                return None;
+            }
+        }
         if timestamp_ms < slot.snapshot_ms {
             store.counts.changes_stale += 1;
             if !slot.is_in_snapshot(timestamp_ms, wall_ns) {
                 times.on_earlier(index, timestamp_ms);
                 store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
             }
-            return false;
+            return None;
         }
         store.counts.updates += 1;
         if timestamp_ms < slot.facts.timestamp_ms {
@@ -189,28 +235,11 @@ impl<H: Handler> Books<H> {
         slot.facts.hash = change.hash;
         slot.facts.updates += 1;
         slot.facts.updated_wall_ns = wall_ns;
+        let is_subscribed = slot.is_subscribed();
         if slot.book.set(change.side, change.level) == Err(SideFull) {
             store.set_stale(index, StaleReason::TooManyLevels, wall_ns);
         }
-        true
-    }
-
-    /// A change of a book that is not live: kept for its repair. True when it is applied too.
-    #[cold]
-    fn on_change_unsure(
-        &mut self,
-        index: BookIndex,
-        timestamp_ms: u64,
-        change: &ChangeSpan,
-    ) -> bool {
-        self.repairer.keep(index, timestamp_ms, change);
-        let slot = &mut self.store.slots[index];
-        if slot.state != BookState::AwaitingSnapshot {
-            return true;
-        }
-        self.store.counts.changes_before_snapshot += 1;
-        slot.facts.timestamp_ms = slot.facts.timestamp_ms.max(timestamp_ms);
-        false
+        Some(is_subscribed)
     }
 
     /// A relative change: it is nothing without the level before it, so a book that is not live ignores it.
@@ -264,7 +293,7 @@ impl<H: Handler> Books<H> {
         // The stream of a venue that numbers its messages brings the trades of markets that nobody follows, too.
         let of_all = self.sequenced && store.admission == Admission::Listed;
         let found = match of_all {
-            true => store.find_in(event.market, event.token),
+            true => store.find_in(event.market, event.token.as_bytes()),
             false => store.admit(event.market, event.token),
         };
         match found {

@@ -34,7 +34,7 @@ impl<H: Handler> Store<H> {
     pub(super) fn on_undecoded(&mut self, market: &str, token: &str, wall_ns: u64) {
         let why = StaleReason::UndecodedMessage;
         if !token.is_empty() {
-            if let Some(index) = self.find_in(market, token) {
+            if let Some(index) = self.find_in(market, token.as_bytes()) {
                 self.set_stale(index, why, wall_ns);
             }
         } else if let Some(first) = self.find_market(market) {

@@ -17,9 +17,19 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Half a hash is enough: 2^20 books share one 128 times or so, and then their texts differ.
+    /// Half a hash is enough: 2^20 books share one 128 times or so, and then their texts differ. The end of a long id,
+    /// 32 digits, distinguishes it.
+    #[inline]
     pub(super) fn hash(&self, text: &[u8]) -> u32 {
-        (self.hasher.hash_one(text) >> 32) as u32
+        let hash = match text.last_chunk::<32>() {
+            Some(end) => {
+                let word =
+                    |at: usize| end[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+                self.hasher.hash_one((word(0), word(8), word(16), word(24)))
+            }
+            None => self.hasher.hash_one(text),
+        };
+        (hash >> 32) as u32
     }
 
     /// All 64 bits.
@@ -29,7 +39,7 @@ impl Directory {
 
     #[inline]
     pub(super) fn find(&self, slots: &Slots, token: &[u8]) -> Option<BookIndex> {
-        let same = |place: u32| slots[BookIndex(place)].token.as_bytes() == token;
+        let same = |place: u32| slots[BookIndex(place)].token.is(token);
         self.by_token.find(self.hash(token), same).map(BookIndex)
     }
 
@@ -48,13 +58,13 @@ impl Directory {
     pub(super) fn find_in(&self, slots: &Slots, market: &[u8], token: &[u8]) -> Option<BookIndex> {
         let same = |place: u32| {
             let slot = &slots[BookIndex(place)];
-            slot.token.as_bytes() == token && slot.market.as_bytes() == market
+            slot.token.is(token) && slot.market.is(market)
         };
         self.by_token.find(self.hash(token), same).map(BookIndex)
     }
 
     pub(super) fn find_market(&self, slots: &Slots, market: &[u8]) -> Option<BookIndex> {
-        let same = |place: u32| slots[BookIndex(place)].market.as_bytes() == market;
+        let same = |place: u32| slots[BookIndex(place)].market.is(market);
         self.by_market.find(self.hash(market), same).map(BookIndex)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Runs on:  any (pure). One in each slot.
 use crate::base::price::Price;
-use crate::market::book::Book;
+use crate::market::book::{Book, Side};
 use serde::Deserialize;
 use std::fmt::Write as _;
 
@@ -49,14 +49,22 @@ const TOPS_WRONG_MAX: u8 = 2;
 const HASHES_WRONG_MAX: u8 = 2;
 
 /// Best bid and ask of a book; zero and one for an empty side, as the venue reports it.
+#[inline]
 pub(super) fn top_of(book: &Book) -> [Price; 2] {
-    let bid = book.best_bid().map_or(Price::ZERO, |level| level.price);
-    let ask = book.best_ask().map_or(Price::ONE, |level| level.price);
+    let bid = book.bids.best_price_or(Side::Bid, Price::ZERO);
+    let ask = book.asks.best_price_or(Side::Ask, Price::ONE);
     [bid, ask]
 }
 
 impl Group {
+    /// Whether a message of `timestamp_ms` ends it, whose last message was of `last_ms`.
+    #[inline]
+    pub(super) const fn ends_before(&self, timestamp_ms: u64, last_ms: u64) -> bool {
+        self.open && last_ms != timestamp_ms
+    }
+
     /// After a change that was applied.
+    #[inline]
     pub(super) fn change(&mut self, best_bid: Option<Price>, best_ask: Option<Price>) {
         (self.best_bid, self.best_ask) = (best_bid, best_ask);
         (self.open, self.has_tops) = (true, true);
@@ -101,6 +109,7 @@ impl Group {
     }
 
     /// Whether the best prices of a book are the reported ones; `None` when none were reported.
+    #[inline]
     pub(super) fn is_top(&self, book: &Book) -> Option<bool> {
         if self.best_bid.is_none() && self.best_ask.is_none() {
             return None;

@@ -58,6 +58,7 @@ impl Repairer {
     }
 
     /// Keeps a change of a book that is not live, if it was asked for.
+    #[cold]
     pub(super) fn keep(&mut self, index: BookIndex, timestamp_ms: u64, change: &ChangeSpan) {
         let Some(repair) = self.open.get_mut(&index) else { return };
         if repair.changes.len() == REPAIR_CHANGES_MAX {

@@ -10,7 +10,6 @@ use crate::market::book::{
     image::{BookFacts, BookProof},
 };
 use crate::market::event::Snapshot;
-use std::hint::black_box;
 use std::ops::{Index, IndexMut};
 
 /// One book and all that belongs to it, in the order in which an update needs it: two cache lines
@@ -96,13 +95,6 @@ impl Slot {
         if self.state == BookState::Live && event.timestamp_ms < tick_ms && known.is_some() {
             self.facts.tick_size = known;
         }
-    }
-
-    /// Has the parts that an update needs on their way to the cache.
-    pub(super) fn touch(&self) {
-        let book = &self.book;
-        black_box((self.token.as_bytes().len(), self.state, self.facts.updates));
-        black_box((book.bids.is_empty(), book.asks.is_empty()));
     }
 }
 

@@ -89,19 +89,19 @@ impl<H> Store<H> {
     /// implied by what appears, a token that comes under two markets has two books: which shard
     /// sees a message depends on the market alone, and so must what it does.
     #[inline]
-    pub(super) fn find_in(&self, market: &str, token: &str) -> Option<BookIndex> {
+    pub(super) fn find_in(&self, market: &str, token: &[u8]) -> Option<BookIndex> {
         if let Some(index) = self.expected
             && let slot = &self.slots[index]
             && slot.is_open()
-            && slot.token.as_bytes() == token.as_bytes()
-            && (self.admission == Admission::Listed || slot.market.as_bytes() == market.as_bytes())
+            && slot.token.is(token)
+            && (self.admission == Admission::Listed || slot.market.is(market.as_bytes()))
         {
             return Some(index);
         }
         if self.admission == Admission::Listed || market.is_empty() {
-            return self.find(token);
+            return self.directory.find(&self.slots, token);
         }
-        self.directory.find_in(&self.slots, market.as_bytes(), token.as_bytes())
+        self.directory.find_in(&self.slots, market.as_bytes(), token)
     }
 
     /// The same without a hash, if `token` is a sibling of `found` or itself, and `found` was found
@@ -111,17 +111,16 @@ impl<H> Store<H> {
         &self,
         found: BookIndex,
         market: &str,
-        token: &str,
+        token: &[u8],
     ) -> Option<BookIndex> {
         if self.admission != Admission::Listed && market.is_empty() {
             return None;
         }
-        let is_of = |at: BookIndex| self.slots[at].token.as_bytes() == token.as_bytes();
         let sibling = self.slots[found].sibling;
-        if is_of(sibling) {
+        if self.slots[sibling].token.is(token) {
             return Some(sibling);
         }
-        is_of(found).then_some(found)
+        self.slots[found].token.is(token).then_some(found)
     }
 
     /// Any book of a market.
@@ -280,12 +279,12 @@ impl<H: Handler> Store<H> {
     /// The book of a token of `market`, opened if it is implied; counted when it is not held here.
     #[inline]
     pub(super) fn admit(&mut self, market: &str, token: &str) -> Option<BookIndex> {
-        let found = self.find_in(market, token);
+        let found = self.find_in(market, token.as_bytes());
         if found.is_some() { found } else { self.admit_unknown(market, token) }
     }
 
     #[cold]
-    fn admit_unknown(&mut self, market: &str, token: &str) -> Option<BookIndex> {
+    pub(super) fn admit_unknown(&mut self, market: &str, token: &str) -> Option<BookIndex> {
         if let Admission::Implied { shards } = self.admission {
             if shard_of(market.as_bytes(), shards) != self.shard {
                 return None;
@@ -329,8 +328,18 @@ impl<H: Handler> Store<H> {
     /// What a handler is shown of a book, and the handler.
     #[inline]
     pub(super) fn view(&mut self, index: BookIndex, read_wall_ns: u64) -> (BookView<'_>, &mut H) {
+        self.try_view(index, read_wall_ns).expect("the index of a book")
+    }
+
+    /// The same, `None` where there is no such place.
+    #[inline]
+    pub(super) fn try_view(
+        &mut self,
+        index: BookIndex,
+        read_wall_ns: u64,
+    ) -> Option<(BookView<'_>, &mut H)> {
         let Self { slots, handler, .. } = self;
-        let slot = &slots[index];
+        let slot = slots.get(index)?;
         let view = BookView {
             venue: self.venue,
             shard: self.shard,
@@ -342,7 +351,7 @@ impl<H: Handler> Store<H> {
             book: &slot.book,
             read_wall_ns,
         };
-        (view, handler)
+        Some((view, handler))
     }
 
     pub(super) fn set_state(&mut self, index: BookIndex, state: BookState, wall_ns: u64) {

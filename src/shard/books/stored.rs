@@ -357,7 +357,7 @@ impl<H: Handler> Books<H> {
         let (Some(opening), Some(book)) = (stored.opening(), stored.book()) else {
             return ImageOutcome::Unusable;
         };
-        if let Some(index) = self.store.find_in(opening.market.as_str(), opening.token.as_str()) {
+        if let Some(index) = self.store.find_in(opening.market.as_str(), opening.token.as_bytes()) {
             let slot = &self.store.slots[index];
             let is_equal = || {
                 slot.facts.timestamp_ms == stored.ms

@@ -117,16 +117,13 @@ impl VenueTimes {
         wall_ns: u64,
         directory: &Directory,
     ) {
-        let (market, token) = match event {
-            Event::Snapshot(_) => return,
-            Event::Changes(changes) => (changes.market, ""),
-            Event::Delta(delta) => (delta.market, delta.token),
-            Event::Trade(trade) => (trade.market, trade.token),
-            Event::TickSize(tick) => (tick.market, tick.token),
-            Event::TopOfBook(top) => (top.market, top.token),
+        if wall_ns == 0 || matches!(event, Event::Snapshot(_)) {
+            return;
+        }
+        let hash = || {
+            let name = event.market();
+            directory.hash_whole(if name.is_empty() { event.token() } else { name }) as u32
         };
-        let name = if market.is_empty() { token } else { market };
-        let hash = || directory.hash_whole(name) as u32;
         self.clock.observe(from, event.timestamp_ms(), wall_ns, hash);
     }
 

@@ -106,7 +106,6 @@ impl Verifier {
     }
 
     /// Ends a book's group of messages with one timestamp if `timestamp_ms` is of another.
-    #[inline]
     pub(super) fn end_group_before<H: Handler>(
         &mut self,
         store: &mut Store<H>,
@@ -114,29 +113,36 @@ impl Verifier {
         timestamp_ms: u64,
         wall_ns: u64,
     ) {
-        let slot = &store.slots[index];
-        if slot.group.open && slot.facts.timestamp_ms != timestamp_ms {
-            self.end_group(store, index, wall_ns);
+        let slot = &mut store.slots[index];
+        if slot.group.ends_before(timestamp_ms, slot.facts.timestamp_ms)
+            && let Some(proof) = self.end_group(index, slot, wall_ns)
+        {
+            on_proof(store, index, proof, wall_ns);
         }
     }
 
-    /// Compares a book with what the venue reported of it.
-    fn end_group<H: Handler>(&mut self, store: &mut Store<H>, index: BookIndex, wall_ns: u64) {
-        let slot = &mut store.slots[index];
+    /// Compares a book with what the venue reported of it. What that shows is for [`on_proof`].
+    #[inline]
+    pub(super) fn end_group(
+        &mut self,
+        index: BookIndex,
+        slot: &mut Slot,
+        wall_ns: u64,
+    ) -> Option<Proof> {
         slot.group.open = false;
         if slot.state != BookState::Live {
-            return;
+            return None;
         }
         if slot.group.has_tops() && self.compare_top(slot) {
-            store.set_stale(index, StaleReason::Disproved, wall_ns);
-        } else if self.hashes.takes(slot.facts.timestamp_ms)
-            && self.hashes.compare(index, slot, wall_ns, &mut self.counts)
-        {
-            store.slots.proof_mut(index).on_hash(wall_ns);
+            return Some(Proof::Wrong);
         }
+        let is_right = self.hashes.takes(slot.facts.timestamp_ms)
+            && self.hashes.compare(index, slot, wall_ns, &mut self.counts);
+        is_right.then_some(Proof::Hash)
     }
 
     /// Compares the best prices of a book with the reported ones; true when the book is disproved.
+    #[inline]
     fn compare_top(&mut self, slot: &mut Slot) -> bool {
         let mut equal = slot.group.is_top(&slot.book);
         if equal == Some(false) && slot.group.claimed().is_some() && slot.group.several {
@@ -146,6 +152,7 @@ impl Verifier {
         self.note_top(slot, equal)
     }
 
+    #[inline]
     fn note_top(&mut self, slot: &mut Slot, equal: Option<bool>) -> bool {
         match equal {
             None => self.counts.tops_unverifiable += 1,
@@ -245,7 +252,9 @@ impl Verifier {
                 self.queue(index, slot);
             } else if slot.group.open {
                 let last_wall_ns = slot.facts.updated_wall_ns;
-                self.end_group(store, index, last_wall_ns);
+                if let Some(proof) = self.end_group(index, slot, last_wall_ns) {
+                    on_proof(store, index, proof, last_wall_ns);
+                }
             }
         }
         for _ in 0..count.div_ceil(SEARCH_COST) {
@@ -254,6 +263,29 @@ impl Verifier {
             let Some(overdue) = overdue else { break };
             on_overdue(store, overdue);
         }
+    }
+}
+
+/// What the end of a group shows of its book, if it shows anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Its hash is right.
+    Hash,
+    /// It is not what the venue reports.
+    Wrong,
+}
+
+/// Notes what the end of a group has shown.
+#[cold]
+pub(super) fn on_proof<H: Handler>(
+    store: &mut Store<H>,
+    index: BookIndex,
+    proof: Proof,
+    wall_ns: u64,
+) {
+    match proof {
+        Proof::Hash => store.slots.proof_mut(index).on_hash(wall_ns),
+        Proof::Wrong => store.set_stale(index, StaleReason::Disproved, wall_ns),
     }
 }
 

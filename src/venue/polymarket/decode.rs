@@ -206,6 +206,7 @@ fn list_goes_on(bytes: &[u8], end: usize) -> Option<Option<usize>> {
 }
 
 /// Delivers a scanned message.
+#[inline]
 fn deliver_scanned<S: Sink>(frame: &str, message: &Scanned<'_>, scratch: &Scratch, sink: &mut S) {
     let &Scanned { market, timestamp_ms, ref body, .. } = message;
     sink.on_event(&match *body {
