@@ -15,19 +15,23 @@
 //! has of it. So a change is there when the first engine has published it. What changes for consumers when another
 //! engine's book is taken are the levels in which the two are different.
 mod book;
+mod engines;
 mod event;
+mod feeds;
 mod trades;
 
 pub use self::book::{BusBook, BusState};
 pub use self::event::{Applied, BusEvent, BusTrade};
 
 use self::book::{Update, price, quantity, state};
+use self::engines::{Arrival, Engines};
+use self::feeds::Feeds;
 use self::trades::Trades;
-use super::races::{BusRacer, RaceKind, Races, bit};
+use super::races::{BusRacer, RaceKind, Races};
 use super::record::{Record, Topic, levels};
 use super::slices::{Fence, Slices};
 use crate::base::id::{MarketId, TokenId, TradeId};
-use crate::base::limits::{BUS_CLOSED_NS, BUS_FORGET_NS, BUS_HOUSEKEEPING_NS, BUS_SILENT_NS};
+use crate::base::limits::BUS_HOUSEKEEPING_NS;
 use crate::base::slices::slice_of;
 use crate::cluster::claim::Claim;
 use crate::counter::bus_source::BusCounts;
@@ -55,79 +59,11 @@ pub struct Source<'a> {
     pub read_ns: u64,
 }
 
-/// An engine that publishes.
-#[derive(Debug)]
-struct Publishing {
-    /// The last one.
-    epoch: u64,
-    /// When its last record was read, monotonic nanoseconds.
-    read_ns: u64,
-    is_silent: bool,
-    /// As it has reported.
-    is_running: Option<bool>,
-    /// Its number in the races.
-    racer: usize,
-}
-
-/// The books of one token, one for each engine that publishes it.
-#[derive(Debug, Default)]
-struct Feeds {
-    books: Vec<BusBook>,
-    /// Place of the one that consumers have.
-    followed: usize,
-    /// Slice of the market.
-    slice: u8,
-}
-
-impl Feeds {
-    fn followed(&self) -> Option<&BusBook> {
-        self.books.get(self.followed)
-    }
-
-    fn place(&self, engine: &Arc<str>) -> Option<usize> {
-        self.books.iter().position(|book| book.engine == *engine)
-    }
-
-    /// Takes the best book; what that changes for consumers, who have had the one before as it was before.
-    fn choose(&mut self, token: TokenId) -> Option<Applied> {
-        let before = self.books.get(self.followed)?;
-        let better = self.books.iter().enumerate().filter(|(_, b)| b.rank() > before.rank());
-        let (place, book) = better.max_by_key(|(_, book)| book.rank())?;
-        let applied = match before.changes_to(book) {
-            Some(levels) if levels.is_empty() => Applied::State(token),
-            Some(levels) => Applied::Changes { token, levels },
-            None => Applied::Image { token, gap: false, is_known: false },
-        };
-        self.followed = place;
-        Some(applied)
-    }
-
-    /// The bits of the engines that should have what the venue has sent at this time: their books are live since before.
-    fn expected(&self, venue_ms: u64) -> u32 {
-        let should = |book: &&BusBook| {
-            !book.is_fenced && book.state == BusState::Live && book.begun_ms < venue_ms
-        };
-        self.books.iter().filter(should).fold(0, |all, book| all | bit(book.racer))
-    }
-
-    /// Whether two engines that are live have had the same last venue time for a while, and different levels.
-    fn differ(&self, now_ns: u64) -> bool {
-        let Some(one) = self.followed() else { return false };
-        let is_quiet = |book: &BusBook| now_ns.saturating_sub(book.read_ns) > BUS_SILENT_NS;
-        self.books.iter().any(|other| {
-            is_quiet(one)
-                && is_quiet(other)
-                && one.position.venue_ms == other.position.venue_ms
-                && one.changes_to(other).is_some_and(|changes| !changes.is_empty())
-        })
-    }
-}
-
 /// The books and trades of the bus.
 #[derive(Debug, Default)]
 pub struct BusBooks {
     books: HashMap<TokenId, Feeds, FixedState>,
-    engines: HashMap<Arc<str>, Publishing>,
+    engines: Engines,
     /// What has changed without a record of its own.
     changed: Vec<Applied>,
     trades: Trades,
@@ -174,8 +110,7 @@ impl BusBooks {
     /// Engines that run and are not silent.
     #[must_use]
     pub fn engines(&self) -> usize {
-        let runs = |engine: &&Publishing| !engine.is_silent && engine.is_running != Some(false);
-        self.engines.values().filter(runs).count()
+        self.engines.running()
     }
 
     /// What has changed without a record of its own since the last call: an engine has begun, ended or become silent, or
@@ -194,67 +129,41 @@ impl BusBooks {
     /// forgotten.
     pub fn on_time(&mut self, now_ns: u64) {
         self.now_ns = now_ns;
-        let is_late = |engine: &Publishing| {
-            !engine.is_silent && now_ns.saturating_sub(engine.read_ns) > BUS_SILENT_NS
-        };
-        let late = self.engines.iter_mut().filter(|(_, engine)| is_late(engine));
-        let mut silent = Vec::new();
-        for (name, engine) in late {
-            engine.is_silent = true;
-            silent.push(Arc::clone(name));
-        }
-        for name in silent {
+        for name in self.engines.take_silent(now_ns) {
             self.set_states(&BusState::Stale(SILENT.to_owned()), |book| {
                 book.engine == name && book.state == BusState::Live
             });
         }
         self.races.on_time(now_ns);
-        while let Some(slice) = self.slices.poll_due(now_ns) {
-            self.set_fences(slice, now_ns);
-        }
         if now_ns >= self.housekeeping_ns {
             self.housekeeping_ns = now_ns.saturating_add(BUS_HOUSEKEEPING_NS);
             self.forget(now_ns);
         }
     }
 
-    /// Closes the books of engines that are gone, and drops those that are closed.
+    /// Closes the books of engines that are gone for good, and drops those that are closed.
     fn forget(&mut self, now_ns: u64) {
         self.trades.forget(now_ns);
-        let is_older = |book: &BusBook, ns: u64| now_ns.saturating_sub(book.read_ns) > ns;
-        let gone = |engine: &Publishing| now_ns.saturating_sub(engine.read_ns) > BUS_FORGET_NS;
-        let gone = self.engines.iter().filter(|(_, engine)| gone(engine));
-        let gone: Vec<Arc<str>> = gone.map(|(name, _)| Arc::clone(name)).collect();
-        self.books.retain(|_, feeds| {
-            let followed = feeds.followed().map(|book| Arc::clone(&book.engine));
-            feeds.books.retain(|book| {
-                let is_fenced = book.is_fenced && Some(&book.engine) != followed.as_ref();
-                book.state != BusState::Closed && !is_fenced || !is_older(book, BUS_CLOSED_NS)
-            });
-            feeds.followed = followed.and_then(|engine| feeds.place(&engine)).unwrap_or(0);
-            !feeds.books.is_empty()
-        });
+        self.books.retain(|_, feeds| feeds.forget(now_ns));
+        let gone = self.engines.take_gone(now_ns);
+        for &(_, racer) in &gone {
+            self.trades.forget_engine(racer);
+            self.races.leave(racer);
+        }
         // Dropped the next time, so that consumers see it.
-        self.set_states(&BusState::Closed, |book| gone.contains(&book.engine));
+        let is_gone = |book: &BusBook| gone.iter().any(|(name, _)| book.engine == *name);
+        self.set_states(&BusState::Closed, is_gone);
     }
 
-    /// Whose books of a slice are followed, after a claim or the time that it leaves.
+    /// Whose books of a slice are followed, after a claim.
     fn set_fences(&mut self, slice: u8, now_ns: u64) {
         for (token, feeds) in self.books.iter_mut().filter(|(_, feeds)| feeds.slice == slice) {
-            let mut is_followed = false;
-            for (place, book) in feeds.books.iter_mut().enumerate() {
-                let fence = self.slices.fence(&book.engine, slice, now_ns);
-                book.is_fenced = fence != Fence::Open;
-                let is_open = !matches!(book.state, BusState::Closed | BusState::AwaitingSnapshot);
-                if fence == Fence::Closed && is_open {
-                    // Its records are ignored from now on.
-                    book.state = BusState::AwaitingSnapshot;
-                    is_followed |= place == feeds.followed;
-                }
+            for book in &mut feeds.books {
+                book.is_fenced = self.slices.fence(&book.engine, slice, now_ns) != Fence::Open;
             }
             let taken = feeds.choose(*token);
             self.counts.switches += u64::from(taken.is_some());
-            self.changed.extend(taken.or(is_followed.then_some(Applied::State(*token))));
+            self.changed.extend(taken);
         }
     }
 
@@ -268,14 +177,11 @@ impl BusBooks {
         }
     }
 
-    /// Whether another engine of the cluster publishes this market now; counts it.
-    fn is_closed(&mut self, engine: &Arc<str>, market: &MarketId, now_ns: u64) -> bool {
-        if self.slices.is_empty() {
-            return false;
-        }
-        let fence = self.slices.fence(engine, slice_of(market.as_bytes()), now_ns);
-        self.counts.fenced += u64::from(fence == Fence::Closed);
-        fence == Fence::Closed
+    /// Whether another engine of the cluster owns the slice of this market; counts it if that is known for long.
+    fn is_fenced(&mut self, engine: &Arc<str>, slice: u8, now_ns: u64) -> bool {
+        let fence = self.slices.fence(engine, slice, now_ns);
+        self.counts.fenced += u64::from(fence == Fence::Late);
+        fence != Fence::Open
     }
 
     /// Gives the books of a kind this state.
@@ -329,31 +235,18 @@ impl BusBooks {
 
     /// The record's engine, unless the record is of an earlier epoch of it.
     fn engine(&mut self, source: Source<'_>) -> Option<Arc<str>> {
-        let Source { engine, epoch, read_ns, .. } = source;
-        let Some((name, known)) = self.engines.get_key_value(engine) else {
-            let name: Arc<str> = engine.into();
-            let racer = self.races.racer(&name);
-            let new = Publishing { epoch, read_ns, is_silent: false, is_running: None, racer };
-            self.engines.insert(Arc::clone(&name), new);
-            return Some(name);
-        };
-        if epoch < known.epoch {
-            self.counts.outdated += 1;
-            return None;
-        }
-        let (name, was_silent) = (Arc::clone(name), known.is_silent);
-        let is_newer = epoch > known.epoch;
-        if let Some(known) = self.engines.get_mut(engine) {
-            (known.epoch, known.read_ns, known.is_silent) = (epoch, read_ns, false);
-            known.is_running = known.is_running.filter(|_| !is_newer);
-        }
-        if is_newer {
-            self.await_books(&name, epoch);
-        } else if was_silent {
+        let (name, arrival) = self.engines.on_record(source, |name| self.races.racer(name));
+        match arrival {
+            Arrival::Continues => {}
+            Arrival::BeginsAnew => self.await_books(&name, source.epoch),
             // Its records are in order and none is missing.
-            self.set_states(&BusState::Live, |book| {
+            Arrival::Returns => self.set_states(&BusState::Live, |book| {
                 book.engine == name && matches!(&book.state, BusState::Stale(why) if why == SILENT)
-            });
+            }),
+            Arrival::Outdated => {
+                self.counts.outdated += 1;
+                return None;
+            }
         }
         Some(name)
     }
@@ -373,8 +266,7 @@ impl BusBooks {
             }
             "engine" => {
                 let is_running = record.state.as_deref() == Some("running");
-                let known = self.engines.get_mut(engine)?;
-                if known.is_running.replace(is_running) == Some(is_running) {
+                if !self.engines.set_running(engine, is_running) {
                     return None;
                 }
                 if !is_running {
@@ -395,14 +287,12 @@ impl BusBooks {
         source: Source<'_>,
     ) -> Result<Option<Applied>, String> {
         let (market, token) = ids(record)?;
-        if self.is_closed(engine, &market, source.read_ns) {
-            return Ok(None);
-        }
-        let Some(known) = self.engines.get(engine) else { return Ok(None) };
-        let racer = known.racer;
+        let Some(racer) = self.engines.racer(engine) else { return Ok(None) };
+        let slice = slice_of(market.as_bytes());
+        let is_fenced = self.is_fenced(engine, slice, source.read_ns);
         // Topics and partitions are not read in the order in which they were written.
         let state = match state(record) {
-            BusState::Live if known.is_running == Some(false) => BusState::AwaitingSnapshot,
+            BusState::Live if self.engines.has_ended(engine) => BusState::AwaitingSnapshot,
             state => state,
         };
         let (bids, asks) = (levels(&record.bids)?, levels(&record.asks)?);
@@ -410,7 +300,6 @@ impl BusBooks {
         if !is_snapshot && !self.books.contains_key(&token) {
             return Ok(None);
         }
-        let slice = slice_of(market.as_bytes());
         let feeds = self.books.entry(token).or_default();
         feeds.slice = slice;
         let place = feeds.place(engine);
@@ -423,7 +312,7 @@ impl BusBooks {
             self.counts.gaps += u64::from(record.gap && of_epoch.is_some());
             let parts = (engine, racer, source);
             let mut new = BusBook::from_snapshot(record, (market, state), (&bids, &asks), parts);
-            new.is_fenced = self.slices.fence(engine, slice, source.read_ns) != Fence::Open;
+            new.is_fenced = is_fenced;
             let place = place.unwrap_or(feeds.books.len());
             let update = match feeds.books.get_mut(place) {
                 Some(book) => book.replace(new, record.gap),
@@ -478,11 +367,8 @@ impl BusBooks {
         source: Source<'_>,
     ) -> Result<Option<Applied>, String> {
         let (market, token) = ids(record)?;
-        let Some(known) = self.engines.get(engine) else { return Ok(None) };
-        let (racer, number) = (known.racer, (source.epoch, record.sequence));
-        if self.is_closed(engine, &market, source.read_ns) {
-            return Ok(None);
-        }
+        let Some(racer) = self.engines.racer(engine) else { return Ok(None) };
+        let number = (source.epoch, record.sequence);
         if self.trades.was_read(racer, token, number, source.read_ns) {
             self.counts.repeated += 1;
             return Ok(None);

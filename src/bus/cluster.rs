@@ -282,7 +282,10 @@ impl Cluster {
                 self.retry_ns = self.clock.mono_ns() + BUS_RETRY_NS;
             }
         }
-        clients.producer.poll(Duration::ZERO);
+        // Each call makes one callback.
+        for _ in 0..clients.producer.in_flight_count() {
+            clients.producer.poll(Duration::ZERO);
+        }
         for note in clients.context.take() {
             self.on_note(note);
         }

@@ -1,6 +1,6 @@
 //! Races between engines that publish the same markets: who was first, by how much, and what only one of them had.
 //!
-//! Runs on:  a reader's thread (pure). Bounds: `BUS_RACES_MAX` races of each kind; the first 32 engines.
+//! Runs on:  a reader's thread (pure). Bounds: `BUS_RACES_MAX` races of each kind; 32 engines at a time.
 //!
 //! A race is a trade, or the changes of a book with one venue time, of which at least two engines have a live book. Times
 //! are those at which the reader has read: what the broker and the reader's fetches put together is read at once, so
@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// Longest time in the figures, microseconds: a minute.
 const LATER_US_MAX: u64 = 60_000_000;
+
+/// Engines that race at one time.
+const RACERS: usize = u32::BITS as usize;
 
 /// What is raced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,8 @@ struct Racer {
     engine: Arc<str>,
     changes: Figures,
     trades: Figures,
+    /// It is gone for good, and how many had before it: another one may have its number.
+    left: Option<u64>,
 }
 
 /// One race; engines are bits.
@@ -109,24 +114,43 @@ struct Track {
 #[derive(Debug, Default)]
 pub(super) struct Races {
     racers: Vec<Racer>,
+    /// How many have left.
+    departures: u64,
     changes: Track,
     trades: Track,
 }
 
 /// The bit of an engine; none for those that are too many.
 pub(super) const fn bit(racer: usize) -> u32 {
-    if racer < 32 { 1 << racer } else { 0 }
+    if racer < RACERS { 1 << racer } else { 0 }
 }
 
 impl Races {
-    /// The number of an engine.
+    /// The number of an engine. Figures of those that have left stay until there are too many.
     pub(super) fn racer(&mut self, engine: &Arc<str>) -> usize {
-        let known = self.racers.iter().position(|racer| racer.engine == *engine);
-        known.unwrap_or_else(|| {
-            let (changes, trades) = (Figures::default(), Figures::default());
-            self.racers.push(Racer { engine: Arc::clone(engine), changes, trades });
-            self.racers.len() - 1
-        })
+        if let Some(known) = self.racers.iter().position(|racer| racer.engine == *engine) {
+            self.racers[known].left = None;
+            return known;
+        }
+        let (changes, trades) = (Figures::default(), Figures::default());
+        let new = Racer { engine: Arc::clone(engine), changes, trades, left: None };
+        let left = self.racers.iter().enumerate().filter_map(|(at, racer)| Some((racer.left?, at)));
+        match left.min() {
+            Some((_, first)) if self.racers.len() >= RACERS => {
+                self.racers[first] = new;
+                first
+            }
+            _ => {
+                self.racers.push(new);
+                self.racers.len() - 1
+            }
+        }
+    }
+
+    /// An engine is gone for good.
+    pub(super) fn leave(&mut self, racer: usize) {
+        self.departures += 1;
+        self.racers[racer].left = Some(self.departures);
     }
 
     /// An engine has published what all know by this key; those of `expected` have a live book.
@@ -182,7 +206,7 @@ impl Races {
         let is_alone = race.arrived.count_ones() == 1 && missing != 0;
         track.decided += 1;
         self.figures(kind, first).counts.alone += u64::from(is_alone);
-        for racer in (0..32).filter(|&racer| missing & bit(racer) != 0) {
+        for racer in (0..RACERS).filter(|&racer| missing & bit(racer) != 0) {
             self.figures(kind, racer).counts.missed += 1;
         }
     }

@@ -4,11 +4,11 @@
 //!
 //! Members of one group (a cluster, or a rack of one) divide the slices among themselves. The owner of a slice in its
 //! group is the engine with the newest `live` claim, by the claim's offset. Members whose claim is older, or that have
-//! none, are fenced: what they still publish is followed until the owner's book is here, for at most `BUS_FENCE_NS`.
-//! Engines without any claim are in no cluster, and are not fenced.
+//! none, are fenced: their books are followed only where the owner's is not live. They are kept up to date, because a
+//! member's first books may be read before its claim. Engines without any claim are in no cluster, and are not fenced.
 use crate::base::limits::BUS_FENCE_NS;
 use crate::cluster::claim::{Claim, ClaimState};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The last claim of an engine on a slice.
@@ -26,8 +26,6 @@ struct LastClaim {
 pub(super) struct Slices {
     claims: HashMap<u8, Vec<LastClaim>>,
     groups: HashMap<Arc<str>, Arc<str>>,
-    /// When fences of slices become final, monotonic nanoseconds.
-    due: VecDeque<(u64, u8)>,
 }
 
 /// What is done with the records of an engine for a slice.
@@ -35,10 +33,10 @@ pub(super) struct Slices {
 pub(super) enum Fence {
     /// They are taken.
     Open,
-    /// They are taken where the owner's are not here yet.
-    Closing,
-    /// They are ignored.
-    Closed,
+    /// The owner's have precedence.
+    Fenced,
+    /// The same, and the engine should have ended long ago.
+    Late,
 }
 
 impl Slices {
@@ -53,9 +51,6 @@ impl Slices {
         claims.retain(|known| known.engine != engine);
         let new = LastClaim { engine, group, offset, state: claim.state, read_ns: now_ns };
         claims.push(new);
-        if claim.state == ClaimState::Live {
-            self.due.push_back((now_ns + BUS_FENCE_NS, claim.slice));
-        }
     }
 
     /// Whether the records of an engine for a slice are taken.
@@ -71,20 +66,9 @@ impl Slices {
         };
         match owner() {
             None => Fence::Open,
-            Some(owner) if now_ns < owner.read_ns + BUS_FENCE_NS => Fence::Closing,
-            Some(_) => Fence::Closed,
+            Some(owner) if now_ns < owner.read_ns + BUS_FENCE_NS => Fence::Fenced,
+            Some(_) => Fence::Late,
         }
-    }
-
-    /// A slice of which a fence may have become final.
-    pub(super) fn poll_due(&mut self, now_ns: u64) -> Option<u8> {
-        let (_, slice) = self.due.pop_front_if(|(due_ns, _)| *due_ns <= now_ns)?;
-        Some(slice)
-    }
-
-    /// Whether there is any claim.
-    pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
     }
 }
 

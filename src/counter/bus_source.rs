@@ -23,7 +23,7 @@ pub struct BusCounts {
     pub unreadable: u64,
     /// Times that the book of another engine was taken, because it is further or the one before is not live.
     pub switches: u64,
-    /// Records of engines whose slice another engine of their cluster has.
+    /// Records of books of engines whose slice another engine of their cluster has had for 10 s.
     pub fenced: u64,
 }
 

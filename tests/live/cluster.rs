@@ -12,13 +12,14 @@ use serde_json::Value;
 use std::time::Instant;
 
 const MARKETS: &str = "60";
-const TOKENS: u64 = 120;
+pub(crate) const TOKENS: u64 = 120;
 
-struct Fleet {
-    venue: Venue,
-    url: String,
-    engines: Vec<Engine>,
+pub(crate) struct Fleet {
+    pub(crate) venue: Venue,
+    pub(crate) url: String,
+    pub(crate) engines: Vec<Engine>,
     broker: crate::bus::Mock,
+    racks: u64,
 }
 
 /// What one engine has.
@@ -30,21 +31,25 @@ struct Share {
 }
 
 impl Fleet {
-    fn start() -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let broker = MockCluster::new(1).unwrap();
         for topic in ["trades", "books", "tops", "markets", "events"] {
             broker.create_topic(&format!("fleet.{topic}"), 3, 1).unwrap();
         }
         broker.create_topic("fleet.slices", 256, 1).unwrap();
         let url = format!("kafka://{}/fleet", broker.bootstrap_servers());
-        let venue = Venue::start(&["--plain", "--markets", MARKETS, "--rate", "50"]);
-        Self { venue, url, engines: Vec::new(), broker }
+        let venue = Venue::start(&[&["--plain", "--markets", MARKETS][..], flags].concat());
+        Self { venue, url, engines: Vec::new(), broker, racks: 1 }
     }
 
-    fn add(&mut self, name: &str) {
+    pub(crate) fn with_racks(self, racks: u64) -> Self {
+        Self { racks, ..self }
+    }
+
+    pub(crate) fn add(&mut self, name: &str, flags: &[&str]) {
         let bus = format!("{}?engine={name}&partitions=3", self.url);
-        let flags = ["--shards", "1", "--bus", &bus, "--cluster", "fleet"];
-        self.engines.push(Engine::start(&self.venue, &flags));
+        let all = ["--shards", "1", "--bus", &bus, "--cluster", "fleet"];
+        self.engines.push(Engine::start(&self.venue, &[&all[..], flags].concat()));
     }
 
     fn shares(&mut self) -> Vec<Share> {
@@ -55,8 +60,8 @@ impl Fleet {
         self.engines.iter_mut().map(share).collect()
     }
 
-    /// Waits until every engine has a share, and each book is live at one of them and at no other.
-    fn settle(&mut self, what: &str) {
+    /// Waits until every engine has a share, and each book is live at one of them in each rack and at no other.
+    pub(crate) fn settle(&mut self, what: &str) {
         let begun = Instant::now();
         loop {
             let shares = self.shares();
@@ -64,10 +69,10 @@ impl Fleet {
             let books: u64 = shares.iter().map(|share| share.books).sum();
             let slices = |share: &Share| count(&share.stats, "/cluster/slices_followed");
             let published = |share: &Share| count(&share.stats, "/cluster/slices_published");
-            let all = shares.iter().map(slices).sum::<u64>() == 256
-                && shares.iter().map(published).sum::<u64>() == 256;
+            let all = shares.iter().map(slices).sum::<u64>() == 256 * self.racks
+                && shares.iter().map(published).sum::<u64>() == 256 * self.racks;
             let is_divided = shares.iter().all(|share| slices(share) > 0 && share.books > 0);
-            if all && is_divided && live == TOKENS && books == TOKENS {
+            if all && is_divided && [live, books] == [TOKENS * self.racks; 2] {
                 break eprintln!("{what}: settled in {:?}", begun.elapsed());
             }
             if begun.elapsed() > TIMEOUT {
@@ -116,8 +121,8 @@ fn has_book(client: &mut Client, token: &str) -> bool {
 /// All lose the broker: nobody takes anything over, and each has its books for its own users.
 #[test]
 fn engines_keep_their_books_while_the_broker_is_away() {
-    let mut fleet = Fleet::start();
-    ["east", "west"].into_iter().for_each(|name| fleet.add(name));
+    let mut fleet = Fleet::start(&["--rate", "50"]);
+    ["east", "west"].into_iter().for_each(|name| fleet.add(name, &[]));
     fleet.settle("two engines");
     let before: Vec<u64> = fleet.shares().iter().map(|share| share.books).collect();
     fleet.broker.broker_down(-1).unwrap();
@@ -139,14 +144,14 @@ fn engines_keep_their_books_while_the_broker_is_away() {
 
 #[test]
 fn engines_divide_the_markets_whoever_comes_and_goes() {
-    let mut fleet = Fleet::start();
-    ["east", "north", "west"].into_iter().for_each(|name| fleet.add(name));
+    let mut fleet = Fleet::start(&["--rate", "50"]);
+    ["east", "north", "west"].into_iter().for_each(|name| fleet.add(name, &[]));
     fleet.settle("three engines");
     // One dies: the others have its markets after the session has ended.
     let dead = fleet.engines.remove(1);
     dead.program.signal(Signal::KILL);
     fleet.settle("one killed");
-    fleet.add("south");
+    fleet.add("south", &[]);
     fleet.settle("one added");
     // One is stopped: each book is somewhere all the time.
     let tokens = fleet.venue.tokens();

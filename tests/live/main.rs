@@ -19,6 +19,8 @@ mod bus_source;
 mod capturing;
 #[cfg(feature = "kafka")]
 mod cluster;
+#[cfg(feature = "kafka")]
+mod cluster_reader;
 mod database;
 mod dropping;
 mod engine;

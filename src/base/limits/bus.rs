@@ -45,12 +45,12 @@ pub const CLUSTER_CLAIM_NS: u64 = 5 * SECOND_NS;
 pub const BUS_RACES_MAX: usize = 1 << 18;
 /// What an engine publishes this long after the first one, it does not have.
 pub const BUS_RACE_NS: u64 = 5 * SECOND_NS;
-/// A reader has closed books for this long.
+/// A reader has closed books, and engines that have ended, for this long.
 pub const BUS_CLOSED_NS: u64 = 60 * SECOND_NS;
 /// A reader has the books of an engine that is away for this long.
 pub const BUS_FORGET_NS: u64 = 600 * SECOND_NS;
 /// Interval in which a reader of the bus drops what is over.
 pub const BUS_HOUSEKEEPING_NS: u64 = 30 * SECOND_NS;
-/// A reader follows the former owner of a slice for at most this long after the claim of the next one, which goes on for
-/// `CLUSTER_OVERLAP_NS` itself.
+/// A reader counts what the former owner of a slice publishes this long after the claim of the next one: it should have
+/// ended after `CLUSTER_OVERLAP_NS`.
 pub const BUS_FENCE_NS: u64 = 10 * SECOND_NS;

@@ -1,6 +1,6 @@
 //! Records to books: in order, repeated, outdated, of two engines, with holes.
 use super::*;
-use crate::base::limits::BUS_FENCE_NS;
+use crate::base::limits::{BUS_CLOSED_NS, BUS_FENCE_NS, BUS_FORGET_NS, BUS_SILENT_NS};
 use crate::base::price::{Price, Quantity};
 use crate::base::random::Random;
 use crate::bus::races::RaceCounts;
@@ -362,39 +362,90 @@ fn a_record_says_what_is_new() {
     assert_eq!(state, Some(Applied::State(token)));
 }
 
+/// A claim on the slice of the test's market.
+fn claim(books: &mut BusBooks, engine: &str, state: &str, offset: i64, read_ns: u64) {
+    let slice = slice_of(b"0xa");
+    let text = format!(
+        r#"{{"kind":"slice","slice":{slice},"engine":"{engine}","group":"g","state":"{state}","receive_time":1}}"#
+    );
+    books.apply(Topic::Slices, Source { offset, read_ns, ..source(engine, 1) }, &text);
+}
+
+fn trade(sequence: u64) -> String {
+    book_record("trade", sequence, r#""price":"0.4","size":"1","side":"buy","id":"x""#)
+}
+
 #[test]
 fn a_member_of_a_cluster_is_ignored_once_the_new_owners_book_is_there() {
     let mut books = BusBooks::default();
-    let (token, slice) = (TokenId::new("7").unwrap(), slice_of(b"0xa"));
-    let claim = |books: &mut BusBooks, engine: &str, state: &str, offset: i64, read_ns: u64| {
-        let text = format!(
-            r#"{{"kind":"slice","slice":{slice},"engine":"{engine}","group":"g","state":"{state}","receive_time":1}}"#
-        );
-        books.apply(Topic::Slices, Source { offset, read_ns, ..source(engine, 1) }, &text);
-    };
+    let token = TokenId::new("7").unwrap();
     let at = |engine: &'static str, read_ns: u64| Source { read_ns, ..source(engine, 1) };
     let engine = |books: &BusBooks| books.book(&token).unwrap().engine.to_string();
     claim(&mut books, "a", "live", 1, 0);
     books.apply(Topic::Books, at("a", 1), &snapshot(1, "0.4", false));
     claim(&mut books, "b", "taken", 2, 2);
     claim(&mut books, "b", "live", 3, 3);
-    // The owner's book is not here: the former owner's goes on.
-    assert!(books.apply(Topic::Books, at("a", 4), &change(2, "0.3", "1")).is_some());
+    // The owner's book is not here: the former owner's goes on, however long.
+    let late = 4 + BUS_FENCE_NS;
+    assert!(books.apply(Topic::Books, at("a", late), &change(2, "0.3", "1")).is_some());
     let gone = (Side::Bid, Level { price: Price(300_000), quantity: Quantity(0) });
     let changes = Applied::Changes { token, levels: vec![gone] };
-    let first = books.apply(Topic::Books, at("b", 5), &snapshot(1, "0.4", false));
+    let first = books.apply(Topic::Books, at("b", late), &snapshot(1, "0.4", false));
     assert_eq!((first, engine(&books)), (Some(changes), "b".into()), "though it is behind");
     let further = change(3, "0.3", "2").replace(r#""venue_time":5"#, r#""venue_time":9"#);
-    assert_eq!(books.apply(Topic::Books, at("a", 6), &further), None);
-    books.on_time(3 + BUS_FENCE_NS);
-    let late = 4 + BUS_FENCE_NS;
-    assert_eq!(books.apply(Topic::Books, at("a", late), &snapshot(4, "0.5", false)), None);
-    let trade = book_record("trade", 5, r#""price":"0.4","size":"1","side":"buy","id":"x""#);
-    assert_eq!(books.apply(Topic::Trades, at("a", late), &trade), None);
-    assert!(books.apply(Topic::Trades, at("b", late), &trade).is_some());
+    assert_eq!(books.apply(Topic::Books, at("a", late), &further), None);
+    // A trade that waited at the former owner may be one that nobody else has.
+    assert!(books.apply(Topic::Trades, at("a", late), &trade(5)).is_some());
+    assert_eq!(books.apply(Topic::Trades, at("b", late), &trade(5)), None);
     assert_eq!((books.counts().fenced, state_of(&books)), (2, BusState::Live));
-    // Without the owner's book nobody is followed in the end.
-    claim(&mut books, "c", "live", 4, late);
-    books.on_time(late + BUS_FENCE_NS);
-    assert_eq!(state_of(&books), BusState::AwaitingSnapshot);
+    // The owner loses its way: the former one is right.
+    let stale = book_record("state", 4, r#""state":"stale","reason":"disconnected","since":1"#);
+    assert!(books.apply(Topic::Books, at("b", late), &stale).is_some());
+    assert_eq!((engine(&books), state_of(&books)), ("a".into(), BusState::Live));
+}
+
+#[test]
+fn a_member_whose_first_book_is_read_before_its_claim_is_followed_after_it() {
+    let mut books = BusBooks::default();
+    let token = TokenId::new("7").unwrap();
+    let at = |engine: &'static str, read_ns: u64| Source { read_ns, ..source(engine, 1) };
+    claim(&mut books, "a", "live", 1, 0);
+    books.apply(Topic::Books, at("a", 1), &snapshot(1, "0.4", false));
+    // It is known as a member by its other slices.
+    let other = format!(r#""slice":{}"#, slice_of(b"0xa") ^ 1);
+    let text = r#"{"kind":"slice",N,"engine":"b","group":"g","state":"live","receive_time":1}"#;
+    books.apply(Topic::Slices, at("b", 1), &text.replace('N', &other));
+    let late = 2 + BUS_FENCE_NS;
+    let quiet = books.apply(Topic::Books, at("b", late), &snapshot(1, "0.4", false));
+    assert_eq!(quiet, None);
+    let engine = |books: &BusBooks| books.book(&token).unwrap().engine.to_string();
+    assert_eq!(engine(&books), "a");
+    claim(&mut books, "b", "taken", 2, late);
+    claim(&mut books, "b", "live", 3, late);
+    assert_eq!(engine(&books), "b");
+    books.apply(Topic::Books, at("a", late), &book_record("state", 2, r#""state":"closed""#));
+    assert_eq!(state_of(&books), BusState::Live);
+}
+
+#[test]
+fn engines_that_are_gone_make_room_for_others() {
+    let mut books = BusBooks::default();
+    let (mut now_ns, token) = (0, TokenId::new("7").unwrap());
+    for round in 0..40 {
+        // Pods of a deployment: each has another name, and a start before that of the one before it.
+        let name = format!("pod-{round}");
+        let at = |read_ns: u64| Source { read_ns, ..source(&name, 100 - round) };
+        let is_live = books.apply(Topic::Books, at(now_ns), &snapshot(1, "0.4", false)).is_some();
+        assert!(is_live && books.book(&token).unwrap().racer < 32, "{round}");
+        let read = books.apply(Topic::Trades, at(now_ns), &trade(1).replace('x', &name));
+        assert!(read.is_some(), "{round}");
+        books.apply(Topic::Events, at(now_ns), r#"{"kind":"engine","state":"stopped"}"#);
+        for _ in 0..4 {
+            now_ns += BUS_CLOSED_NS;
+            books.on_time(now_ns);
+        }
+        assert_eq!((books.books().count(), books.engines.len()), (0, 0), "{round}");
+    }
+    assert_eq!(books.racers().len(), 32);
+    assert_eq!(&*books.racers()[0].engine, "pod-32");
 }

@@ -95,6 +95,11 @@ impl Trades {
         Some(Identified { key: hash.hash_one((key, published)), is_new })
     }
 
+    /// Forgets the numbers of an engine, whose own number another one may get.
+    pub(super) fn forget_engine(&mut self, racer: usize) {
+        self.last.retain(|(known, _), _| *known != racer);
+    }
+
     /// Forgets the numbers of tokens that have not traded for long.
     pub(super) fn forget(&mut self, now_ns: u64) {
         self.last.retain(|_, last| now_ns.saturating_sub(last.read_ns) < BUS_FORGET_NS);

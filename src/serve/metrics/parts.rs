@@ -172,7 +172,7 @@ pub(in crate::serve) const BUS_SOURCE: Rows<BusSourceReport> = rows! { "", BusSo
         "steadily: another program writes to the topics", counts.unreadable;
     Counter "bus_source_switches", "books", "Times that another engine's book was taken: further, or the only live one",
         "nothing", counts.switches;
-    Counter "bus_source_fenced", "records", "Records of engines whose slice another engine of their cluster has",
+    Counter "bus_source_fenced", "records", "Records of books of engines whose slice another one has had for 10 s",
         "steadily: a member of the cluster is cut off from the broker's group; restart it", counts.fenced;
     Counter "bus_source_other_venues", "records", "Records of venues that are not followed",
         "name these venues too (--venue)", other_venues;
