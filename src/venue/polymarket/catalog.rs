@@ -19,7 +19,7 @@ mod entry;
 mod tests;
 
 use crate::base::condition;
-use crate::base::id::{MarketId, TokenId};
+use crate::base::id::{MarketId, TOKEN_BYTES_MAX, TokenId};
 use crate::base::limits;
 use crate::base::text::percent_encode;
 use crate::market::info::{Closed, MarketInfo};
@@ -150,10 +150,14 @@ pub fn slug_path(slug: &str) -> String {
     path
 }
 
-/// Whether a text has the form of a token id: decimal digits.
+/// Whether a text is a token id: a number of 1 to 78 decimal digits. With leading zeros it would be a second spelling of
+/// one id, and so it is none.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
+    let digits = text.as_bytes();
+    matches!(digits.len(), 1..=TOKEN_BYTES_MAX)
+        && (digits[0] != b'0' || digits.len() == 1)
+        && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// The open market of this token, by the query parameter of its version, or (`other`) of the other version.

@@ -4,9 +4,10 @@
 //! Bounds:   `LEVELS_PER_SIDE_MAX` levels per side, the same number of changes; more is a fault.
 //!
 //! All keys are collected before interpretation: `event_type` is usually the last key, and the order of keys differs.
+use super::catalog::is_token;
 use crate::base::{
     condition,
-    id::{MarketId, TOKEN_BYTES_MAX, TokenId},
+    id::{MarketId, TokenId},
     limits::{LEVELS_PER_SIDE_MAX, TOKENS_PER_CONNECTION_MAX},
     price::{Price, Quantity},
 };
@@ -183,10 +184,7 @@ const IGNORED_KEYS: [&str; 14] = [
 impl<'de> Scalar<'de> {
     /// A token id: uint256 in decimal.
     fn token(&self, fault: &mut Option<MessageFault>) -> Option<&'de str> {
-        let decimal = |text: &&str| {
-            matches!(text.len(), 1..=TOKEN_BYTES_MAX) && text.bytes().all(|b| b.is_ascii_digit())
-        };
-        let token = self.text().filter(decimal);
+        let token = self.text().filter(|text| is_token(text));
         if token.is_none() {
             fault.get_or_insert(MessageFault::BadValue("asset_id"));
         }
@@ -581,7 +579,7 @@ impl<'de> Visitor<'de> for TokensSeed<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(value) = seq.next_element_seed(ScalarSeed)? {
-            match value.text().and_then(TokenId::new) {
+            match value.text().filter(|text| is_token(text)).and_then(TokenId::new) {
                 Some(_) if self.into.len() == TOKENS_PER_CONNECTION_MAX => {
                     self.fault.get_or_insert(MessageFault::TooMany("assets_ids"));
                 }

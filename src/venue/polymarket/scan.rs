@@ -287,7 +287,7 @@ impl<'a> Cursor<'a> {
         for at in (0..TOKEN_END_FROM).step_by(8) {
             others |= no_digits(word_of(id, at) ^ ZEROS);
         }
-        (others == 0).then_some(TOKEN_END_FROM + index(quote))
+        (others == 0 && id[0] != b'0').then_some(TOKEN_END_FROM + index(quote))
     }
 
     /// `BUY` or `SELL` and a closing quote.
@@ -305,5 +305,6 @@ impl<'a> Cursor<'a> {
 #[inline(never)]
 fn odd_token_len(rest: &[u8]) -> Option<usize> {
     let len = rest.iter().take(TOKEN_END_FROM).position(|&byte| byte == b'"')?;
-    (len > 0 && rest[..len].iter().all(u8::is_ascii_digit)).then_some(len)
+    let is_one_number = len == 1 || rest[0] != b'0';
+    (len > 0 && is_one_number && rest[..len].iter().all(u8::is_ascii_digit)).then_some(len)
 }

@@ -1,7 +1,7 @@
 //! One catalog market: its fields and its classification.
 //!
 //! Runs on:  the control core (pure).
-use super::depth;
+use super::{depth, is_token};
 use crate::base::condition;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits;
@@ -285,7 +285,9 @@ impl Entry {
         }
         let mut tokens = Vec::with_capacity(self.tokens.len());
         for (i, text) in self.tokens.iter().enumerate() {
-            let Some(token) = TokenId::new(text) else { return self.skip(SkipReason::BadToken) };
+            let Some(token) = TokenId::new(text).filter(|_| is_token(text)) else {
+                return self.skip(SkipReason::BadToken);
+            };
             let name = self.outcomes.get(i).cloned().unwrap_or_else(|| format!("outcome {i}"));
             tokens.push(Outcome { token, name });
         }

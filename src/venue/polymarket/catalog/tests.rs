@@ -148,6 +148,7 @@ fn a_market_without_book_is_skipped_with_its_reason() {
         (r#""clobTokenIds":"[\"1\",\"2\",\"3\"]""#, NotTwoTokens),
         (r#""clobTokenIds":"[\"1\",\"1\"]""#, BadToken),
         (r#""clobTokenIds":"[\"1\",\"2 3\"]""#, BadToken),
+        (r#""clobTokenIds":"[\"1\",\"02\"]""#, BadToken),
         (r#""clobTokenIds":[1,null]"#, BadToken),
         (r#""conditionId":null"#, BadId),
         (r#""conditionId":"0x\"""#, BadId),

@@ -330,3 +330,21 @@ fn an_unknown_event_may_hold_anything_and_a_frame_may_not_go_on_after_its_messag
     let named = r#"{"market":"0xa1","asset_id":"0xzz","bids":[],"asks":[],"timestamp":"5"}"#;
     assert!(decode(named)[0].contains("BadValue(\"asset_id\")"));
 }
+
+/// Ids are numbers: with leading zeros there would be a second book of one token. By the scanner and by the decoder.
+#[test]
+fn a_token_has_one_spelling() {
+    let token = "1012345678901234567890123456789012345678901234567890123456789012345678911111";
+    let other = format!("0{}", &token[1..]);
+    for (good, bad) in [(token, &*other), ("7", "07"), ("0", "00")] {
+        let market = format!("0x{}", "ab".repeat(32));
+        let frame = |id: &str| {
+            format!(
+                r#"{{"market":"{market}", "price_changes":[{{"asset_id":"{id}", "price":"0.4", "size":"7", "side":"BUY", "hash":"{HASH}", "best_bid":"0.4", "best_ask":"0.6"}}], "timestamp":"1786000000000", "event_type":"price_change"}}"#
+            )
+        };
+        assert!(decode(&frame(good))[0].starts_with("changes"), "{good}");
+        let notices = decode(&frame(bad));
+        assert!(notices[0].contains(r#"BadValue("asset_id")"#), "{bad}: {notices:?}");
+    }
+}
