@@ -8,6 +8,7 @@ use super::zstd_frames::ZstdFrames;
 use crate::base::limits::SECRET_BYTES_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FallocateFlags, OFlags};
+use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -293,8 +294,13 @@ pub fn open_part(
     let (fd, is_pipe) = match source {
         Source::Stdin => (io::stdin().as_fd().try_clone_to_owned().map_err(fault)?, true),
         Source::Path(path) => {
-            let mut file = File::open(path).map_err(fault)?;
-            let is_pipe = !file.metadata().map_err(fault)?.is_file();
+            let is_pipe = !path.metadata().map_err(fault)?.is_file();
+            // The open of a named pipe would wait for a writer, and nothing could stop it.
+            let flags = if is_pipe { OFlags::NONBLOCK } else { OFlags::empty() };
+            let mut options = File::options();
+            let mut file = (options.read(true).custom_flags(flags.bits().cast_signed()))
+                .open(path)
+                .map_err(fault)?;
             if !is_pipe && part.start > 0 {
                 file.seek(SeekFrom::Start(part.start)).map_err(fault)?;
             }
@@ -353,21 +359,21 @@ struct StoppableFile {
 
 impl Read for StoppableFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while let Some(stop) = &self.stop {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(0);
-            }
-            let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
-            match poll(&mut fds, Some(&STOP_LOOK)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                // The read reports the error.
-                Ok(_) | Err(_) => break,
-            }
-        }
         let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         loop {
+            if let Some(stop) = &self.stop {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(0);
+                }
+                let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+                if matches!(poll(&mut fds, Some(&STOP_LOOK)), Ok(0) | Err(Errno::INTR)) {
+                    continue;
+                }
+                // The read reports the error.
+            }
             match self.file.read(&mut into[..most]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
                 result => {
                     self.left -= *result.as_ref().unwrap_or(&0) as u64;
                     self.taken.fetch_add(*result.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Files of every form, truncated, replaced and unreadable.
 use super::*;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 fn read(bytes: &[u8]) -> (Form, String, Option<ErrorKind>) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -109,4 +110,20 @@ fn read_errors_have_a_remedy() {
     assert!(missing.contains("/no/such/file: no such file"), "{missing}");
     let folder = look(&Source::of("/tmp".into())).unwrap_err();
     assert!(folder.contains("is a folder without a capture"), "{folder}");
+}
+
+#[test]
+fn a_named_pipe_without_a_writer_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let stop = Arc::new(AtomicBool::new(true));
+    let mut text = String::new();
+    let source = Source::of(path.clone());
+    open(&source, &stop).unwrap().reader.read_to_string(&mut text).unwrap();
+    stop.store(false, Ordering::Relaxed);
+    let writer = std::thread::spawn(move || std::fs::write(path, "one\n").unwrap());
+    open(&source, &stop).unwrap().reader.read_to_string(&mut text).unwrap();
+    writer.join().unwrap();
+    assert_eq!(text, "one\n");
 }
