@@ -171,7 +171,9 @@ impl Config {
                 "name this engine in the address of the bus, each one differently, as in ?engine=east-1",
             ));
         }
-        if !is_name(name) || name.contains('.') || rack.is_some_and(|rack| !is_name(rack)) {
+        // A dot separates the cluster from the rack in the name of the group.
+        let is_part = |part: &str| is_name(part) && !part.contains('.');
+        if !is_part(name) || rack.is_some_and(|rack| !is_part(rack)) {
             return Err(fault("use letters, digits, `-` and `_`, also for the rack"));
         }
         self.cluster = Some(group(name, rack));
