@@ -130,7 +130,10 @@ impl Session {
         for note in &engine.topology().notes {
             warn!("{note}");
         }
-        let threads: Vec<String> = (engine.topology().threads())
+        let topology = engine.topology();
+        let serve = Some(&topology.serve).filter(|_| config.has_hub());
+        let threads: Vec<String> = (std::iter::once(&topology.control).chain(&topology.shards))
+            .chain(serve)
             .map(|thread| {
                 let core =
                     thread.core.map_or_else(|| "any core".into(), |core| format!("core {core}"));
