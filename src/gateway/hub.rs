@@ -114,6 +114,8 @@ pub struct HubCounts {
     pub closed_slow: u64,
     /// Images of books whose updates did not fit into the ring of their shard.
     pub ring_losses: u64,
+    /// Binary messages of clients, which no protocol has.
+    pub binary_messages: u64,
 }
 
 /// One subscribed book.
@@ -245,6 +247,12 @@ impl Hub {
         let mut requests = Vec::new();
         client.on_text(text, &mut requests);
         self.handle(id, requests, now);
+    }
+
+    /// A binary message of a client. No protocol has one: it is handled as a text that cannot be read.
+    pub fn on_binary(&mut self, id: ClientId, now: Now) {
+        self.counts.binary_messages += 1;
+        self.on_text(id, "", now);
     }
 
     /// Clients whose output has begun to wait since they were last returned.

@@ -385,10 +385,16 @@ impl Gateway {
         }
     }
 
-    fn on_text(&self, id: ClientId, text: &str) {
+    /// A text message of a client; `None`: a binary one.
+    fn on_message(&self, id: ClientId, text: Option<&str>) {
         let now = self.now();
         self.note_received(now);
-        self.hub.borrow_mut().on_text(id, text, now);
+        let mut hub = self.hub.borrow_mut();
+        match text {
+            Some(text) => hub.on_text(id, text, now),
+            None => hub.on_binary(id, now),
+        }
+        drop(hub);
         self.work.ring();
         self.follow.ring();
     }

@@ -470,6 +470,8 @@ pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
         "a client reads slowly: subscribe to less, or raise --gateway-buffer", gateway.counts.conflated;
     Counter "gateway_clients_closed_slow", "clients", "Clients closed because they read too slowly (code 1013)",
         "a client reads nothing for 10 s, or more waits than --gateway-buffer", gateway.counts.closed_slow;
+    Counter "gateway_binary_messages", "messages", "Binary messages of clients, answered as text that cannot be read",
+        "a client sends its commands as binary frames: it must send text frames", gateway.counts.binary_messages;
     Counter "gateway_ring_losses", "books", "Images sent in place of updates that did not fit into a shard's ring",
         "the serve core is too slow: give it a core of its own (--serve-core)", gateway.counts.ring_losses;
 };

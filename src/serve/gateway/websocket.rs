@@ -220,9 +220,9 @@ impl Client {
         // What follows an answer to a close must not be sent.
         writer.is_busy.set(true);
         let result = socket.handle_bytes(bytes, |message| match message {
-            ClientMessage::Text(text) => gateway.on_text(*id, text),
-            // Clients send commands as text.
-            ClientMessage::Binary(_) | ClientMessage::Pong | ClientMessage::Close(..) => {}
+            ClientMessage::Text(text) => gateway.on_message(*id, Some(text)),
+            ClientMessage::Binary(_) => gateway.on_message(*id, None),
+            ClientMessage::Pong | ClientMessage::Close(..) => {}
         });
         let answers = socket.take_output();
         let written =
