@@ -75,6 +75,26 @@ pub fn percent_encode(text: &str, url: &mut String) {
     }
 }
 
+/// A value of a query without its `%XX` escapes.
+///
+/// # Errors
+/// One line for the client: an escape that is none, or no UTF-8.
+pub fn percent_decoded(value: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !value.contains('%') {
+        return Ok(Cow::Borrowed(value));
+    }
+    let mut parts = value.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let code = part.get(..2).filter(|code| code.bytes().all(|b| b.is_ascii_hexdigit()));
+        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        bytes.push(byte.ok_or("the query has a malformed percent escape")?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    let text = String::from_utf8(bytes);
+    text.map(Cow::Owned).map_err(|_| "the query is not UTF-8")
+}
+
 /// JSON with the hidden characters of its strings as JSON escapes, so that its value is unchanged. Those between its
 /// tokens are white space and stay.
 #[must_use]

@@ -9,6 +9,7 @@ use super::catalog::{Catalog, Listed};
 use super::{Site, kalshi, polymarket};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
+use crate::base::text::percent_decoded;
 use crate::link::serve_history::{PriceAnswer, PriceRequest};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
@@ -246,22 +247,20 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     })
 }
 
-/// The text without `%XX` and `+`; a text that is no UTF-8 then is as it was.
+/// The value of a key of a query, decoded.
+#[must_use]
+pub fn value<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
+    pairs(query).find_map(|(name, value)| (name == key).then_some(value))
+}
+
+/// The text without `%XX` and `+`; a text that cannot be decoded is as it was.
 fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return Cow::Borrowed(text);
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        return percent_decoded(&spaced)
+            .map_or(Cow::Borrowed(text), |t| Cow::Owned(t.into_owned()));
     }
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, behind @ ..] = rest {
-        let hex = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = hex.and_then(|two| u8::from_str_radix(two, 16).ok());
-        (rest, _) = match (first, byte) {
-            (b'%', Some(byte)) => (&behind[2..], bytes.push(byte)),
-            (b'+', _) => (behind, bytes.push(b' ')),
-            (&byte, _) => (behind, bytes.push(byte)),
-        };
-    }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+    percent_decoded(text).unwrap_or(Cow::Borrowed(text))
 }
 
 /// Appends the members of `defaults` that `members` lacks, each after a comma. Values are JSON.

@@ -14,6 +14,7 @@ pub mod tops;
 use super::{Request, nests_deeper};
 use crate::base::id::TokenId;
 use crate::base::limits::GATEWAY_TOP_INTERVAL_MAX_NS;
+use crate::base::text::percent_decoded;
 use crate::base::time::MILLISECOND_NS;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -145,7 +146,7 @@ impl Options {
         let mut interval = None;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = decoded(value)?;
+            let value = percent_decoded(value)?;
             match name {
                 "kinds" => options.kinds = Kinds::parse(&value)?,
                 "tokens" | "token" => {
@@ -188,26 +189,6 @@ impl Options {
 /// A number in digits only.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
-/// A value of a query without its percent escapes, which clients use for commas.
-///
-/// # Errors
-/// One line for the client: an escape that is none.
-pub fn decoded(value: &str) -> Result<Cow<'_, str>, String> {
-    if !value.contains('%') {
-        return Ok(Cow::Borrowed(value));
-    }
-    let mut parts = value.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let code = part.get(..2).filter(|code| code.bytes().all(|b| b.is_ascii_hexdigit()));
-        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
-        bytes.push(byte.ok_or("the query has a malformed percent escape")?);
-        bytes.extend_from_slice(&part.as_bytes()[2..]);
-    }
-    let text = String::from_utf8(bytes);
-    text.map(Cow::Owned).map_err(|_| "the query is not UTF-8".to_owned())
 }
 
 /// A message of a client.

@@ -6,10 +6,9 @@ use super::request::Head;
 use super::response::Response;
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::limits::MARKETS_PAGE_MAX;
-use crate::base::text::visible_json;
+use crate::base::text::{percent_decoded, visible_json};
 use crate::base::time::SECOND_NS;
 use crate::gateway::catalog::{Catalog, Listed};
-use crate::gateway::stream::decoded;
 use crate::link::serve_history::PricePoint;
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
@@ -55,7 +54,7 @@ impl Search {
         let mut search = Self { limit: MARKETS_PAGE_MAX / 2, ..Self::default() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = decoded(&value.replace('+', " "))?.into_owned();
+            let value = percent_decoded(&value.replace('+', " "))?.into_owned();
             let number = || value.parse::<u64>().map_err(|_| format!("{name}= is a number"));
             match name {
                 _ if value.is_empty() => {}
@@ -319,8 +318,8 @@ pub(super) fn page(
 
 /// The market that a request names by `market=` or by one of its tokens (`token_id=`).
 pub(super) fn named<'a>(catalog: &'a Catalog, head: &Head) -> Option<&'a Listed> {
-    let token = head.query_value("token_id").and_then(TokenId::new);
-    let market = head.query_value("market").and_then(MarketId::new);
+    let token = head.query_value("token_id").and_then(|text| TokenId::new(&text));
+    let market = head.query_value("market").and_then(|text| MarketId::new(&text));
     let market = market.or_else(|| catalog.market_of(&token?).map(|info| info.market))?;
     catalog.listed(&market)
 }

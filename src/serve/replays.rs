@@ -7,9 +7,10 @@ use super::parts::Part;
 use super::request::Head;
 use super::response::Response;
 use crate::base::id::Venue;
+use crate::base::text::percent_decoded;
 use crate::gateway::tardis::options::{Options, Range};
 use crate::gateway::tardis::raw::{Form, RawOptions};
-use crate::gateway::{Endpoint, Refusal, Site, stream};
+use crate::gateway::{Endpoint, Refusal, Site};
 use crate::io::wake::TaskWaker;
 use crate::link::replay_gate::{ReplayEnd, ReplayGate};
 use std::cell::Cell;
@@ -103,7 +104,7 @@ impl AskedRange {
                     continue;
                 }
             };
-            *place = Some(stream::decoded(value)?.into_owned());
+            *place = Some(percent_decoded(value)?.into_owned());
         }
         Ok((range, rest.join("&")))
     }

@@ -5,10 +5,14 @@
 //! Uses httparse: `ureq-proto::server` requires the body to be read before answering and cannot answer a malformed
 //! head.
 use crate::base::limits::{SERVE_BODY_BYTES_MAX, SERVE_HEAD_BYTES_MAX, SERVE_HEADERS_MAX};
-use crate::gateway::signature::{self, Signature};
+use crate::gateway::{
+    rest,
+    signature::{self, Signature},
+};
 use crate::io::authority::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 
 /// Method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +104,8 @@ pub struct UpgradeRequest {
 impl Head {
     /// The first value of a key in the query, not decoded.
     #[must_use]
-    pub fn query_value(&self, key: &str) -> Option<&str> {
-        self.query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+    pub fn query_value(&self, key: &str) -> Option<Cow<'_, str>> {
+        rest::value(&self.query, key)
     }
 
     /// Whether a body follows.

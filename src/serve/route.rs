@@ -126,8 +126,8 @@ pub fn plan(head: &Head, is_local: bool) -> Plan {
         "/stats" => Plan::Report(Page::Stats),
         "/metrics" => Plan::Report(Page::Metrics),
         "/latency" => Plan::Report(Page::Latency),
-        "/book" => match head.query_value("token_id").and_then(TokenId::new) {
-            Some(token) => match head.query_value("outcome") {
+        "/book" => match head.query_value("token_id").and_then(|text| TokenId::new(&text)) {
+            Some(token) => match head.query_value("outcome").as_deref() {
                 None | Some("yes") => Plan::Book { token, opposite: false },
                 Some("no") => Plan::Book { token, opposite: true },
                 Some(_) => Plan::Response(Response::error(400, "outcome is yes or no")),
@@ -173,8 +173,8 @@ fn recycle_plan(head: &Head, is_local: bool) -> Plan {
         ));
     }
     let number = head.query_value("connection");
-    let number = number.map(|text| text.strip_prefix("connection-").unwrap_or(text));
-    match number.and_then(|text| text.parse().ok()) {
+    let digits = |text: &str| text.strip_prefix("connection-").unwrap_or(text).parse().ok();
+    match number.and_then(|text| digits(&text)) {
         Some(number) => Plan::Recycle(ConnectionId(number)),
         None => Plan::Response(Response::error(400, "connection= must be a number, as in /stats")),
     }

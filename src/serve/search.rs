@@ -136,7 +136,7 @@ impl Server {
     /// The answer about the stored prices of a token.
     pub(super) async fn prices(&self, head: &Head) -> Response {
         let Some(gateway) = &self.gateway else { return route::not_found() };
-        let Some(token) = head.query_value("token_id").and_then(TokenId::new) else {
+        let Some(token) = head.query_value("token_id").and_then(|text| TokenId::new(&text)) else {
             return Response::error(400, "Invalid token id");
         };
         let number = |name: &str, default| match head.query_value(name) {

@@ -13,11 +13,12 @@ use super::markets;
 use crate::base::id::TokenId;
 use crate::base::time::MILLISECOND_NS;
 use crate::gateway::push_array;
-use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request};
+use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request, pairs};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Level, Side};
 use crate::market::info::ExchangeStatus;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Most tickers of `/markets/orderbooks`, as at the venue.
@@ -106,11 +107,12 @@ fn read(request: &Request<'_>, known: Known<'_>) -> Result<Plan, Answer> {
     match path {
         "/exchange/status" => Ok(Plan::Status),
         "/markets/orderbooks" => {
-            let named: Vec<&str> = values(query, "tickers").take(TICKERS_MAX + 1).collect();
+            let named: Vec<Cow<'_, str>> = values(query, "tickers").take(TICKERS_MAX + 1).collect();
             if named.is_empty() || named.len() > TICKERS_MAX {
                 return Err(bad_request("tickers: 1 to 100 are required"));
             }
-            let tokens = named.into_iter().map(TokenId::new).collect::<Option<Vec<TokenId>>>();
+            let tokens =
+                named.iter().map(|text| TokenId::new(text)).collect::<Option<Vec<TokenId>>>();
             let tokens = tokens.ok_or_else(|| bad_request("tickers: not a ticker"))?;
             Ok(books(tokens, Kind::Many))
         }
@@ -118,7 +120,7 @@ fn read(request: &Request<'_>, known: Known<'_>) -> Result<Plan, Answer> {
             let limit = number(query, "limit", TRADES_MAX)?.unwrap_or(TRADES_DEFAULT);
             let token = match values(query, "ticker").find(|text| !text.is_empty()) {
                 Some(text) => {
-                    Some(TokenId::new(text).ok_or_else(|| bad_request("ticker: not a ticker"))?)
+                    Some(TokenId::new(&text).ok_or_else(|| bad_request("ticker: not a ticker"))?)
                 }
                 None => None,
             };
@@ -137,12 +139,9 @@ pub(super) fn bad_request(text: &str) -> Answer {
     error(400, "bad_request", text)
 }
 
-/// Each value of a key of the query. A ticker has no character that is escaped.
-fn values<'q>(query: &'q str, key: &str) -> impl Iterator<Item = &'q str> {
-    query.split('&').filter_map(move |pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name == key).then_some(value)
-    })
+/// Each value of a key of the query.
+fn values<'q>(query: &'q str, key: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    pairs(query).filter_map(move |(name, value)| (name == key).then_some(value))
 }
 
 /// A number of at most `max`; `None` if it is not in the query.

@@ -14,7 +14,7 @@ use crate::base::id::{MarketId, TokenId};
 use crate::base::price::Price;
 use crate::base::time::SECOND_NS;
 use crate::gateway::push_array;
-use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request};
+use crate::gateway::rest::{Answer, BookKind, Known, Plan, READ_METHODS, Request, value};
 use crate::link::shard_updates::TradeUpdate;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, Side};
@@ -137,11 +137,19 @@ fn parts(path: &str) -> Option<(&str, Option<&str>)> {
     Some(path.split_once('/').map_or((path, None), |(name, rest)| (name, Some(rest))))
 }
 
+/// The token in the path, or of the query.
+fn token_of(in_path: Option<&str>, query: &str) -> Option<TokenId> {
+    match in_path {
+        Some(text) => TokenId::new(text),
+        None => TokenId::new(&value(query, "token_id")?),
+    }
+}
+
 /// Paths about what the catalog knows of a market.
 fn about_market(request: &Request<'_>, known: Known<'_>) -> Option<Plan> {
     let Request { path, query, now_wall_ns, .. } = *request;
     let (name, in_path) = parts(path)?;
-    let token = || in_path.or_else(|| value(query, "token_id")).and_then(TokenId::new);
+    let token = || token_of(in_path, query);
     let answer = match (name, in_path) {
         ("clob-markets", _) => match in_path.and_then(MarketId::new) {
             Some(market) => clob_market(known.catalog.market(&market)),
@@ -157,7 +165,7 @@ fn about_market(request: &Request<'_>, known: Known<'_>) -> Option<Plan> {
         },
         ("prices-history", None) => {
             let text = value(query, "market").or_else(|| value(query, "token_id"));
-            match text.and_then(TokenId::new) {
+            match text.and_then(|text| TokenId::new(&text)) {
                 Some(token) => return Some(history::plan(token, query, now_wall_ns)),
                 None => Answer::error(400, INVALID_TOKEN),
             }
@@ -170,7 +178,7 @@ fn about_market(request: &Request<'_>, known: Known<'_>) -> Option<Plan> {
 /// Paths about the book of one token.
 fn one(path: &str, query: &str) -> Option<Plan> {
     let (name, in_path) = parts(path)?;
-    let token = in_path.or_else(|| value(query, "token_id")).and_then(TokenId::new);
+    let token = token_of(in_path, query);
     let kind = match (name, in_path) {
         ("tick-size", _) => Kind::TickSize,
         ("neg-risk", _) => Kind::NegRisk,
@@ -178,7 +186,7 @@ fn one(path: &str, query: &str) -> Option<Plan> {
         ("midpoint", None) => Kind::Midpoint,
         ("spread", None) => Kind::Spread,
         ("last-trade-price", None) => Kind::LastTradePrice,
-        ("price", None) => match value(query, "side").and_then(side) {
+        ("price", None) => match value(query, "side").and_then(|text| side(&text)) {
             Some(side) => Kind::Price(side),
             None if token.is_none() => return Some(refused(INVALID_TOKEN)),
             None => return Some(refused(INVALID_SIDE)),
@@ -194,7 +202,7 @@ fn one(path: &str, query: &str) -> Option<Plan> {
 /// Paths about many tokens, named in the query as `token_ids=1,2` (and `sides=BUY,SELL`).
 fn listed(path: &str, query: &str) -> Option<Plan> {
     let kind = kind_of_many(path)?;
-    let list = |key| value(query, key).unwrap_or("").replace("%2C", ",").replace("%2c", ",");
+    let list = |key| value(query, key).unwrap_or_default();
     let (tokens, sides) = (list("token_ids"), list("sides"));
     if tokens.is_empty() {
         return Some(refused(INVALID_PAYLOAD));
@@ -255,10 +263,6 @@ fn refused(text: &str) -> Plan {
 }
 
 /// The first value of a key in the query, not decoded.
-fn value<'a>(query: &'a str, key: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
-}
-
 fn side(name: &str) -> Option<Side> {
     if name.eq_ignore_ascii_case("buy") {
         Some(Side::Bid)

@@ -7,6 +7,7 @@ use crate::base::limits::{
     TARDIS_DEPTH_MAX, TARDIS_ENTRIES_MAX, TARDIS_LEVELS_MAX, TARDIS_SYMBOLS_MAX, TARDIS_TYPES_MAX,
 };
 use crate::base::price::{Price, Quantity};
+use crate::base::text::percent_decoded;
 use crate::gateway::nests_deeper;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -341,20 +342,8 @@ fn first_line(text: &str) -> &str {
 pub fn query_value(query: &str, name: &str) -> Result<Option<String>, String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let Some((_, value)) = pairs.into_iter().find(|(key, _)| *key == name) else { return Ok(None) };
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => match (digit(rest.next()), digit(rest.next())) {
-                (Some(high), Some(low)) => (high << 4 | low) as u8,
-                _ => return Err(format!("{name}= has a malformed percent escape")),
-            },
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).map(Some).map_err(|_| format!("{name}= is not UTF-8"))
+    let text = percent_decoded(&value.replace('+', " ")).map(|text| Some(text.into_owned()));
+    text.map_err(|why| format!("{name}=: {why}"))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn run(input: &[u8]) -> u64 {
         Plan::Markets(_) => "markets".into(),
         Plan::Report(page) => format!("{page:?}"),
         Plan::Book { token, .. } => {
-            assert_eq!(head.query_value("token_id"), Some(token.as_str()));
+            assert_eq!(head.query_value("token_id").as_deref(), Some(token.as_str()));
             "book".into()
         }
     };
