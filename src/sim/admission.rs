@@ -7,11 +7,12 @@ use super::request::Answer;
 use super::stats::Counters;
 use std::sync::Arc;
 
-/// Requests are refused with a status until a time.
+/// Requests are refused with a status until a time, or so many times.
 #[derive(Clone, Copy, Debug, Default)]
 struct Refusal {
     status: u16,
     until_ms: u64,
+    left: u64,
 }
 
 pub(super) struct Admission {
@@ -31,7 +32,7 @@ pub(super) struct Admission {
 
 impl Admission {
     pub(super) const fn new(config: &SimConfig, counters: Arc<Counters>) -> Self {
-        let none = Refusal { status: 0, until_ms: 0 };
+        let none = Refusal { status: 0, until_ms: 0, left: 0 };
         Self {
             rate_limits: config.rate_limits,
             upgrades_per_second_max: config.upgrades_per_second_max,
@@ -46,12 +47,13 @@ impl Admission {
         }
     }
 
-    pub(super) const fn refuse_upgrades(&mut self, status: u16, until_ms: u64) {
-        self.of_upgrades = Refusal { status, until_ms };
+    /// Until a time, and the next `left` whenever they come.
+    pub(super) const fn refuse_upgrades(&mut self, status: u16, until_ms: u64, left: u64) {
+        self.of_upgrades = Refusal { status, until_ms, left };
     }
 
     pub(super) const fn refuse_books(&mut self, status: u16, until_ms: u64) {
-        self.of_books = Refusal { status, until_ms };
+        self.of_books = Refusal { status, until_ms, left: 0 };
     }
 
     pub(super) const fn delay_answers(&mut self, by_ms: u64, until_ms: u64) {
@@ -75,10 +77,11 @@ impl Admission {
 
     /// Counts an upgrade; the error is its answer.
     pub(super) fn admit_upgrade(&mut self, now_ms: u64) -> Result<(), Answer> {
-        let Refusal { status, until_ms } = self.of_upgrades;
-        if now_ms < until_ms {
+        let Refusal { status, until_ms, left } = self.of_upgrades;
+        if now_ms < until_ms || left > 0 {
             self.counters.refused.add(1);
-            let seconds = (until_ms - now_ms).div_ceil(1000).max(1);
+            self.of_upgrades.left = left.saturating_sub(1);
+            let seconds = until_ms.saturating_sub(now_ms).div_ceil(1000).max(1);
             return refuse(status, "refused", (status == 429).then_some(seconds));
         }
         if self.second != now_ms / 1000 {

@@ -364,8 +364,8 @@ impl Server {
             ControlRequest::FreezeMarkets(wanted) => {
                 count = self.client_faults().freeze_markets(wanted);
             }
-            ControlRequest::Refuse { status, for_ms } => {
-                self.admission.refuse_upgrades(status, until(for_ms));
+            ControlRequest::Refuse { status, for_ms, next } => {
+                self.admission.refuse_upgrades(status, until(for_ms), next);
             }
             ControlRequest::Fault { kind, rate, for_ms } => {
                 self.connections.faults.set(kind, rate, until(for_ms));

@@ -33,10 +33,11 @@ pub(super) enum ControlRequest {
     Freeze(Amount),
     /// Stops data of this many markets, each on one connection.
     FreezeMarkets(u64),
-    /// Answers upgrades with `status` for `for_ms`.
+    /// Answers upgrades with `status` for `for_ms`, and the `next` whenever they come.
     Refuse {
         status: u16,
         for_ms: u64,
+        next: u64,
     },
     /// Affects `rate` of 100,000 frames for `for_ms`.
     Fault {
@@ -90,9 +91,11 @@ pub(super) fn parse(request: &Request) -> Result<ControlRequest, (u16, &'static 
             ControlRequest::FreezeMarkets(number(query, "markets", 1, COUNT_MAX)?)
         }
         "/sim/freeze" => ControlRequest::Freeze(amount(query)?),
-        "/sim/refuse" => {
-            ControlRequest::Refuse { status: status(query)?, for_ms: duration(query)? }
-        }
+        "/sim/refuse" => ControlRequest::Refuse {
+            status: status(query)?,
+            for_ms: duration(query)?,
+            next: number(query, "next", 0, COUNT_MAX)?,
+        },
         "/sim/fault" => fault(query)?,
         "/sim/malformed" => ControlRequest::Malformed(number(query, "count", 1, COUNT_MAX)?),
         "/sim/unknown" => ControlRequest::Unknown(number(query, "count", 1, COUNT_MAX)?),
