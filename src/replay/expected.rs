@@ -51,6 +51,10 @@ pub(crate) fn missing(plan: &Plan) -> Missing {
         if !known.present.iter().all(given) {
             continue;
         }
+        let is_given = |name: &String| files.iter().any(|(_, file)| file == name);
+        if known.last_segment().is_some_and(is_given) {
+            missing.failures.extend(known.lost_at_end(&folder, plan.range()));
+        }
         for name in known.lost().filter(|name| !known.is_outside(name, plan.range())) {
             missing.failures.push(known.line(&folder, name));
             missing.before.extend(files.iter().find(|(_, file)| file > name).map(|(n, _)| *n));
@@ -87,6 +91,8 @@ struct Known {
     /// Sizes of finished segments, bytes.
     bytes: BTreeMap<String, u64>,
     times: BTreeMap<String, (u64, u64)>,
+    /// Begin, end and cause of each loss of so many frames.
+    losses: Vec<(Range<u64>, u64, String)>,
     /// Segments with an index.
     indexed: BTreeSet<String>,
 }
@@ -114,6 +120,9 @@ impl Known {
                     known.bytes.insert(file.clone(), bytes);
                     known.times.insert(file, (from, to));
                 }
+                Entry::Gap { from, to, frames: Some(frames @ 1..), cause, .. } => {
+                    known.losses.push((from..to, frames, cause));
+                }
                 // Not missing: nobody wanted to keep it.
                 Entry::Removed { file, .. } => {
                     known.bytes.remove(&file);
@@ -129,6 +138,25 @@ impl Known {
     fn is_outside(&self, name: &str, range: Option<&Range<u64>>) -> bool {
         let times = self.times.get(name).zip(range);
         times.is_some_and(|(&(from, to), range)| to < range.start || from >= range.end)
+    }
+
+    fn last_segment(&self) -> Option<&String> {
+        self.times.iter().max_by_key(|(_, (_, to))| to).map(|(name, _)| name)
+    }
+
+    /// One line for each loss behind the last record: a loss before a record is in the record itself.
+    fn lost_at_end(&self, folder: &Path, range: Option<&Range<u64>>) -> Vec<String> {
+        let last = self.times.values().map(|(_, to)| *to).max().unwrap_or(0);
+        let is_at_end =
+            |lost: &Range<u64>| lost.end > last && range.is_none_or(|r| lost.start < r.end);
+        let at_end = self.losses.iter().filter(|(lost, ..)| is_at_end(lost));
+        let line = |(_, frames, cause): &(_, u64, String)| {
+            let folder = folder.display();
+            format!(
+                "{folder}: {frames} frames at the end of the capture are lost and not in the result: {cause}"
+            )
+        };
+        at_end.map(line).collect()
     }
 
     /// Missing segments in the order of their names.
