@@ -39,3 +39,17 @@ fn a_program_without_the_feature_names_it() {
         assert!(config.bus.is_none());
     }
 }
+
+#[test]
+fn a_rack_has_no_dot() {
+    if !IS_BUILT {
+        return;
+    }
+    let mut config = Config::default();
+    config.bus("kafka://a:1/x?engine=e-1", Duration::from_secs(60)).unwrap();
+    assert!(config.cluster("live", Some("east-1_b")).is_ok());
+    for (name, rack) in [("live", "east.1"), ("live.x", "east"), ("live", "")] {
+        let line = config.cluster(name, Some(rack)).unwrap_err().to_string();
+        assert!(line.contains("use letters, digits, `-` and `_`"), "{name} {rack}: {line}");
+    }
+}

@@ -433,6 +433,16 @@ fn a_client_that_is_closed_and_not_slow_has_its_frames_first() {
 }
 
 #[test]
+fn a_binary_message_is_answered_as_text_that_cannot_be_read() {
+    let mut rig = Rig::new("polymarket", 1 << 20, StalePolicy::Clear);
+    let mut reader = rig.connect(Site::Polymarket, "/ws/market", "");
+    rig.hub.on_binary(reader.id, rig.now);
+    rig.read_all(&mut reader);
+    assert_eq!(reader.closed, Some(1008), "as for any first message that is no subscription");
+    assert_eq!(rig.hub.report().counts.binary_messages, 1);
+}
+
+#[test]
 fn a_stream_that_reconnects_resumes_where_it_was() {
     let mut random = Random::new(7);
     let mut rig = Rig::new("polymarket", 1 << 20, StalePolicy::Clear);

@@ -125,6 +125,17 @@ fn what_a_manifest_or_an_index_names_and_is_not_there_is_reported() {
     }
     let dir = folder.0.path().to_str().unwrap().to_owned();
     assert_eq!(states(&[&dir]), (0, 4, 0, vec![]));
+    // Frames are lost behind the last record, which no record says. Another loss is before it.
+    let gap = |to: u64| {
+        format!(r#"{{"event":"gap","from":5,"to":{to},"shard":0,"frames":3,"cause":"no room"}}"#)
+    };
+    for (to, expected) in [(5, 0), (9, 1)] {
+        folder.file("manifest.ndjson", format!("{}\n{}\n", manifest.join("\n"), gap(to)));
+        let (code, live, _, lines) = states(&[&dir]);
+        assert_eq!((code, live, lines.len()), (expected, 4, expected as usize), "{lines:?}");
+        assert!(lines.iter().all(|line| line.contains("3 frames at the end")), "{lines:?}");
+    }
+    folder.file("manifest.ndjson", manifest.join("\n") + "\n");
     // One is missing: what was before it is stale.
     std::fs::remove_file(folder.path(&name(2))).unwrap();
     let (code, live, stale, lines) = states(&[&dir]);

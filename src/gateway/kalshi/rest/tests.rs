@@ -47,7 +47,7 @@ fn requests_are_read_or_refused() {
     }
     assert_eq!(get("/markets/KX-A/orderbook", "a=b&depth=10"), one("KX-A", 10));
     assert_eq!(
-        get("/markets/orderbooks", "tickers=A&tickers=B"),
+        get("/markets/orderbooks", "tickers=%41&tickers=B"),
         books(vec![token("A"), token("B")], Kind::Many)
     );
     assert_eq!(get("/exchange/status", ""), Plan::Status);

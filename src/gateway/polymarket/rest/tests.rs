@@ -207,7 +207,7 @@ fn requests_about_many_tokens() {
     let images = [image("1", &[450_000], &[460_001]), image("2", &[540_000], &[550_000])];
     for (path, query, body) in [
         ("/midpoints", "token_ids=1,2,3,1", r#"{"1":"0.4550005","2":"0.545"}"#),
-        ("/spreads", "token_ids=1%2C2", r#"{"1":"0.010001","2":"0.01"}"#),
+        ("/spreads", "token_ids=%31%2C2", r#"{"1":"0.010001","2":"0.01"}"#),
         (
             "/prices",
             "token_ids=1,2,1&sides=BUY,SELL,SELL",
