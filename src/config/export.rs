@@ -71,6 +71,8 @@ pub enum To {
     TardisCsv,
     /// The event arrays of hftbacktest: an `.npz` file for each token and UTC day
     Hftbacktest,
+    /// The Parquet catalog of `NautilusTrader`: a file for each kind of data, token and UTC day
+    Nautilus,
 }
 
 impl To {
@@ -81,6 +83,7 @@ impl To {
             Self::Arrow => Format::Arrow,
             Self::TardisCsv => Format::TardisCsv,
             Self::Hftbacktest => Format::Hftbacktest,
+            Self::Nautilus => Format::Nautilus,
         }
     }
 }
@@ -99,8 +102,8 @@ impl ExportArgs {
             return Err("a database has trades only; leave --tables out, or name captures".into());
         }
         if is_database && (!has_tables || !self.market.is_empty()) {
-            return Err("--to tardis-csv, --to hftbacktest and --market are for captures; choose --to parquet, csv or \
-                        arrow, and filter by column"
+            return Err("--to tardis-csv, hftbacktest or nautilus and --market are for captures; choose --to parquet, \
+                        csv or arrow, and filter by column"
                 .into());
         }
         if self.partition.is_some() && self.to != To::Parquet {

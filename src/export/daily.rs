@@ -8,7 +8,7 @@
 use super::gather::Rows;
 use super::plan::Tables;
 use super::table::Written;
-use crate::base::id::{TokenId, Venue};
+use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::base::time::MILLISECOND_NS;
 use crate::market::book::{Book, BookState, Level, Side};
@@ -22,7 +22,10 @@ pub(super) const DAY_NS: u64 = 86_400 * 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At {
     pub(super) venue: Venue,
+    pub(super) market: MarketId,
     pub(super) token: TokenId,
+    /// The market's price step, if it is known.
+    pub(super) tick: Option<Price>,
     /// The venue's; the time of receipt if it gave none.
     pub(super) venue_ns: u64,
     /// When it was received; in a recording without times of receipt the venue's.
@@ -34,7 +37,8 @@ impl At {
         let venue_ns = venue_ms.saturating_mul(MILLISECOND_NS);
         let local_ns = if view.read_wall_ns == 0 { venue_ns } else { view.read_wall_ns };
         let venue_ns = if venue_ms == 0 { local_ns } else { venue_ns };
-        Self { venue: view.venue, token: *view.token, venue_ns, local_ns }
+        let (market, tick) = (*view.market, view.facts.tick_size);
+        Self { venue: view.venue, market, token: *view.token, tick, venue_ns, local_ns }
     }
 
     /// Of the time of receipt, since the epoch.

@@ -161,7 +161,7 @@ impl Hftbacktest {
     }
 
     fn add(&mut self, at: &At, kind: u32, level: Level) -> Result<(), String> {
-        let At { venue, token, venue_ns: exchange_ns, local_ns } = *at;
+        let At { venue, token, venue_ns: exchange_ns, local_ns, .. } = *at;
         let Level { price, quantity } = level;
         let event = Event { kind, price, quantity, exchange_ns, local_ns };
         self.spool.add(Key { venue, day: at.day(), token }, |bytes| event.push_to(bytes))

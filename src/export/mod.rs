@@ -7,6 +7,7 @@
 //!                                                        -> table  -> *.csv, *.arrows
 //!                                                        -> daily -> tardis      -> *.csv.gz
 //!                                                                 -> hftbacktest -> *.npz
+//!                                                                 -> nautilus    -> data/…/*.parquet
 //! databases ---------> database (rows in order)          -> as captures, the table of trades
 //! ```
 mod arrow_stream;
@@ -17,6 +18,7 @@ mod daily;
 mod database;
 mod gather;
 mod hftbacktest;
+mod nautilus;
 mod npz;
 pub mod plan;
 mod row_groups;
@@ -31,6 +33,7 @@ use crate::replay::{self, ReplayError};
 use daily::DailyRows;
 use gather::{Gatherer, Rows, TableRows};
 use hftbacktest::Hftbacktest;
+use nautilus::Nautilus;
 use plan::{Destination, ExportPlan, Format, From};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,6 +91,9 @@ fn rows(plan: &ExportPlan) -> Result<Box<dyn Rows>, String> {
         }
         (Format::Hftbacktest, Destination::Folder(folder)) => {
             Box::new(DailyRows::new(plan.tables, Hftbacktest::create(folder)?))
+        }
+        (Format::Nautilus, Destination::Folder(folder)) => {
+            Box::new(DailyRows::new(plan.tables, Nautilus::create(folder)?))
         }
         _ => Box::new(TableRows::create(plan)?),
     })

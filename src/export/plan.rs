@@ -54,13 +54,15 @@ pub enum Format {
     TardisCsv,
     /// The event arrays of hftbacktest: one for each token and UTC day.
     Hftbacktest,
+    /// The Parquet catalog of NautilusTrader.
+    Nautilus,
 }
 
 impl Format {
     /// Suffix of a table's file.
     pub(super) const fn suffix(self) -> &'static str {
         match self {
-            Self::Parquet => "parquet",
+            Self::Parquet | Self::Nautilus => "parquet",
             Self::Csv => "csv",
             Self::Arrow => "arrows",
             Self::TardisCsv => "csv.gz",

@@ -5,6 +5,7 @@ use super::columns::Column;
 use crate::io::file::NewFile;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
+use parquet::data_type::FixedLenByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
@@ -18,11 +19,11 @@ pub(super) struct RowGroups {
 }
 
 impl RowGroups {
-    /// A file with this version of its columns in the metadata. Rows come in the order of the column `token`.
+    /// A file with these keys in its metadata. Rows come in the order of the column `token`.
     pub(super) fn create(
         file: NewFile,
         schema: SchemaType,
-        (key, version): (&str, String),
+        metadata: Vec<(&str, String)>,
     ) -> Result<Self, ParquetError> {
         let level = ZstdLevel::try_new(3).unwrap_or_default();
         let token = schema.get_fields().iter().position(|field| field.name() == "token");
@@ -31,10 +32,12 @@ impl RowGroups {
             descending: false,
             nulls_first: false,
         });
+        let metadata =
+            metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value));
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_created_by(concat!("ringbook ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![KeyValue::new(key.to_owned(), version)]))
+            .set_key_value_metadata(Some(metadata.collect()))
             .set_sorting_columns(by_token.map(|column| vec![column]))
             // Tokens have more digits than are kept otherwise.
             .set_statistics_truncate_length(None)
@@ -69,6 +72,10 @@ impl RowGroups {
                 }
                 (ColumnWriter::ByteArrayColumnWriter(to), Column::MaybeText(values, levels)) => {
                     to.write_batch(values, Some(levels), None)?;
+                }
+                (ColumnWriter::FixedLenByteArrayColumnWriter(to), Column::Text(values)) => {
+                    let values = values.iter().cloned().map(FixedLenByteArray::from);
+                    to.write_batch(&values.collect::<Vec<_>>(), None, None)?;
                 }
                 _ => return Err(ParquetError::General("a column of another type".into())),
             }

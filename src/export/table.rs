@@ -70,7 +70,7 @@ impl Table {
             Format::Arrow => ArrowStream::create(file, &schema, version)
                 .map(|stream| Output::Arrow(Box::new(stream)))
                 .map_err(text),
-            _ => RowGroups::create(file, schema, version)
+            _ => RowGroups::create(file, schema, vec![version])
                 .map(|groups| Output::Parquet(Box::new(groups)))
                 .map_err(text),
         };

@@ -77,7 +77,7 @@ impl TardisCsv {
         at: &At,
         fill: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>,
     ) -> Result<(), String> {
-        let At { venue, token, venue_ns, local_ns } = *at;
+        let At { venue, token, venue_ns, local_ns, .. } = *at;
         self.spool.add(Key { venue, kind, day: at.day(), token }, |line| {
             let (venue_us, local_us) = (venue_ns / 1_000, local_ns / 1_000);
             // Memory takes all of it.

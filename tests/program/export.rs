@@ -190,7 +190,7 @@ fn what_cannot_be_exported_is_one_line() {
         ("-", &["--partition", "day", "--to", "csv"], 2, "--partition is for --to parquet"),
         ("-", &["--out", "-"], 2, "--out - takes --to csv or arrow"),
         ("-", &["--out", "-", "--to", "csv"], 2, "--out - takes one table"),
-        ("sqlite:x.db", &["--to", "hftbacktest"], 2, "are for captures"),
+        ("sqlite:x.db", &["--to", "nautilus"], 2, "are for captures"),
     ];
     for (source, flags, code, expected) in cases {
         let output = export(Path::new(source), &out, flags);

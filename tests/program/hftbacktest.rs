@@ -1,4 +1,4 @@
-//! Event arrays for hftbacktest, opened by NumPy and stepped in hftbacktest.
+//! Exports to backtesters: event arrays, opened by NumPy and stepped in hftbacktest, and the catalog of nautilus.
 //!
 //! Runs on:  test threads; the program is a process. What Python has not is skipped, with one line
 //! (`RINGBOOK_TEST_PYTHON` names the interpreter).
@@ -43,17 +43,17 @@ fn captures(folder: &Path) -> [std::path::PathBuf; 2] {
     })
 }
 
-/// What the script prints of a file at the times between two frames; none without NumPy.
-fn read(file: &Path) -> Option<Value> {
+/// What a script prints of a file or folder at the times between two frames; none without the package.
+fn read(package: &str, script: &str, files: &[&str]) -> Option<Value> {
     let python = std::env::var("RINGBOOK_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let has = Command::new(&python).args(["-c", "import numpy"]).output();
+    let has = Command::new(&python).args(["-c", &format!("import {package}")]).output();
     if !has.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {python} has no NumPy");
+        eprintln!("skipped: {python} has no {package}");
         return None;
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/hftbacktest_npz.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
     let times = (0..5).map(|second| (BEGIN_NS + second * SECOND_NS + SECOND_NS / 2).to_string());
-    let output = Command::new(python).arg(script).arg(file).args(times).output().unwrap();
+    let output = Command::new(python).arg(script).args(files).args(times).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{errors}");
     eprint!("{errors}");
@@ -61,44 +61,86 @@ fn read(file: &Path) -> Option<Value> {
     Some(serde_json::from_str(printed.lines().next_back().unwrap()).unwrap())
 }
 
-#[test]
-fn event_arrays_open_in_numpy_and_hftbacktest_with_equal_books() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
+/// Exports the captures: what the program prints.
+fn export(folder: &Path, out: &Path, format: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringbook"));
-    command.arg("export").args(captures(folder.path())).arg("--out").arg(&out);
-    let output = command.args(["--to", "hftbacktest"]).output().unwrap();
+    command.arg("export").args(captures(folder)).arg("--out").arg(out);
+    let output = command.args(["--to", format]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(printed.lines().count(), 2, "{printed}");
-    // Clear, 3 levels, 2 changes, a trade in two rows because it is reported late, a level that a snapshot removes.
-    let name = "polymarket_2026-09-27_7.npz";
-    assert!(printed.contains(&format!("{name}: 9 rows")), "{printed}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Books of Polymarket and of Kalshi half a second after each frame.
+fn books() -> [Value; 2] {
     let (first, asks) = (json!([[0.4, 10.0], [0.42, 1.5]]), json!([[0.45, 20.0]]));
     let second = json!([[0.4, 10.0], [0.42, 1.5], [0.43, 5.000001]]);
     let taken = json!([[0.45, 17.75]]);
     let last = json!([[0.42, 1.5], [0.43, 5.000001]]);
-    let books =
+    let polymarket =
         json!([[first, asks], [second, asks], [second, taken], [second, taken], [last, taken]]);
-    check(&out.join(name), &books, &json!([[0.45, 2.25, "buy"]]));
-    let asks = json!([[0.5, 7.5]]);
-    let nothing = json!([[], []]);
-    let books = json!([
+    let (asks, nothing) = (json!([[0.5, 7.5]]), json!([[], []]));
+    let kalshi = json!([
         [[[0.4, 10.0]], asks],
         [[[0.4, 10.0], [0.41, 5.0]], asks],
         nothing,
         nothing,
         [[[0.39, 4.0]], asks]
     ]);
-    check(&out.join("kalshi_2026-09-27_KXA-1.npz"), &books, &json!([[0.41, 2.0, "sell"]]));
+    [polymarket, kalshi]
 }
 
-fn check(file: &Path, books: &Value, trades: &Value) {
-    let Some(results) = read(file) else { return };
+#[test]
+fn event_arrays_open_in_numpy_and_hftbacktest_with_equal_books() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let printed = export(folder.path(), &out, "hftbacktest");
+    assert_eq!(printed.lines().count(), 2, "{printed}");
+    // Clear, 3 levels, 2 changes, a trade in two rows because it is reported late, a level that a snapshot removes.
+    let name = "polymarket_2026-09-27_7.npz";
+    assert!(printed.contains(&format!("{name}: 9 rows")), "{printed}");
+    let [polymarket, kalshi] = books();
+    let check = |name: &str, books: &Value, trades: &Value| {
+        let file = out.join(name);
+        let results = read("numpy", "hftbacktest_npz.py", &[file.to_str().unwrap()]);
+        check(results.as_ref(), books, trades);
+    };
+    check(name, &polymarket, &json!([[0.45, 2.25, "buy"]]));
+    check("kalshi_2026-09-27_KXA-1.npz", &kalshi, &json!([[0.41, 2.0, "sell"]]));
+}
+
+#[test]
+fn a_catalog_opens_in_nautilus_with_equal_books_trades_and_instruments() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let printed = export(folder.path(), &out, "nautilus");
+    let rows = |kind: &str, name: &str| {
+        let path = format!("/data/{kind}/{name}/2026-09-27T06-38-5");
+        let lines = printed.lines().filter(|line| line.contains(&path));
+        lines.filter_map(|line| line.rsplit(' ').nth(1)?.parse::<u32>().ok()).sum::<u32>()
+    };
+    // A snapshot is a clear and its levels; a stale book is cleared.
+    for (name, deltas) in [("0xa1-7.POLYMARKET", 1 + 3 + 3), ("KXA-1.KALSHI", 1 + 2 + 1 + 1 + 3)] {
+        assert_eq!(rows("order_book_delta", name), deltas, "{printed}");
+        assert_eq!(rows("trade_tick", name), 1, "{printed}");
+        assert_eq!(rows("binary_option", name), 1, "{printed}");
+    }
+    let [polymarket, kalshi] = books();
+    let check = |name: &str, books: &Value, trades: &Value| {
+        let files = [out.to_str().unwrap(), name];
+        check(read("nautilus_trader", "nautilus_catalog.py", &files).as_ref(), books, trades);
+    };
+    check("0xa1-7.POLYMARKET", &polymarket, &json!([[0.45, 2.25, "buy"]]));
+    check("KXA-1.KALSHI", &kalshi, &json!([[0.41, 2.0, "sell"]]));
+}
+
+fn check(results: Option<&Value>, books: &Value, trades: &Value) {
+    let Some(results) = results else { return };
     for (reader, result) in results.as_object().unwrap() {
         for (side, found) in result["books"].as_object().unwrap() {
             assert_eq!(found, books, "{reader}, {side}");
         }
+        if let Some(found) = result.get("trades") {
+            assert_eq!(found, trades, "{reader}");
+        }
     }
-    assert_eq!(&results["numpy"]["trades"], trades);
 }
