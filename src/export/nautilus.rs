@@ -304,13 +304,12 @@ impl Nautilus {
         let name = self.name(venue, token);
         let kind = vec![("class", "BinaryOption".to_owned())];
         let mut file = self.open(INSTRUMENTS, &name, (of.since_ns, of.since_ns), kind)?;
-        let currency = if venue.name() == "polymarket" { "USDC.e" } else { "USD" };
         let tick = of.tick.map_or(1, |tick| tick.0.max(1));
         let increment = format!("{}.{:06}", tick / 1_000_000, tick % 1_000_000);
         let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
         file.push(|columns| {
             for (column, value) in
-                columns.iter_mut().zip([&name, token.as_str(), "ALTERNATIVE", currency])
+                columns.iter_mut().zip([&name, token.as_str(), "ALTERNATIVE", "USD"])
             {
                 column.text(text(value));
             }
