@@ -12,10 +12,10 @@ use super::event::{Bell, Event};
 use super::replays::{ReplayLinks, Replays, Steering};
 use crate::base::id::{TokenId, Venue};
 use crate::base::limits::{
-    GATEWAY_CLIENTS_PER_TURN, GATEWAY_STALL_NS, GATEWAY_TIMER_NS, GATEWAY_UPDATES_PER_TURN,
-    REPLAY_QUIET_NS, REPLAY_STALL_NS,
+    BUS_END_NS, GATEWAY_CLIENTS_PER_TURN, GATEWAY_STALL_NS, GATEWAY_TIMER_NS,
+    GATEWAY_UPDATES_PER_TURN, REPLAY_QUIET_NS, REPLAY_STALL_NS,
 };
-use crate::base::time::Now;
+use crate::base::time::{MILLISECOND_NS, Now};
 use crate::gateway::hub::{ClientId, Hub, HubReport, Settings};
 use crate::gateway::rest::{self, Answer, Fetched, Plan, Request};
 use crate::gateway::signature::Keys;
@@ -265,6 +265,28 @@ impl Gateway {
                 }
             };
             or(or(wait, timer), stop.wait()).await;
+        }
+        self.end_bus().await;
+    }
+
+    /// Passes on what waits for the bus, for at most `BUS_END_NS`; what is left is counted.
+    async fn end_bus(&self) {
+        if self.bus.borrow().is_none() {
+            return;
+        }
+        let end_ns = self.now().mono_ns + BUS_END_NS;
+        loop {
+            let now = self.now();
+            let worked = self.take_updates(now);
+            self.pump_bus(now, true);
+            let is_empty = self.hub.borrow().bus_counts().waiting_bytes == 0;
+            if now.mono_ns >= end_ns || is_empty && !worked {
+                break;
+            }
+            sleep(MILLISECOND_NS).await;
+        }
+        if let Some(bus) = &*self.bus.borrow() {
+            bus.end(&mut self.hub.borrow_mut(), self.now());
         }
     }
 

@@ -208,6 +208,37 @@ fn a_reader_has_every_book_and_each_trade_once_and_learns_of_losses() {
     assert!(report.waiting == 0 && report.trades_lost > 0 && !report.is_complete(), "{report:?}");
 }
 
+#[test]
+fn trades_that_wait_at_the_end_are_lost_and_reported() {
+    let (cluster, url) = mock();
+    drop(cluster);
+    let settings = |builder: EngineBuilder| builder.all_markets().bus(&url, Duration::from_secs(2));
+    let rig = Rig::of(SimConfig { trades_per_10_000: 5_000, ..quiet(10, 400.0) }, settings);
+    let mut http = Client::new(&format!("http://{}", rig.engine.serving().unwrap()), None);
+    let begun = Instant::now();
+    let mut wait = |key: &str, least| {
+        loop {
+            let stats = http.get("/stats").json();
+            let shards = stats["shards"].as_array().unwrap().iter();
+            let count: u64 = shards.map(|shard| shard[key].as_u64().unwrap()).sum();
+            if count >= least {
+                return stats["gateway"]["ring_losses"].as_u64().unwrap();
+            }
+            assert!(begun.elapsed() < TIMEOUT, "{key}: {count} of {least}");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    };
+    wait("books_live", 20);
+    rig.venue.resume().unwrap();
+    wait("trades", 50);
+    rig.venue.pause().unwrap();
+    let sent = rig.venue.stats().trades;
+    let ring_losses = wait("trades", sent);
+    let report = rig.engine.stop(|_| {}).bus.unwrap();
+    assert!(!report.is_complete(), "{report:?}");
+    assert!(report.trades_lost == sent || ring_losses > 0, "{report:?}, {sent} sent");
+}
+
 /// The broker answers, and takes no record: as where too few of its replicas are there.
 #[test]
 fn a_producer_without_acknowledgements_is_replaced() {

@@ -5,6 +5,8 @@ use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 
 /// Chunks of records between the serve core and the thread `bus`: 1 MB.
 pub const BUS_CHUNKS: usize = 16;
+/// Time in which an ending serve core passes on what waits for the bus, nanoseconds.
+pub const BUS_END_NS: u64 = SECOND_NS;
 /// Bytes of a chunk before the next one is used.
 pub const BUS_CHUNK_BYTES: usize = 64 * 1024;
 /// Books that wait to be published as a whole; more are all books.

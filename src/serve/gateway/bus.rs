@@ -6,6 +6,13 @@ use crate::base::limits::BUS_CHUNK_BYTES;
 use crate::base::time::Now;
 use crate::gateway::hub::{ClientId, Hub, Output};
 use crate::link::serve_bus::BusSender;
+use crate::wire::websocket::server::FrameTexts;
+
+/// Whether this record of the stream is a trade.
+fn is_trade(text: &str) -> bool {
+    let after = text.split_once(r#","kind":""#);
+    after.is_some_and(|(_, rest)| rest.starts_with(r#"trade""#))
+}
 
 /// The hub's client and the way to it.
 #[derive(Debug)]
@@ -51,5 +58,17 @@ impl BusWriter {
         board.conflated.set(counts.conflated);
         board.trades_without_room.set(counts.trades_lost);
         board.books_refused.set(counts.books_refused);
+    }
+
+    /// The serve core ends: trades that were not passed on are lost.
+    pub(super) fn end(&self, hub: &mut Hub, now: Now) {
+        self.publish(hub);
+        let mut rest = Vec::new();
+        while hub.take_output(self.id, &mut rest, BUS_CHUNK_BYTES, now) == Output::Frames {
+            let trades = FrameTexts::new(&rest).filter(|text| is_trade(text)).count();
+            self.link.board.trades_without_room.add(trades as u64);
+            rest.clear();
+        }
+        self.link.board.waiting_bytes.set(0);
     }
 }
