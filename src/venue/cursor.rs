@@ -97,14 +97,11 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(in crate::venue) fn uuid(&mut self) -> Option<&'a str> {
         let bytes: &[u8; 37] = self.rest.first_chunk()?;
-        // The hyphens become digits: `-` is three below `0`, and no character that ends or escapes a text is three
-        // below a plain one.
-        const HYPHENS: [u64; 5] = [0, 3 | 3 << 40, 3 << 16 | 3 << 56, 0, 0];
-        let mut plain = Plain::default();
-        for (at, hyphens) in [0, 8, 16, 24, 28].into_iter().zip(HYPHENS) {
-            plain.add(word_of(bytes, at).wrapping_add(hyphens));
-        }
-        if !plain.is_all() || bytes[36] != b'"' {
+        let (first, last) = (part_of::<32>(bytes, 0)?, part_of::<16>(bytes, 20)?);
+        if !are_plain(first, b'-')
+            || !are_plain(last, b'-')
+            || [8, 13, 18, 23, 36].map(|at| bytes[at]) != *b"----\""
+        {
             return None;
         }
         self.take_text(36)
@@ -144,28 +141,34 @@ impl<'a> Cursor<'a> {
     /// A price and its closing quote.
     #[inline(always)]
     pub(in crate::venue) fn price(&mut self) -> Option<Price> {
-        let Some(bytes) = self.rest.first_chunk::<8>() else { return self.odd_price() };
-        // `0.` and up to four digits. Other forms are rare.
-        let word = u32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
-        let quote = u64::from(same(word.into(), b'"') as u32) | 0x80 << 32;
-        let (decimals, mask) = (index(quote) & 7, below(quote) as u32);
-        let digits = (word ^ ZEROS as u32) & mask;
-        let other = digits.wrapping_add(ABOVE_NINE as u32) | digits;
-        let is_odd = !bytes.starts_with(b"0.") || other & HIGH as u32 != 0;
-        if is_odd || decimals > 4 || bytes[2 + decimals] != b'"' {
-            return self.odd_price();
+        match self.usual_price() {
+            None => self.odd_price(),
+            price => price,
         }
-        self.rest = &self.rest[decimals + 3..];
-        Some(price_of(digits))
     }
 
     /// A price or an empty text, and the closing quote.
     #[inline(always)]
     pub(in crate::venue) fn price_or_nothing(&mut self) -> Option<Option<Price>> {
-        if self.next_is("\"") {
-            return Some(None);
+        match self.usual_price() {
+            None if self.next_is("\"") => Some(None),
+            None => self.odd_price().map(Some),
+            price => Some(price),
         }
-        self.price().map(Some)
+    }
+
+    /// `0.`, up to four digits and a closing quote. Other forms are rare.
+    #[inline(always)]
+    fn usual_price(&mut self) -> Option<Price> {
+        const FORM: u64 = u64::from_le_bytes(*b"0.000000");
+        let word = u64::from_le_bytes(*self.rest.first_chunk()?) ^ FORM;
+        let end = no_digits(word);
+        let len = index(end);
+        if word as u16 != 0 || len > 6 || self.rest[len] != b'"' {
+            return None;
+        }
+        self.rest = &self.rest[len + 1..];
+        Some(price_of(((word & below(end)) >> 16) as u32))
     }
 
     /// A price with four decimals, as in `0.4300`, or in another form, and its closing quote.
@@ -368,35 +371,24 @@ const fn price_of(digits: u32) -> Price {
     Price((pairs.wrapping_mul(1 + (100 << 16)) >> 16) * 100)
 }
 
-/// Whether bytes are of 0x30..=0x3f or 0x60..=0x7f: none that JSON escapes, and the hexadecimal digits.
-#[derive(Clone, Copy)]
-pub(in crate::venue) struct Plain {
-    every: u64,
-    any: u64,
-    either: u64,
+/// Whether all bytes are digits. Without an end at the first other one, so that a processor compares many at once.
+#[inline(always)]
+pub(in crate::venue) fn are_digits<const N: usize>(bytes: &[u8; N]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_digit())
 }
 
-impl Default for Plain {
-    fn default() -> Self {
-        Self { every: !0, any: 0, either: !0 }
-    }
+/// Whether all bytes are of `least`..=0x3f or 0x60..=0x7f: no capital letters, and none that JSON escapes if `least` is
+/// above the quote. From `0` on these are the hexadecimal digits and some others.
+#[inline(always)]
+pub(in crate::venue) fn are_plain<const N: usize>(bytes: &[u8; N], least: u8) -> bool {
+    let is_plain = |byte: u8| (byte as i8 >= least as i8) & (byte & 0x20 != 0);
+    bytes.iter().fold(true, |all, &byte| all & is_plain(byte))
 }
 
-impl Plain {
-    #[inline(always)]
-    pub(in crate::venue) const fn add(&mut self, word: u64) {
-        self.every &= word;
-        self.any |= word;
-        // Bit 4 or bit 6.
-        self.either &= word | (word << 2);
-    }
-
-    /// True if all bytes added so far are.
-    #[inline(always)]
-    pub(in crate::venue) const fn is_all(self) -> bool {
-        let bit5 = !self.every & repeated(0x20);
-        bit5 | (self.any & HIGH) | (!self.either & repeated(0x40)) == 0
-    }
+/// `N` bytes at `at`, constants within `bytes`.
+#[inline(always)]
+pub(in crate::venue) fn part_of<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
 }
 
 #[cfg(test)]

@@ -146,10 +146,16 @@ fn byte_classes_are_exact() {
             word[place] = byte;
             let word = u64::from_le_bytes(word);
             assert_eq!(no_digits(word ^ ZEROS) == 0, byte.is_ascii_digit(), "{byte} at {place}");
-            let mut plain = Plain::default();
-            plain.add(word);
+        }
+        for place in 0..16 {
+            let mut bytes = *b"0123456789abcdef";
+            bytes[place] = byte;
             let expected = matches!(byte, 0x30..=0x3f | 0x60..=0x7f);
-            assert_eq!(plain.is_all(), expected, "{byte} at {place}");
+            assert_eq!(are_plain(&bytes, b'0'), expected, "{byte} at {place}");
+            assert_eq!(are_plain(&bytes, b'-'), expected || matches!(byte, b'-'..=b'/'));
+            let mut bytes = *b"0123456789012345";
+            bytes[place] = byte;
+            assert_eq!(are_digits(&bytes), byte.is_ascii_digit(), "{byte} at {place}");
         }
     }
     assert_eq!(number_of(u64::from_le_bytes(*b"12345678") ^ ZEROS), 12_345_678);

@@ -12,7 +12,9 @@ use crate::base::limits::LEVELS_PER_SIDE_MAX;
 use crate::base::price::{Price, Quantity};
 use crate::market::book::{Level, Side, image::BookHash};
 use crate::market::event::{ChangeSpan, Span};
-use crate::venue::cursor::{Cursor, Plain, ZEROS, below, index, no_digits, same, word_of};
+use crate::venue::cursor::{
+    Cursor, ZEROS, are_digits, are_plain, index, no_digits, part_of, same, word_of,
+};
 
 /// Length of a market id, bytes: `0x` and 64 digits.
 const MARKET_BYTES: usize = 66;
@@ -247,11 +249,8 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn hex_id(&mut self) -> Option<&'a str> {
         let id: &[u8; MARKET_BYTES + 1] = self.rest.first_chunk()?;
-        let mut plain = Plain::default();
-        for at in (2..MARKET_BYTES).step_by(8) {
-            plain.add(word_of(id, at));
-        }
-        if !plain.is_all() || !id.starts_with(b"0x") || id[MARKET_BYTES] != b'"' {
+        let digits = part_of::<64>(id, 2)?;
+        if !id.starts_with(b"0x") || !are_plain(digits, b'0') || id[MARKET_BYTES] != b'"' {
             return None;
         }
         self.take_text(MARKET_BYTES)
@@ -261,11 +260,8 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn hash(&mut self) -> Option<BookHash> {
         let text: &[u8; 41] = self.rest.first_chunk()?;
-        let mut plain = Plain::default();
-        for at in (0..40).step_by(8) {
-            plain.add(word_of(text, at));
-        }
-        if !plain.is_all() || text[40] != b'"' {
+        let (first, last) = (part_of::<32>(text, 0)?, part_of::<16>(text, 24)?);
+        if !are_plain(first, b'0') || !are_plain(last, b'0') || text[40] != b'"' {
             return None;
         }
         self.rest = &self.rest[41..];
@@ -278,16 +274,13 @@ impl<'a> Cursor<'a> {
         let Some(id) = self.rest.first_chunk::<TOKEN_WINDOW>() else {
             return odd_token_len(self.rest);
         };
-        let last = word_of(id, TOKEN_END_FROM);
-        let quote = same(last, b'"');
-        if index(quote) > 6 {
+        let end = index(no_digits(word_of(id, TOKEN_END_FROM) ^ ZEROS));
+        if end > 6 || id[TOKEN_END_FROM + end] != b'"' {
             return odd_token_len(self.rest);
         }
-        let mut others = no_digits((last ^ ZEROS) & below(quote));
-        for at in (0..TOKEN_END_FROM).step_by(8) {
-            others |= no_digits(word_of(id, at) ^ ZEROS);
-        }
-        (others == 0 && id[0] != b'0').then_some(TOKEN_END_FROM + index(quote))
+        let (first, last) = (part_of::<64>(id, 0)?, part_of::<16>(id, 56)?);
+        let is_id = id[0] != b'0' && are_digits(first) && are_digits(last);
+        is_id.then_some(TOKEN_END_FROM + end)
     }
 
     /// `BUY` or `SELL` and a closing quote.
