@@ -249,7 +249,7 @@ impl Cluster {
             } else if !has_joined && !is_leaving && self.slices.is_ready() {
                 has_joined = self.join(clients);
             }
-            for (slice, state) in self.member.poll(self.slices.live.get(), now_ns) {
+            for (slice, state) in self.member.poll(self.slices.shown.get(), now_ns) {
                 self.claim(clients, slice, state);
             }
             self.show();

@@ -22,6 +22,8 @@ pub mod races;
 #[cfg(feature = "kafka")]
 mod reader;
 pub mod record;
+#[cfg(feature = "kafka")]
+mod shown;
 mod slices;
 
 #[cfg(feature = "kafka")]

@@ -19,6 +19,8 @@ use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig,
 };
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -60,10 +62,14 @@ impl Notepad {
     }
 }
 
+/// Records that are not acknowledged, by the turn in which they were sent: an even or an odd one.
+type Turns = Arc<[AtomicU64; 2]>;
+
 /// The callbacks.
 struct Context {
     prefix: String,
     notes: Notepad,
+    turns: Turns,
 }
 
 impl Context {
@@ -113,9 +119,11 @@ impl ClientContext for Context {
 }
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = ();
+    /// The turn.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, turn: usize) {
+        self.turns[turn].fetch_sub(1, Ordering::Relaxed);
         match result {
             Ok(record) => self.notes.note(|notes| {
                 notes.records += 1;
@@ -216,6 +224,8 @@ pub(super) struct Producer {
     notes: Notepad,
     headers: OwnedHeaders,
     names: [(Topic, String); 5],
+    turns: Turns,
+    turn: Cell<usize>,
 }
 
 impl Producer {
@@ -225,7 +235,9 @@ impl Producer {
     /// librdkafka refuses a setting: one line.
     pub(super) fn new(options: &BusOptions, epoch: u64) -> Result<Self, String> {
         let notes = Notepad::default();
-        let context = Context { prefix: options.prefix.clone(), notes: notes.clone() };
+        let turns = Turns::default();
+        let (prefix, notes_of, turns_of) = (options.prefix.clone(), notes.clone(), turns.clone());
+        let context = Context { prefix, notes: notes_of, turns: turns_of };
         let mut config = client_config(options);
         config
             .set("enable.idempotence", "true")
@@ -239,21 +251,34 @@ impl Producer {
         let producer = config.create_with_context(context).map_err(|error| error.to_string())?;
         let headers = headers(&options.engine, epoch);
         let names = Topic::ALL.map(|topic| (topic, topic.full_name(&options.prefix)));
-        Ok(Self { producer, notes, headers, names })
+        Ok(Self { producer, notes, headers, names, turns, turn: Cell::new(0) })
     }
 
     /// Takes a record, without waiting.
     pub(super) fn send(&self, topic: Topic, key: &str, text: &str) -> Result<(), Refused> {
         let name = self.names.iter().find(|(known, _)| *known == topic);
         let Some((_, name)) = name else { return Err(Refused::Failed) };
-        let record = BaseRecord::to(name).key(key).payload(text).headers(self.headers.clone());
-        self.producer.send(record).map_err(|(error, _)| {
+        let turn = self.turn.get();
+        let record = BaseRecord::with_opaque_to(name, turn).key(key).payload(text);
+        self.turns[turn].fetch_add(1, Ordering::Relaxed);
+        self.producer.send(record.headers(self.headers.clone())).map_err(|(error, _)| {
+            self.turns[turn].fetch_sub(1, Ordering::Relaxed);
             if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
                 return Refused::Full;
             }
             self.producer.context().on_failed(&error, name, Some(key.as_bytes()));
             Refused::Failed
         })
+    }
+
+    /// Begins another turn; only when [`Producer::is_turn_over`].
+    pub(super) fn begin_turn(&self) {
+        self.turn.set(1 - self.turn.get());
+    }
+
+    /// Whether all that was sent before this turn is acknowledged, or failed.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.turns[1 - self.turn.get()].load(Ordering::Relaxed) == 0
     }
 
     /// Makes the callbacks that are due, then sleeps for this long. The library's own `poll` with a time does not sleep

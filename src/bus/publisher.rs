@@ -9,6 +9,7 @@
 use super::address::BusOptions;
 use super::producer::{Ending, Notes, Producer, Refused, create_topics};
 use super::record::{RecordHead, Topic};
+use super::shown::{Progress, Shown};
 use super::{BusError, BusPublisher};
 use crate::base::limits::{
     BUS_BEAT_NS, BUS_DOWN_NS, BUS_ENDINGS_MAX, BUS_RETRY_NS, SINK_DRAIN_NS, SINK_LOOK_NS,
@@ -46,6 +47,7 @@ pub fn start(
         link: receiver,
         slices,
         withheld: SliceSet::default(),
+        shown: Shown::default(),
         board: Arc::clone(&board),
         stop: Arc::clone(&stop),
         clock,
@@ -102,6 +104,7 @@ struct Publisher {
     slices: Option<Arc<SliceBoard>>,
     /// Slices of which records were left out because another machine has them.
     withheld: SliceSet,
+    shown: Shown,
     board: Arc<BusBoard>,
     stop: Arc<AtomicBool>,
     clock: HostClock,
@@ -164,6 +167,7 @@ impl Publisher {
                     self.has_topics = false;
                     (self.waits_since_ns, self.answers) = (None, 0);
                     self.link.repeat(Repeat::All);
+                    self.shown.begin_again();
                     replaced = Some(why);
                 }
             }
@@ -200,6 +204,7 @@ impl Publisher {
                 let chunk = self.link.try_receive()?;
                 Some(Held { chunk, published: 0 })
             });
+            self.show(producer, next.is_none(), now);
             match next {
                 Some(held) => {
                     self.held = self.publish_chunk(producer, held);
@@ -272,6 +277,16 @@ impl Publisher {
         self.withheld.set(slice, true);
         self.board.withheld.add(1);
         true
+    }
+
+    /// Notes which live slices are at the broker.
+    fn show(&mut self, producer: &Producer, is_sent: bool, now: Now) {
+        let Some(slices) = &self.slices else { return };
+        let progress = Progress { is_sent, is_acknowledged: producer.is_turn_over() };
+        if self.shown.poll(slices.live.get(), progress, now) {
+            producer.begin_turn();
+        }
+        slices.shown.set(self.shown.slices());
     }
 
     /// Slices that return begin with every book as a whole.

@@ -160,7 +160,7 @@ impl Member {
         self.published().is_empty() || is_alone || now_ns >= since_ns + CLUSTER_HOLD_NS
     }
 
-    /// What is to be claimed now; `live` are the slices whose books are live here.
+    /// What is to be claimed now; `live` are the slices whose books are live here and at the broker.
     pub fn poll(&mut self, live: SliceSet, now_ns: u64) -> Vec<(u8, ClaimState)> {
         let mut claims = Vec::new();
         for (number, slice) in (0..=u8::MAX).zip(&mut self.slices) {

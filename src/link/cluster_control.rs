@@ -1,7 +1,7 @@
 //! `cluster_control`: which slices this machine follows, and which of them are live.
 //!
 //! Runs on:  the thread `cluster` (what is to be followed and published), the control core (what is live, every cycle
-//! of 2 to 10 ms), the thread `bus` (reader). State, not messages: there is nothing to be full, and a reader that is late
+//! of 2 to 10 ms), the thread `bus` (what is shown). State, not messages: there is nothing to be full, and a reader that is late
 //! sees the newest.
 use crate::base::slices::SharedSlices;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,8 @@ pub struct SliceBoard {
     pub published: SharedSlices,
     /// Of those that are followed, whose books are all live; the control core.
     pub live: SharedSlices,
+    /// Of those that are live, whose books the broker has; the bus.
+    pub shown: SharedSlices,
     is_ready: AtomicBool,
 }
 
