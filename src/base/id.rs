@@ -101,6 +101,7 @@ impl<const N: usize> ShortText<N> {
     #[must_use]
     #[inline]
     pub fn is(&self, text: &[u8]) -> bool {
+        const { assert!(N <= 32 + 32 + 16, "the parts below cover it") };
         let own = self.as_bytes();
         if own.len() != text.len() {
             return false;

@@ -18,6 +18,7 @@ mod cost;
 mod day;
 mod detect;
 mod dispatch;
+mod divided;
 mod elements;
 mod engines;
 pub(crate) mod expected;

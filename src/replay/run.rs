@@ -4,6 +4,7 @@
 use super::annotations::Checkpoints;
 use super::batch::batch_channel;
 use super::dispatch::{DispatchCounts, DispatchOutput, FirstValue};
+use super::divided;
 use super::expected;
 use super::plan::Plan;
 use super::reader::{Reader, ReplayError};
@@ -144,6 +145,7 @@ fn replayed<H: Handler + Clone + Send>(
         threads.into_iter().map(ShardThread::join).collect();
     result?;
     let mut results = results?;
+    divided::set_stale(&mut results);
     let mut report = ReplayReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: host::summary(),

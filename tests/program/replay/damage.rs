@@ -51,6 +51,28 @@ fn nul_bytes_are_passed_over_and_books_behind_them_are_stale_until_their_snapsho
     }
 }
 
+/// A message that names another market may concern the book of its token, and which shard has it depends on its market.
+#[test]
+fn a_token_of_two_markets_is_live_only_if_both_have_the_same_book() {
+    let folder = Folder::new();
+    let of_other = |line: String| line.replace(&frames::market(0), &frames::market(5));
+    let first = frames::book(0, 0, 5);
+    let lines = [&first, &frames::book(1, 0, 5)].map(String::as_str).join("\n");
+    for (more, live, stale) in [
+        (of_other(frames::change(0, 6)), 1, 1),
+        (of_other(frames::book(0, 0, 5)), 3, 0),
+        (of_other(frames::book(0, 0, 5)) + "\n" + &frames::change(0, 6), 1, 2),
+    ] {
+        let file = folder.file("two", format!("{lines}\n{more}\n"));
+        for shards in ["1", "3"] {
+            let (code, live_now, stale_now, errors) = states(&[&file, "--shards", shards]);
+            assert_eq!((code, live_now, stale_now), (0, live, stale), "{more}");
+            let reported = errors.iter().any(|line| line.contains("name 2 markets"));
+            assert_eq!(reported, stale > 0, "{errors:?}");
+        }
+    }
+}
+
 #[test]
 fn damage_in_a_packed_file_costs_the_frame_that_it_is_in() {
     let folder = Folder::new();
