@@ -122,8 +122,8 @@ impl EngineBuilder {
         self.set(|config| config.capture(capture).map(drop))
     }
 
-    /// Publishes every book and trade at a broker of the Kafka protocol, as in `"kafka://127.0.0.1:9092/ringbook"`; each
-    /// book as a whole once in `snapshots`. Needs the cargo feature `kafka`; [`guide::bus`](crate::guide::bus).
+    /// Publishes every book and trade at a broker of the Kafka protocol, as in `"kafka://127.0.0.1:9092/ringbook"`;
+    /// each book as a whole once in `snapshots`. Needs the cargo feature `kafka`; [`guide::bus`](crate::guide::bus).
     pub fn bus(self, address: &str, snapshots: Duration) -> Self {
         self.set(|config| config.bus(address, snapshots).map(drop))
     }
@@ -162,8 +162,8 @@ impl EngineBuilder {
         self.set(|config| config.gateway_tls(certificate.as_ref(), key.as_ref()).map(drop))
     }
 
-    /// Refuses requests to Kalshi's interface of the gateway that are not signed with the private key of this public key
-    /// (PEM), or of another one that was given.
+    /// Refuses requests to Kalshi's interface of the gateway that are not signed with the private key of this public
+    /// key (PEM), or of another one that was given.
     pub fn gateway_verify(self, id: &str, file: impl AsRef<Path>) -> Self {
         self.set(|config| config.gateway_verify(id, file.as_ref()).map(drop))
     }

@@ -2,8 +2,8 @@
 //!
 //! Runs on:  main thread, which is never pinned and may block. Owns: the threads.
 //!
-//! Start (`wiring`; `source` where a bus is read in place of venues): sockets to listen on, links, shards, control core,
-//! serve core (`serving`). Stop (`running`): serve core, control
+//! Start (`wiring`; `source` where a bus is read in place of venues): sockets to listen on, links, shards, control
+//! core, serve core (`serving`). Stop (`running`): serve core, control
 //! core (which stops the shards and waits for them), then the threads are joined.
 mod host;
 mod running;

@@ -72,8 +72,8 @@ type Rows = BTreeMap<RowKey, DayRow>;
 /// By venue and market.
 type Markets = BTreeMap<(String, String), MarketRow>;
 
-/// The days of folders, by folder, day and venue; with `counts_markets`, which reads everything, their markets too. Setting
-/// `stop` ends it early.
+/// The days of folders, by folder, day and venue; with `counts_markets`, which reads everything, their markets too.
+/// Setting `stop` ends it early.
 ///
 /// # Errors
 /// One line: a folder has no capture, or cannot be read.

@@ -2,9 +2,9 @@
 //!
 //! Runs on:  the starting thread. Bounds: `ROWS_MAX` rows.
 //!
-//! The table has the levels of every snapshot and every change, and no messages: they are written anew as the venue would
-//! send them, with the times of the rows, each token on a connection of its own. The table has no states: a book that was
-//! stale is live until its next snapshot, and an empty snapshot is not there.
+//! The table has the levels of every snapshot and every change, and no messages: they are written anew as the venue
+//! would send them, with the times of the rows, each token on a connection of its own. The table has no states: a book
+//! that was stale is live until its next snapshot, and an empty snapshot is not there.
 use super::folder::{ROTATION, new_folder};
 use super::import::Imported;
 use crate::base::limits::CAPTURE_BLOCK_BYTES;

@@ -1,12 +1,12 @@
 //! Captures of several machines as one without repetition.
 //!
-//! Runs on:  the starting thread; each capture is read by a thread of its own. Bounds: those of a replay of each, and of
-//! `union`.
+//! Runs on:  the starting thread; each capture is read by a thread of its own. Bounds: those of a replay of each, and
+//! of `union`.
 //!
-//! Connections of two machines carry the same messages at different times, and a change that is applied once more behind
-//! a later one is wrong. So each market is taken from one capture at a time. Where messages of its connection are missing
-//! there, it continues from the image that another capture has of it, and from then on with that one's messages. A
-//! capture is left behind its last message before the fault, not where the engine found it out.
+//! Connections of two machines carry the same messages at different times, and a change that is applied once more
+//! behind a later one is wrong. So each market is taken from one capture at a time. Where messages of its connection
+//! are missing there, it continues from the image that another capture has of it, and from then on with that one's
+//! messages. A capture is left behind its last message before the fault, not where the engine found it out.
 //!
 //! Trades and other messages that change no levels come from all captures, each once.
 use super::folder::{ROTATION, new_folder};
@@ -88,8 +88,8 @@ pub fn execute(merge: &Merge, stop: &Arc<AtomicBool>) -> u8 {
 /// Writes the capture. Setting `stop` ends it early.
 ///
 /// # Errors
-/// One line: the captures are of different venues, have no record or no receive times, the output folder is not empty, or
-/// something cannot be read or written.
+/// One line: the captures are of different venues, have no record or no receive times, the output folder is not empty,
+/// or something cannot be read or written.
 pub fn run(merge: &Merge, stop: &Arc<AtomicBool>) -> Result<Merged, String> {
     let Merge { recordings, out, .. } = merge;
     new_folder(out)?;

@@ -212,8 +212,8 @@ pub const ADAPTIVE_POLL_MAX_NS: u64 = 6 * WAKE_UP_COST_NS;
 /// Frames of an interval between two heartbeats of a shard whose times are all recorded; beyond, one of
 /// [`FRAMES_TIMED_OF`].
 pub const FRAMES_TIMED_EACH: u64 = 1024;
-/// Of so many further frames one is timed, and counts as so many. A counter read costs 11 ns and a record 5 ns beside the
-/// 300 ns of a whole message.
+/// Of so many further frames one is timed, and counts as so many. A counter read costs 11 ns and a record 5 ns beside
+/// the 300 ns of a whole message.
 pub const FRAMES_TIMED_OF: u64 = 16;
 /// Commands that a shard handles per step.
 pub const COMMANDS_PER_STEP: usize = 32;
@@ -744,8 +744,8 @@ pub const HISTORY_ROWS_MAX: u64 = 5_000_000;
 /// Time for it: 2 million rows of the token a second with the index, 6 million rows of all tokens without it.
 pub const HISTORY_READ_NS: u64 = 2 * SECOND_NS;
 /// Venue time that is read between two looks at the clock: at 1,000 trades per second 0.2 s of reading without the
-/// index. The index is by this time, too, so that rows are inserted at its end: with the token first, each row of a batch
-/// would change another page of the index.
+/// index. The index is by this time, too, so that rows are inserted at its end: with the token first, each row of a
+/// batch would change another page of the index.
 pub const HISTORY_SLICE_NS: u64 = 900 * SECOND_NS;
 /// Points of its answer: two months of minutes; 3 MB.
 pub const HISTORY_POINTS_MAX: usize = 90_000;

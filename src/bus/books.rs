@@ -6,14 +6,14 @@
 //!
 //! The records of one key come in order. Each has the number of its event in its engine (`sequence`): a record whose
 //! number is not above the last one of its book was read before. An engine has another epoch after each start; records
-//! of an earlier one are ignored, and its books are awaited until they come again. An engine says each second that it is
-//! there: while nothing comes of it, its books are stale.
+//! of an earlier one are ignored, and its books are awaited until they come again. An engine says each second that it
+//! is there: while nothing comes of it, its books are stale.
 //!
-//! Of a token that several engines publish there is one book for each of them. Their numbers and versions are their own,
-//! so changes of two engines are never put together: a reader has the whole book of one engine at each time, of those
-//! that are live the one that is furthest in the venue's time, and with one venue time, by the number of changes that it
-//! has of it. So a change is there when the first engine has published it. What changes for consumers when another
-//! engine's book is taken are the levels in which the two are different.
+//! Of a token that several engines publish there is one book for each of them. Their numbers and versions are their
+//! own, so changes of two engines are never put together: a reader has the whole book of one engine at each time, of
+//! those that are live the one that is furthest in the venue's time, and with one venue time, by the number of changes
+//! that it has of it. So a change is there when the first engine has published it. What changes for consumers when
+//! another engine's book is taken are the levels in which the two are different.
 mod book;
 mod engines;
 mod event;
@@ -113,8 +113,8 @@ impl BusBooks {
         self.engines.running()
     }
 
-    /// What has changed without a record of its own since the last call: an engine has begun, ended or become silent, or
-    /// records are missing.
+    /// What has changed without a record of its own since the last call: an engine has begun, ended or become silent,
+    /// or records are missing.
     pub fn take_changed(&mut self) -> Vec<Applied> {
         std::mem::take(&mut self.changed)
     }

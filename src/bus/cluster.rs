@@ -1,7 +1,7 @@
 //! The thread `cluster`: this machine as a member of a cluster.
 //!
-//! Runs on:  the thread `cluster`, not pinned, which may block; librdkafka has threads of its own. Owns: the member of the
-//!           consumer group, the producer and the reader of claims.
+//! Runs on:  the thread `cluster`, not pinned, which may block; librdkafka has threads of its own. Owns: the member of
+//!           the consumer group, the producer and the reader of claims.
 //! Bounds:   `SLICES` claims of each group.
 //!
 //! The consumer of the group reads no record: it is there for the assignment of its partitions, which are the slices.

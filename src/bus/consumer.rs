@@ -60,8 +60,8 @@ impl std::fmt::Debug for BusConsumer {
 }
 
 impl BusConsumer {
-    /// Begins with the oldest records of the topics that are in `from_beginning`, and with those that come from now on of
-    /// the others.
+    /// Begins with the oldest records of the topics that are in `from_beginning`, and with those that come from now on
+    /// of the others.
     ///
     /// # Errors
     /// [`BusError`]: the broker does not answer, or has no such topic.

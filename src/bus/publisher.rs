@@ -261,9 +261,9 @@ impl Publisher {
         None
     }
 
-    /// Whether a record is another machine's to publish. Stages of markets are everybody's: each reads the catalog. Of a
-    /// slice that this machine has left, trades that waited and the ends of its books are still its own; but best prices
-    /// are compacted, and the new owner's stand.
+    /// Whether a record is another machine's to publish. Stages of markets are everybody's: each reads the catalog. Of
+    /// a slice that this machine has left, trades that waited and the ends of its books are still its own; but best
+    /// prices are compacted, and the new owner's stand.
     fn is_withheld(&mut self, head: RecordHead<'_>) -> bool {
         let Some(slices) = &self.slices else { return false };
         let slice = slice_of(head.market.as_bytes());

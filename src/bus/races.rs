@@ -2,9 +2,9 @@
 //!
 //! Runs on:  a reader's thread (pure). Bounds: `BUS_RACES_MAX` races of each kind; 32 engines at a time.
 //!
-//! A race is a trade, or the changes of a book with one venue time, of which at least two engines have a live book. Times
-//! are those at which the reader has read: what the broker and the reader's fetches put together is read at once, so
-//! differences are not finer than that.
+//! A race is a trade, or the changes of a book with one venue time, of which at least two engines have a live book.
+//! Times are those at which the reader has read: what the broker and the reader's fetches put together is read at once,
+//! so differences are not finer than that.
 use crate::base::limits::{BUS_RACE_NS, BUS_RACES_MAX};
 use foldhash::fast::FixedState;
 use hdrhistogram::Histogram;

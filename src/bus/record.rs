@@ -2,8 +2,8 @@
 //!
 //! Runs on:  any (pure).
 //!
-//! A record is an event of the gateway's stream, as `gateway::stream::encode` writes it, or one of the bus itself: `loss`
-//! and `engine`.
+//! A record is an event of the gateway's stream, as `gateway::stream::encode` writes it, or one of the bus itself:
+//! `loss` and `engine`.
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::market::book::Level;

@@ -1,7 +1,8 @@
 //! The books of one venue on the bus, for its handler and for the serve core.
 //!
 //! Runs on:  the thread `bus-source` (pure; time is an argument). Owns: the handler, subscriptions, updates to send.
-//! Bounds:   one entry for each book and market; `UPDATE_SUBSCRIPTIONS_MAX` subscriptions, `UPDATE_BUFFERS_MAX` buffers.
+//! Bounds:   one entry for each book and market; `UPDATE_SUBSCRIPTIONS_MAX` subscriptions, `UPDATE_BUFFERS_MAX`
+//! buffers.
 //!
 //! The levels are those of the reader's books. A book that was live and waits for its next snapshot is stale here: it
 //! has levels, and somebody may have them.

@@ -1,7 +1,7 @@
 //! The bus as the source of an engine: books and trades that other engines publish, in place of venues.
 //!
-//! Runs on:  the thread `bus-source`, which may block. Owns: the reader of the bus, each venue's handler, its ends of the
-//!           links that a shard has with the serve core.
+//! Runs on:  the thread `bus-source`, which may block. Owns: the reader of the bus, each venue's handler, its ends of
+//!           the links that a shard has with the serve core.
 //! Bounds:   one book for each token on the bus; what waits for the serve core waits at the broker.
 //!
 //! `books` has the books of one venue for its handler and the serve core, as a shard has them. The source never leaves

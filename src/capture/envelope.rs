@@ -9,9 +9,9 @@
 //! | `[TIME,FRAME]` | the second value |
 //! | `"FRAME"` | the content of the JSON string |
 //!
-//! A venue's message may itself have its content under such a key, whatever its `type`: a value beside a venue's `type`,
-//! or with two of three signs (`sid` or `seq` beside it, the key `msg`, a `market_ticker` in it), is a frame only if it
-//! has the keys of one.
+//! A venue's message may itself have its content under such a key, whatever its `type`: a value beside a venue's
+//! `type`, or with two of three signs (`sid` or `seq` beside it, the key `msg`, a `market_ticker` in it), is a frame
+//! only if it has the keys of one.
 //!
 //! The receive time is beside the frame under a key of `RECEIVE_TIMES`, or else of `TIMES`; its unit is a suffix of the
 //! key or follows from its magnitude. Case, `_` and `-` in keys are ignored.

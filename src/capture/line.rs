@@ -57,8 +57,9 @@
 //! | `tick` | `[<venue time of the price step>,<it is that of a snapshot>]` |
 //! | `group` | what the next comparison with venue-reported best prices needs |
 //!
-//! In a merged capture the records `p` and `c` have `,"merged":true`, and each market has a connection of its own. Books
-//! continue from its images, whatever they were before; numbers of the venue's messages have gaps, and none is a loss.
+//! In a merged capture the records `p` and `c` have `,"merged":true`, and each market has a connection of its own.
+//! Books continue from its images, whatever they were before; numbers of the venue's messages have gaps, and none is a
+//! loss.
 //!
 //! An image without books has `,"since":<Unix nanoseconds>` before `books`: each market that was open in the shard was
 //! opened, or has an image, between that time and the record. A reader that begins at that time has all books.

@@ -9,9 +9,9 @@
 //! | revoked | yes | yes | once another member has reported it live, or has claimed it long ago |
 //! | lost (the session has ended) | yes, for local users | no | the same, or when it is assigned again |
 //!
-//! While nobody else has claimed a slice it is never given up. Claims are read in the order of the broker: an owner that
-//! reads another one's after its own was overtaken by a member that the broker has not yet reported to it, or that has
-//! not yet noticed the end of its own ownership. It claims again only if it is still the owner after a while.
+//! While nobody else has claimed a slice it is never given up. Claims are read in the order of the broker: an owner
+//! that reads another one's after its own was overtaken by a member that the broker has not yet reported to it, or that
+//! has not yet noticed the end of its own ownership. It claims again only if it is still the owner after a while.
 use super::claim::ClaimState;
 use crate::base::limits::{CLUSTER_CLAIM_NS, CLUSTER_HOLD_NS, CLUSTER_LIVE_NS, CLUSTER_OVERLAP_NS};
 use crate::base::slices::{SLICES, SliceSet};

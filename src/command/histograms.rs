@@ -111,8 +111,8 @@ impl HistogramFiles {
         out
     }
 
-    /// Writes `STAGE.txt` per stage, `connections.txt` if there are any, `latencies.hlog`, and `latencies.svg` if anything
-    /// was measured; returns the folder, if one is set.
+    /// Writes `STAGE.txt` per stage, `connections.txt` if there are any, `latencies.hlog`, and `latencies.svg` if
+    /// anything was measured; returns the folder, if one is set.
     ///
     /// # Errors
     /// A file cannot be written; the message names it.

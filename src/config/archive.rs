@@ -174,10 +174,11 @@ pub struct CompactArgs {
 /// Make a capture of recordings of other tools.
 ///
 /// Frames are kept byte for byte, with their receive times and connections where the lines have them. Without receive
-/// times the venue's stand in their place. What is missing in a file is a loss in the capture: its books are stale there.
+/// times the venue's stand in their place. What is missing in a file is a loss in the capture: its books are stale
+/// there.
 ///
-/// Exit code: 0; 1 when something is missing or cannot be read (a line for each kind; the rest is written), or the output
-/// cannot be written; 2 for wrong flags; 130 when interrupted.
+/// Exit code: 0; 1 when something is missing or cannot be read (a line for each kind; the rest is written), or the
+/// output cannot be written; 2 for wrong flags; 130 when interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ImportArgs {
     /// Recordings as `ringbook replay` reads them, of one venue, in order; or levels.parquet of `ringbook export`

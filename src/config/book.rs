@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// They are those after everything that was received up to that time. On a terminal a table with the best levels first;
 /// with --json or into a pipe one line of JSON for each book, as `replay --books-out` writes them: best levels last.
 ///
-/// Exit code: 0; 1 when a book was not live then (it is printed with its state), nothing was recorded then, no such market
-/// had a book, or a file cannot be read; 2 for wrong flags; 130 when interrupted.
+/// Exit code: 0; 1 when a book was not live then (it is printed with its state), nothing was recorded then, no such
+/// market had a book, or a file cannot be read; 2 for wrong flags; 130 when interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BookArgs {
     /// Captures, or recordings with receive times as `ringbook replay` reads them: files, folders, or a folder of such
@@ -34,8 +34,8 @@ pub struct BookArgs {
     #[arg(long, value_name = "LEVELS")]
     pub depth: Option<NonZeroUsize>,
 
-    /// Of captures of both venues, only this one: polymarket or kalshi [default: recognized by the first message of each
-    /// file]
+    /// Of captures of both venues, only this one: polymarket or kalshi [default: recognized by the first message of
+    /// each file]
     #[arg(long, value_name = "VENUE", value_parser = venue)]
     pub venue: Option<Feed>,
 

@@ -122,8 +122,8 @@ pub fn bus_options(address: &str) -> Result<BusOptions, SettingError> {
 }
 
 impl Config {
-    /// Publishes every book and trade at a broker, as in `kafka://127.0.0.1:9092/ringbook`; each book as a whole once in
-    /// `snapshots`, 1 s to a day. Needs the cargo feature `kafka`.
+    /// Publishes every book and trade at a broker, as in `kafka://127.0.0.1:9092/ringbook`; each book as a whole once
+    /// in `snapshots`, 1 s to a day. Needs the cargo feature `kafka`.
     ///
     /// # Errors
     /// The address or the interval is unusable, or the library was built without the feature.

@@ -24,8 +24,8 @@ pub struct ExportArgs {
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
 
-    /// Of captures of both venues, only this one: polymarket or kalshi [default: recognized by the first message of each
-    /// file; polymarket for `-`]
+    /// Of captures of both venues, only this one: polymarket or kalshi [default: recognized by the first message of
+    /// each file; polymarket for `-`]
     #[arg(long, value_name = "VENUE", value_parser = venue)]
     pub venue: Option<Feed>,
 
@@ -181,12 +181,13 @@ fn source(
 /// Exit code: as `ringbook export`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CandlesArgs {
-    /// One database as --trades names it (sqlite:FILE, postgres://USER@HOST/DATABASE), or captures (files, folders, `-`)
+    /// One database as --trades names it (sqlite:FILE, postgres://USER@HOST/DATABASE), or captures (files, folders,
+    /// `-`)
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
 
-    /// Of captures of both venues, only this one: polymarket or kalshi [default: recognized by the first message of each
-    /// file; polymarket for `-`]
+    /// Of captures of both venues, only this one: polymarket or kalshi [default: recognized by the first message of
+    /// each file; polymarket for `-`]
     #[arg(long, value_name = "VENUE", value_parser = venue)]
     pub venue: Option<Feed>,
 

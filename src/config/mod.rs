@@ -263,8 +263,8 @@ impl Config {
         if self.source.is_some() { &[] } else { &self.venues }
     }
 
-    /// Whether there is a serve core, with a hub: for clients of the gateway, for those of `/v1/stream` at `--serve`, and for the
-    /// bus.
+    /// Whether there is a serve core, with a hub: for clients of the gateway, for those of `/v1/stream` at `--serve`,
+    /// and for the bus.
     pub(crate) const fn has_hub(&self) -> bool {
         self.gateway.is_some() || self.serve.is_some() || self.bus.is_some()
     }

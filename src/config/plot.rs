@@ -12,8 +12,8 @@ use std::path::PathBuf;
 /// The plot is SVG. Depth is the book at the end of each column of time, in shades by the logarithm of the size; times
 /// when the book was not live are hatched. In a range (--from, --to) the book begins with its first snapshot.
 ///
-/// Exit code: 0; 1 when the capture has no such market or nothing to draw, or cannot be read to its end (what was read is
-/// drawn); 2 for wrong flags; 130 when interrupted.
+/// Exit code: 0; 1 when the capture has no such market or nothing to draw, or cannot be read to its end (what was read
+/// is drawn); 2 for wrong flags; 130 when interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PlotArgs {
     /// Captures, or recordings as `ringbook replay` reads them: files, folders

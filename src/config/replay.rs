@@ -46,14 +46,15 @@ impl PartFlags {
 /// FILE holds frames, one a line: as received, as capture records ({"t":..,"c":..,"s":..,"k":"t",
 /// "f":FRAME}), behind a time (TIME FRAME), or in an envelope: FRAME as an object, a list or a JSON string under raw,
 /// data, payload, message, msg, frame or body, with the receive time beside it (recv_ns, received_at, local_timestamp,
-/// ts, ..). It may be plain, zstd or gzip, whatever its name. Subscriptions are implied by what appears, unless it is a capture of
-/// `ringbook run --capture DIR`: then the very books of that run come of it, and are compared with the
+/// ts, ..). It may be plain, zstd or gzip, whatever its name. Subscriptions are implied by what appears, unless it is a
+/// capture of `ringbook run --capture DIR`: then the very books of that run come of it, and are compared with the
 /// proofs in it. DIR stands for all files in it. In a range (--from, --to) books begin
 /// with images of before in such a capture, else with their first snapshot. Of
 /// captures of both venues, each venue has a summary of its own.
 ///
 /// Exit code: 0; 1 when a file cannot be read to its end, is empty, damaged or missing, holds NUL bytes or lines
-/// beyond every bound, or when none of its lines is understood (what was read is replayed and printed); 2 for wrong flags; 130 when interrupted.
+/// beyond every bound, or when none of its lines is understood (what was read is replayed and printed); 2 for wrong
+/// flags; 130 when interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReplayArgs {
     /// Files or folders of captures, in order; `-` is standard input

@@ -129,8 +129,8 @@ impl Capture {
         Self { file_bytes: bytes, file_age: age, ..self }
     }
 
-    /// Writes an image of each live book once in so long, at most 5 minutes; 0 is never. A replay to some time begins at
-    /// the last one. Default: 1 minute.
+    /// Writes an image of each live book once in so long, at most 5 minutes; 0 is never. A replay to some time begins
+    /// at the last one. Default: 1 minute.
     #[must_use]
     pub fn images(self, round: Duration) -> Self {
         Self { images: round, ..self }
@@ -378,8 +378,8 @@ impl Config {
         Ok(self)
     }
 
-    /// Refuses requests to Kalshi's interface of the gateway that are not signed with the private key of this public key
-    /// (PEM), or of another one that was given.
+    /// Refuses requests to Kalshi's interface of the gateway that are not signed with the private key of this public
+    /// key (PEM), or of another one that was given.
     ///
     /// # Errors
     /// The file is unreadable or holds no RSA public key.
@@ -465,8 +465,8 @@ impl Config {
     /// Checks the settings together; called by [`Engine::start`](crate::engine::Engine::start).
     ///
     /// # Errors
-    /// No venue or nothing to follow, a token that no venue can have, a capture of two venues, a gateway without TLS on an
-    /// address that is not of this host.
+    /// No venue or nothing to follow, a token that no venue can have, a capture of two venues, a gateway without TLS on
+    /// an address that is not of this host.
     pub fn check(&self) -> Result<(), SettingError> {
         if self.venues.is_empty() {
             return Err(SettingError("venue: none is named; name one to follow".into()));

@@ -174,8 +174,8 @@ pub struct Discovery {
 const TOKEN_DIGITS_MIN: usize = 20;
 
 impl Lookup {
-    /// What `--market` names: a condition id (`0x` and 62 or 64 hexadecimal digits), a token id ([`TOKEN_DIGITS_MIN`] or
-    /// more decimal digits) or else a slug or a ticker.
+    /// What `--market` names: a condition id (`0x` and 62 or 64 hexadecimal digits), a token id ([`TOKEN_DIGITS_MIN`]
+    /// or more decimal digits) or else a slug or a ticker.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim();

@@ -164,7 +164,8 @@ impl Placement {
     }
 
     /// Has these connections from the start, and no others, with at most `tokens` tokens each. Their numbers follow one
-    /// another from 1 or from [`Placement::number_above`] on, in the order of [`Role::ALL`], and stay theirs whatever becomes of their sockets.
+    /// another from 1 or from [`Placement::number_above`] on, in the order of [`Role::ALL`], and stay theirs whatever
+    /// becomes of their sockets.
     #[must_use]
     pub fn fixed(mut self, table: ConnectionTable, tokens: usize) -> Self {
         self.fixed = Some(Fixed::new(table));

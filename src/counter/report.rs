@@ -12,8 +12,8 @@ use super::trades::TradeReport;
 use serde::{Deserialize, Serialize};
 
 /// State and counters of a running engine. Each number in it is in `/metrics` too, and a test compares them
-/// (`serve/metrics/complete.rs`); a struct that is added here derives `Deserialize` for that and for `ringbook top`. Times
-/// are nanoseconds since the Unix epoch where they end in `_wall_ns`; 0 means never.
+/// (`serve/metrics/complete.rs`); a struct that is added here derives `Deserialize` for that and for `ringbook top`.
+/// Times are nanoseconds since the Unix epoch where they end in `_wall_ns`; 0 means never.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EngineReport {
     /// Version of the program.
@@ -193,8 +193,8 @@ pub struct HealthReport {
     pub reasons: Vec<String>,
     /// Conditions that an operator should know; they do not make the engine unhealthy.
     pub notices: Vec<String>,
-    /// Why no market is followed though names were given, which is a fault only if it is so at every venue: each name may
-    /// be another venue's. Judged by [`HealthReport::settle`].
+    /// Why no market is followed though names were given, which is a fault only if it is so at every venue: each name
+    /// may be another venue's. Judged by [`HealthReport::settle`].
     #[serde(skip)]
     pub idle: Option<String>,
 }
@@ -320,8 +320,8 @@ pub struct ConnectionReport {
     pub bytes: u64,
     /// Frames or messages that could not be decoded.
     pub decode_errors: u64,
-    /// Age of its last message with a time when it was read, nanoseconds; 0 before the first. It contains the difference
-    /// of the two clocks.
+    /// Age of its last message with a time when it was read, nanoseconds; 0 before the first. It contains the
+    /// difference of the two clocks.
     pub lag_ns: u64,
     /// Reconnects since the start.
     pub reconnects: u64,

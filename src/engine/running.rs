@@ -122,8 +122,8 @@ impl Engine {
         self.commands.try_send(Command::CutInterval).is_ok()
     }
 
-    /// Stops in reverse order of the start, every stage bounded. `on_event` gets what the control core still sends (the last
-    /// interval of histograms is among it).
+    /// Stops in reverse order of the start, every stage bounded. `on_event` gets what the control core still sends (the
+    /// last interval of histograms is among it).
     pub fn stop(mut self, on_event: impl FnMut(&ControlEvent)) -> ShutdownReport {
         self.shut_down(on_event)
     }

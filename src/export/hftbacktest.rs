@@ -3,13 +3,13 @@
 //! Runs on:  the replay's one shard. Owns: the files, each with the suffix `.unfinished` until it is complete.
 //! Bounds:   the events of one token and day in memory, 32 bytes each, while its file is written.
 //!
-//! Format: <https://hftbacktest.readthedocs.io/en/latest/data.html>. Both orders that it asks for hold: rows flagged for
-//! the exchange are in the order of `exch_ts`, those flagged for the local side in that of `local_ts`; where these
+//! Format: <https://hftbacktest.readthedocs.io/en/latest/data.html>. Both orders that it asks for hold: rows flagged
+//! for the exchange are in the order of `exch_ts`, those flagged for the local side in that of `local_ts`; where these
 //! differ an event has two rows. What the venue's times cannot be, they are not:
 //!
 //! - `exch_ts` is at most `local_ts`, which stays as recorded, so that arrays of several tokens agree.
-//! - Changes of a book stay in the order in which they were received, because each replaces a level: one with an earlier
-//!   time than the one before it has the time of that.
+//! - Changes of a book stay in the order in which they were received, because each replaces a level: one with an
+//!   earlier time than the one before it has the time of that.
 use super::daily::{At, DayFormat, date, symbol};
 use super::npz;
 use super::plan::Format;

@@ -3,8 +3,8 @@
 //! Runs on:  the replay's one shard. Owns: the files, each with the suffix `.unfinished` until it is complete.
 //! Bounds:   `EXPORT_ROWS_PER_GROUP` rows in memory while a file is written.
 //!
-//! Layout: `data/KIND/INSTRUMENT/FIRST_LAST.parquet`, times of receipt in the name, one file for each UTC day. Columns and
-//! metadata are those that `ParquetDataCatalog` of 1.221 reads: prices and sizes are 128-bit integers of 1e-16, as
+//! Layout: `data/KIND/INSTRUMENT/FIRST_LAST.parquet`, times of receipt in the name, one file for each UTC day. Columns
+//! and metadata are those that `ParquetDataCatalog` of 1.221 reads: prices and sizes are 128-bit integers of 1e-16, as
 //! nautilus' builds with high precision have them. An event's last row is flagged; a snapshot begins with a clear.
 use super::columns::Column;
 use super::daily::{At, DayFormat, symbol};

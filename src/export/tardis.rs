@@ -2,8 +2,8 @@
 //!
 //! Runs on:  the replay's one shard. Owns: the files, each with the suffix `.unfinished` until it is complete.
 //!
-//! Columns: <https://docs.tardis.dev/downloadable-csv-files>. Times are microseconds. A book that is live again has rows
-//! of those levels in which it differs from its last row.
+//! Columns: <https://docs.tardis.dev/downloadable-csv-files>. Times are microseconds. A book that is live again has
+//! rows of those levels in which it differs from its last row.
 use super::daily::{At, DayFormat, date, symbol};
 use super::plan::Format;
 use super::spool::{Part, Spool};

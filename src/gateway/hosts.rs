@@ -5,8 +5,8 @@
 //! Several interfaces share one port where clients name the venue's host: in the header `Host` or in the TLS handshake.
 use super::Site;
 
-/// Names of the venues' public market data, lower case. Sources: Polymarket's documentation, page "Endpoints"; Kalshi's,
-/// page "API environments".
+/// Names of the venues' public market data, lower case. Sources: Polymarket's documentation, page "Endpoints";
+/// Kalshi's, page "API environments".
 pub const HOSTS: [(&str, Site); 9] = [
     ("clob.polymarket.com", Site::Polymarket),
     ("ws-subscriptions-clob.polymarket.com", Site::Polymarket),

@@ -15,9 +15,9 @@
 //!   subscribed books only and a part of all markets would look like all of them.
 //! - Channels of accounts and of other data are unknown (error 8), and markets have no ids in commands (error 11).
 //! - `market_id` is a name-based UUID of the ticker, since the engine does not hold the venue's.
-//! - `volume_fp`, `open_interest_fp` and `last_trade_size_fp` of a ticker are zero until the venue has sent a ticker, or a
-//!   trade, of a subscribed book, and `is_block_trade` is false: not known, and strict clients refuse a message without
-//!   them. `dollar_volume` and `dollar_open_interest` are made from the contracts.
+//! - `volume_fp`, `open_interest_fp` and `last_trade_size_fp` of a ticker are zero until the venue has sent a ticker,
+//!   or a trade, of a subscribed book, and `is_block_trade` is false: not known, and strict clients refuse a message
+//!   without them. `dollar_volume` and `dollar_open_interest` are made from the contracts.
 //! - A snapshot has both sides; the venue leaves out an empty one, which strict clients refuse.
 //! - Tickers are sent when a value of theirs changes: best prices before the venue's own ticker has come.
 pub mod channel;

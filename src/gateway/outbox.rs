@@ -5,9 +5,9 @@
 //!
 //! Above half of `bytes_max` the outbox takes no changes and images of books: it marks their books. Below a quarter the
 //! image of a marked book is due ([`Outbox::take_marked`]), one by one, so that they do not fill it again; from then on
-//! the book's changes and states are taken again. Trades and answers are always taken. Above `bytes_max`, or when the client
-//! takes no byte for too long, the client is closed with 1013; an outbox that drops ([`Outbox::dropping`]) only leaves
-//! the frame out.
+//! the book's changes and states are taken again. Trades and answers are always taken. Above `bytes_max`, or when the
+//! client takes no byte for too long, the client is closed with 1013; an outbox that drops ([`Outbox::dropping`]) only
+//! leaves the frame out.
 use crate::base::limits::GATEWAY_STALL_NS;
 use crate::link::shard_updates::SubscriptionKey;
 use foldhash::fast::FixedState;

@@ -4,9 +4,10 @@
 //! Bounds:   `GATEWAY_MESSAGE_BYTES_MAX` per message of a client, by the socket; `GATEWAY_BACKLOG_EVENTS_MAX` and
 //!           `GATEWAY_BACKLOG_BYTES_MAX` of events.
 //!
-//! Every event is one JSON object in one text frame ([`encode`]); `guide/gateway.md` describes each field. Each event of
-//! the gateway has the next sequence number, and so has its frame, which all clients share. An image that is sent to one
-//! client alone (a subscription, `gap`) has the number of the last event before it: it is the book after that event.
+//! Every event is one JSON object in one text frame ([`encode`]); `guide/gateway.md` describes each field. Each event
+//! of the gateway has the next sequence number, and so has its frame, which all clients share. An image that is sent to
+//! one client alone (a subscription, `gap`) has the number of the last event before it: it is the book after that
+//! event.
 pub mod backlog;
 pub mod encode;
 pub mod tops;
@@ -137,7 +138,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Parses the query of the URL: `kinds=`, `tokens=` or `token=` (both repeatable), `interval_ms=`, `from_sequence=`.
+    /// Parses the query of the URL: `kinds=`, `tokens=` or `token=` (both repeatable), `interval_ms=`,
+    /// `from_sequence=`.
     ///
     /// # Errors
     /// One line for the client: an unknown parameter or a value that is none.

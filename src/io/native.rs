@@ -1,8 +1,8 @@
 //! Readiness of sockets through glommio's reactor: for comparison with `driver`.
 //!
 //! Runs on:  shard cores, inside the executor. Owns: one task and one duplicated descriptor per socket.
-//! Bounds:   the added sockets; a wait lasts at most [`WAIT_MAX_NS`], since no doorbell wakes the runtime and rings must be
-//!           polled in between.
+//! Bounds:   the added sockets; a wait lasts at most [`WAIT_MAX_NS`], since no doorbell wakes the runtime and rings
+//!           must be polled in between.
 use super::socket::Stream;
 use crate::base::time::MILLISECOND_NS;
 use futures_lite::future::or;

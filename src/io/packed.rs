@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Read};
 
 /// Bytes per read.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// Consumed bytes that are retained for the search of the next frame: damage is detected within a few blocks of 128 KiB,
-/// which may have hidden following frames.
+/// Consumed bytes that are retained for the search of the next frame: damage is detected within a few blocks of 128
+/// KiB, which may have hidden following frames.
 const HISTORY_BYTES: usize = 1024 * 1024;
 
 /// A range of a file that could not be decompressed.

@@ -1,8 +1,8 @@
 //! `cluster_control`: which slices this machine follows, and which of them are live.
 //!
 //! Runs on:  the thread `cluster` (what is to be followed and published), the control core (what is live, every cycle
-//! of 2 to 10 ms), the thread `bus` (what is shown). State, not messages: there is nothing to be full, and a reader that is late
-//! sees the newest.
+//! of 2 to 10 ms), the thread `bus` (what is shown). State, not messages: there is nothing to be full, and a reader
+//! that is late sees the newest.
 use crate::base::slices::SharedSlices;
 use std::sync::atomic::{AtomicBool, Ordering};
 

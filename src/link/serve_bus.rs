@@ -4,8 +4,8 @@
 //!
 //! Runs on:  the serve core fills chunks, the thread `bus` empties them at least every `SINK_LOOK_NS`.
 //! Depth: `BUS_CHUNKS` chunks of about `BUS_CHUNK_BYTES`, which go round: full ones one way, empty ones back;
-//! `BUS_REPEATS_DEPTH` books. When no chunk is empty: records wait in the hub's outbox, by its rules. When too many books
-//! are asked for: all of them are.
+//! `BUS_REPEATS_DEPTH` books. When no chunk is empty: records wait in the hub's outbox, by its rules. When too many
+//! books are asked for: all of them are.
 use crate::base::id::TokenId;
 use crate::base::limits::{BUS_CHUNKS, BUS_REPEATS_DEPTH};
 use crate::counter::bus::BusBoard;

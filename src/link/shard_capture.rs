@@ -191,8 +191,8 @@ pub struct ImageHead {
     pub wall_ns: u64,
 }
 
-/// Where the books of an image are written. Levels are copied: the capture's thread formats them, which takes ten times as
-/// long (`benches/RESULTS.md`).
+/// Where the books of an image are written. Levels are copied: the capture's thread formats them, which takes ten times
+/// as long (`benches/RESULTS.md`).
 #[derive(Debug)]
 pub struct ImageOut<'c> {
     /// All but the levels.
@@ -501,8 +501,8 @@ impl CaptureSender {
         }
     }
 
-    /// Live books of a market, of about so many bytes. `write` appends them, with the slug of the market as a JSON string
-    /// where it is known. False where there is no room.
+    /// Live books of a market, of about so many bytes. `write` appends them, with the slug of the market as a JSON
+    /// string where it is known. False where there is no room.
     pub fn image(
         &mut self,
         head: ImageHead,

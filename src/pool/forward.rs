@@ -60,8 +60,8 @@ impl Forward {
         Ok(guard)
     }
 
-    /// A connection that was not leased before, for an idempotent request whose reused connection died without a byte of
-    /// response; counted as repeated.
+    /// A connection that was not leased before, for an idempotent request whose reused connection died without a byte
+    /// of response; counted as repeated.
     ///
     /// # Errors
     /// As [`Forward::connection`].

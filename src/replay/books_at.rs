@@ -48,8 +48,8 @@ impl BooksAt {
 }
 
 /// The books of `market` (slug, condition id, token id or ticker) after everything that was received up to `at_ns`,
-/// nanoseconds since the Unix epoch. Replays from the last image of the market, or as [`Recorded::plan`] begins. Setting `stop` ends it early, with the books
-/// of an earlier time.
+/// nanoseconds since the Unix epoch. Replays from the last image of the market, or as [`Recorded::plan`] begins.
+/// Setting `stop` ends it early, with the books of an earlier time.
 ///
 /// # Errors
 /// One line: nothing was recorded then, no such market had a book, or an input cannot be read.
@@ -106,8 +106,8 @@ pub fn books_at(
     Err(failures.join("\n"))
 }
 
-/// The books that continue from an image. A line where they cannot be trusted: nothing is open at the end, a later image
-/// or digest differs, or the input has a fault.
+/// The books that continue from an image. A line where they cannot be trusted: nothing is open at the end, a later
+/// image or digest differs, or the input has a fault.
 fn continued(
     one: &Recorded,
     image: &ImageAt,

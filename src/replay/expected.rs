@@ -69,8 +69,8 @@ pub(crate) fn lost_segments(folder: &Path) -> Vec<String> {
     known.lost().map(|name| known.line(folder, name)).collect()
 }
 
-/// Files of a plan (by number) that have nothing of its range, as the manifests of their folders say: of a day with many
-/// files few indices need be read.
+/// Files of a plan (by number) that have nothing of its range, as the manifests of their folders say: of a day with
+/// many files few indices need be read.
 pub(super) fn outside(plan: &Plan) -> BTreeSet<usize> {
     let mut folders: BTreeMap<PathBuf, Known> = BTreeMap::new();
     let mut is_outside = |source: &Source| {

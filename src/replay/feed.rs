@@ -247,8 +247,8 @@ fn info<H: Handler>(
 }
 
 /// Replays a plan to the subscriber behind `links`, from `from_ns` on; what the plan has before only prepares the
-/// books, which `progress` shows. Blocks until the end of the range, or until the subscriber stops it. One line for each
-/// fault of the input.
+/// books, which `progress` shows. Blocks until the end of the range, or until the subscriber stops it. One line for
+/// each fault of the input.
 ///
 /// # Errors
 /// [`ReplayError`]: the input cannot be read.

@@ -68,8 +68,8 @@ pub(super) fn last_round(
     })
 }
 
-/// The first find among the lines that look like images, the last line first. Blocks are read backwards, by their indices;
-/// damaged ones are passed over.
+/// The first find among the lines that look like images, the last line first. Blocks are read backwards, by their
+/// indices; damaged ones are passed over.
 fn backwards<T>(
     files: &[&Source],
     times: &RangeInclusive<u64>,

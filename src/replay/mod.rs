@@ -85,9 +85,9 @@ pub fn feed<'f, H: Handler>(handler: H, frames: impl IntoIterator<Item = &'f str
 }
 
 /// Runs the replays of one venue each for the command line: results to standard output, everything else to standard
-/// error, the plot of the recorded time to `plot`, the measurements of each replay to `measured`. Setting `stop` ends them early. Returns the exit code: 0; 1 when an
-/// input was incomplete, not understood or had gaps, or has no times to draw; 2 when the flags do not fit the input; 130
-/// when stopped; the highest one of several.
+/// error, the plot of the recorded time to `plot`, the measurements of each replay to `measured`. Setting `stop` ends
+/// them early. Returns the exit code: 0; 1 when an input was incomplete, not understood or had gaps, or has no times to
+/// draw; 2 when the flags do not fit the input; 130 when stopped; the highest one of several.
 pub fn execute(
     plans: &[Plan],
     json: bool,

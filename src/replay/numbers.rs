@@ -3,8 +3,8 @@
 //! Runs on:  the replay's reader (pure), in the order of the files. Bounds: `REPLAY_CONNECTIONS_MAX` connections.
 //!
 //! Records are counted from 0 on each connection of a process. A number that is left out is a record that somebody
-//! removed; a smaller one begins another process. What is written by other tools is not judged, and neither is a part of
-//! a capture with some markets only: its files say so in their first record.
+//! removed; a smaller one begins another process. What is written by other tools is not judged, and neither is a part
+//! of a capture with some markets only: its files say so in their first record.
 use crate::base::limits::REPLAY_CONNECTIONS_MAX;
 use crate::capture::line::{AnnotationRecord, Record, What, is_part, number};
 use std::collections::HashMap;

@@ -92,8 +92,8 @@ pub struct Plan {
 pub(super) struct Resumption {
     /// Shards of the engine.
     pub(super) shards: u16,
-    /// With images of all markets: what was received before this time, nanoseconds since the Unix epoch, is not counted.
-    /// Otherwise the range begins with the image of its only market.
+    /// With images of all markets: what was received before this time, nanoseconds since the Unix epoch, is not
+    /// counted. Otherwise the range begins with the image of its only market.
     pub(super) counts_from_ns: Option<u64>,
 }
 

@@ -116,8 +116,8 @@ impl Recorded {
         Ok(plan.between(self.reads(range)).of(self.recording.feed))
     }
 
-    /// The last image of a market before a time, if one folder has the recording: engines of several may have recorded at
-    /// the same time. A line where there is none.
+    /// The last image of a market before a time, if one folder has the recording: engines of several may have recorded
+    /// at the same time. A line where there is none.
     pub(super) fn last_image(
         &self,
         name: &str,
@@ -143,8 +143,9 @@ impl Recorded {
         Ok(plan.resuming(resumes).of_markets(vec![image.name.clone()]))
     }
 
-    /// The plan of a replay of all markets whose range begins at `from_ns`, continuing from images before that, if there is
-    /// one of every market that was open: the time where reading begins. `counts_from_ns` is that of [`Resumption`].
+    /// The plan of a replay of all markets whose range begins at `from_ns`, continuing from images before that, if
+    /// there is one of every market that was open: the time where reading begins. `counts_from_ns` is that of
+    /// [`Resumption`].
     pub(crate) fn plan_with_images(
         &self,
         plan: Plan,

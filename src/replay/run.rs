@@ -70,8 +70,8 @@ pub(super) fn run_measured<H: Handler + Clone + Send>(
     measured(plan, || replayed(plan, stop, handler))
 }
 
-/// As [`run`], with histograms. A range begins with the books of images before it where every market has one, unless they
-/// lead to other books than those of the capture.
+/// As [`run`], with histograms. A range begins with the books of images before it where every market has one, unless
+/// they lead to other books than those of the capture.
 ///
 /// # Errors
 /// [`ReplayError`]: nothing was replayed, or the results could not be written.

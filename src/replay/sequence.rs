@@ -284,8 +284,8 @@ impl SequenceTracker {
         connection.map(|c| c.slots().collect()).unwrap_or_default()
     }
 
-    /// Classifies a frame by its number. In an engine's capture (`is_engine_capture`) books belong to connections, otherwise to
-    /// subscriptions, whose gaps are independent of each other.
+    /// Classifies a frame by its number. In an engine's capture (`is_engine_capture`) books belong to connections,
+    /// otherwise to subscriptions, whose gaps are independent of each other.
     pub(super) fn classify(
         &mut self,
         frame: &str,

@@ -2,7 +2,8 @@
 //!
 //! Runs on:  any. Bounds: the capacity given to [`ring()`]; a full ring gives the message back.
 //!
-//! The halves cannot be cloned, so the types guarantee one producer and one consumer. A full ring is counted by the producer and repaired by the rule of its link.
+//! The halves cannot be cloned, so the types guarantee one producer and one consumer. A full ring is counted by the
+//! producer and repaired by the rule of its link.
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

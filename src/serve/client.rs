@@ -121,8 +121,8 @@ impl Client {
         }
     }
 
-    /// Completes the TLS handshake within the time of a request's head. False: the connection has ended, after an alert,
-    /// or an HTTP answer for a client that sent plain text.
+    /// Completes the TLS handshake within the time of a request's head. False: the connection has ended, after an
+    /// alert, or an HTTP answer for a client that sent plain text.
     async fn shake_hands(&mut self, server: &Server, end: End<'_>) -> bool {
         let ended = async {
             end.wait().await;

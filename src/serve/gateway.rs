@@ -3,8 +3,8 @@
 //! Runs on:  serve core, as one task, which writes frames as far as sockets take them; `websocket` has those of the
 //!           clients.
 //! Owns:     the hub, its ends of the links.
-//! Bounds:   `GATEWAY_UPDATES_PER_TURN` updates of a shard and `GATEWAY_CLIENTS_PER_TURN` writes before other tasks run;
-//!           `GATEWAY_WRITE_BYTES` of one write.
+//! Bounds:   `GATEWAY_UPDATES_PER_TURN` updates of a shard and `GATEWAY_CLIENTS_PER_TURN` writes before other tasks
+//!           run; `GATEWAY_WRITE_BYTES` of one write.
 mod bus;
 mod websocket;
 

@@ -46,7 +46,8 @@ enum StateWanted {
 }
 
 impl Search {
-    /// Parses the query: `q=`, `venue=`, `stage=`, `state=`, `ends_within_s=`, `order=end`, `skip=`, `after=`, `limit=`.
+    /// Parses the query: `q=`, `venue=`, `stage=`, `state=`, `ends_within_s=`, `order=end`, `skip=`, `after=`,
+    /// `limit=`.
     ///
     /// # Errors
     /// One line for the client.

@@ -205,7 +205,8 @@ impl Client {
         }
     }
 
-    /// A response in chunks, then the end of the connection. A recording that cannot be read ends it without last chunk.
+    /// A response in chunks, then the end of the connection. A recording that cannot be read ends it without last
+    /// chunk.
     async fn write_body(&mut self, mut sources: Sources, body: Body, end: End<'_>) {
         let kind = match body {
             Body::Lines => "Content-Type: application/x-json-stream\r\n",

@@ -194,7 +194,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
     Ok(Some((head, length)))
 }
 
-/// What sent a request. A browser adds `Origin` to each POST and each WebSocket (RFC 6454, 7), and no page can change it.
+/// What sent a request. A browser adds `Origin` to each POST and each WebSocket (RFC 6454, 7), and no page can change
+/// it.
 fn sender(fields: &Fields<'_>, host: Option<&Authority>) -> Sender {
     let mut origins = fields.all("origin");
     let Some(origin) = origins.next() else { return Sender::Program };

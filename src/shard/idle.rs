@@ -18,7 +18,8 @@ const WHOLE: u64 = 1 << 16;
 /// The gap between the end of a step with work and the next one with work, learned from the last gaps.
 #[derive(Debug)]
 struct Gaps {
-    /// Mean of the gaps, each counted as [`ADAPTIVE_POLL_MAX_NS`] at most: what polling for the next one takes, nanoseconds.
+    /// Mean of the gaps, each counted as [`ADAPTIVE_POLL_MAX_NS`] at most: what polling for the next one takes,
+    /// nanoseconds.
     poll_ns: u64,
     /// Share of the gaps that end within [`ADAPTIVE_POLL_MAX_NS`], 0 to [`WHOLE`].
     short: u64,

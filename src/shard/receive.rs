@@ -67,8 +67,8 @@ struct Messages<'m, 'a, H, C> {
 struct Receiving<'c, 'a, H, C> {
     reader: FrameReader<'a, H, C>,
     transport: &'c mut Transport,
-    /// Another connection carries its books by now, or they are closed: the venue may go on sending until it answers our
-    /// close.
+    /// Another connection carries its books by now, or they are closed: the venue may go on sending until it answers
+    /// our close.
     passed: bool,
 }
 

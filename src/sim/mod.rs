@@ -10,7 +10,8 @@
 //! Modules, bottom up. State: `book`, `market`, `flow` (orders and trades), `scenario` (their times), `exchange`
 //! (virtual time), `pace` (scheduled times, for measurements). Encoding: `summary`, `message`, `catalog`, `fault`,
 //! `frame`. Protocol: `request`, `subscription`, `quota`, `admission`, `channel`, `routes`, `steering`,
-//! `stream_fault`, `client_faults`. Sockets: `sockets`, `connection`, `connections`, `server`. [`kalshi`] is a simulated Kalshi on the same base.
+//! `stream_fault`, `client_faults`. Sockets: `sockets`, `connection`, `connections`, `server`. [`kalshi`] is a
+//! simulated Kalshi on the same base.
 mod admission;
 mod book;
 mod catalog;

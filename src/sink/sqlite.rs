@@ -97,8 +97,8 @@ const ADD_TOKEN_INDEX: &str =
     "CREATE INDEX IF NOT EXISTS trades_by_token ON trades (venue_ms / 900000, token)";
 const _: () = assert!(SLICE_MS == 900_000, "as in the index");
 
-/// The query of [`Reader::each_price`] for a part of a slice. The index is named because the planner passes over it where statistics are of
-/// few rows.
+/// The query of [`Reader::each_price`] for a part of a slice. The index is named because the planner passes over it
+/// where statistics are of few rows.
 fn prices(is_indexed: bool) -> String {
     let (index, slice) = match is_indexed {
         true => ("INDEXED BY trades_by_token", "venue_ms / 900000 = ?1 / 900000 AND"),

@@ -109,8 +109,8 @@ impl<'de> Visitor<'de> for ScalarSeed {
     }
 }
 
-/// The enum `Key` of a message's keys with `Unknown`, and `KeySeed`, which reads one and appends unknown keys that are not
-/// ignored to a text: each once, separated by commas, cut at `UNRECOGNIZED_BYTES_MAX`.
+/// The enum `Key` of a message's keys with `Unknown`, and `KeySeed`, which reads one and appends unknown keys that are
+/// not ignored to a text: each once, separated by commas, cut at `UNRECOGNIZED_BYTES_MAX`.
 macro_rules! keys {
     (ignored: $ignored:expr; $($name:literal => $variant:ident),+ $(,)?) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use super::{Capabilities, Catalog, Outline, Role, Sink, SubscriptionProtocol, ka
 use crate::base::id::{TokenId, Venue};
 use std::fmt::Debug;
 
-/// A venue and its options. A new venue implements this, [`Catalog`], [`SubscriptionProtocol`] and [`Decode`]; nothing else in the
-/// engine changes.
+/// A venue and its options. A new venue implements this, [`Catalog`], [`SubscriptionProtocol`] and [`Decode`]; nothing
+/// else in the engine changes.
 pub trait Protocol: Catalog + Debug + Sync {
     /// The venue's name.
     fn venue(&self) -> Venue;

@@ -4,9 +4,9 @@
 //! Bounds:   `FRAME_BYTES_MAX` per message, `SEND_BUFFER_BYTES_MAX` of output, `HTTP_HEAD_BYTES_MAX` of head,
 //!           `CONTROL_FRAMES_PER_READ_MAX`; fragments as in `scanner`.
 //!
-//! Whole text frames go from the read buffer to the decoder without a copy (`scanner`). tungstenite handles the handshake,
-//! pings, closes, fragments, protocol violations and all output. Its read buffer is 4 KiB because it is zeroed before
-//! every read; its write buffer is off because the output goes to memory anyway (both measured).
+//! Whole text frames go from the read buffer to the decoder without a copy (`scanner`). tungstenite handles the
+//! handshake, pings, closes, fragments, protocol violations and all output. Its read buffer is 4 KiB because it is
+//! zeroed before every read; its write buffer is off because the output goes to memory anyway (both measured).
 mod scanner;
 pub mod server;
 

@@ -1,7 +1,8 @@
 //! A strategy that reacts to a trade: after a large one it would join the same side at the best price.
 //!
-//! `cargo run --example large_trades [-- HTTP_URL WS_URL]`. Without addresses it follows Polymarket; `venue-sim --plain`
-//! prints those of a simulated venue. It sends no order: ringbook has none. It ends after a minute or 100 signals.
+//! `cargo run --example large_trades [-- HTTP_URL WS_URL]`. Without addresses it follows Polymarket; `venue-sim
+//! --plain` prints those of a simulated venue. It sends no order: ringbook has none. It ends after a minute or 100
+//! signals.
 use ringbook::{
     BookState, BookView, Engine, Handler, MarketStage, MarketView, Polymarket, Price, Side,
     TokenId, Trade,

@@ -1,4 +1,4 @@
-//! Records of the bus against the schema that `ringbook tail --schema` prints, by the rules of JSON Schema that it uses.
+//! Records of the bus against the schema that `ringbook tail --schema` prints, by the rules that it uses.
 //!
 //! Runs on:  the test thread that asks.
 use crate::program::{Program, TIMEOUT};

@@ -145,7 +145,8 @@ fn is_equal(book: &BusBook, truth: &Value) -> bool {
     book.state == BusState::Live && mine == [side(&truth["bids"]), side(&truth["asks"])]
 }
 
-/// The venue is silent, and the reader has each of its trades since then once, and its books, which were live all the time.
+/// The venue is silent, and the reader has each of its trades since then once, and its books, which were live all the
+/// time.
 fn check(mut fleet: Fleet, reader: Reader, sent_before: u64) {
     let name = |engine: &mut Engine| engine.stats()["cluster"]["engine"].as_str().unwrap().into();
     let running: Vec<String> = fleet.engines.iter_mut().map(name).collect();

@@ -1,7 +1,7 @@
 //! The tardis interface of `ringbook gateway CAPTURE`: books of its messages are those of `ringbook replay`.
 //!
-//! Runs on:  test threads, with a venue, an engine and a gateway as processes, and Python in its own. The test of Python
-//! is skipped, with one line, where its packages are missing; `RINGBOOK_TEST_PYTHON` names another interpreter.
+//! Runs on:  test threads, with a venue, an engine and a gateway as processes, and Python in its own. The test of
+//! Python is skipped, with one line, where its packages are missing; `RINGBOOK_TEST_PYTHON` names another interpreter.
 use crate::engine::{Engine, count, sum};
 use crate::program::TIMEOUT;
 use crate::replayed::{self, Replayed, capture, middle, replay};

@@ -53,8 +53,8 @@ fn simulation_short() {
 /// 16626), false differences (236, 359, 361), a REST book compared with half of a group (10733), changes that were in
 /// one snapshot of a market and not in the other (15006), a book that was opened again because its connection was a
 /// replacement that was given up (30237, 61044, 81386), a late answer that was taken because the host's clock was
-/// behind what was known (30384), an answer to a question from before the connection was lost (105828), an old connection that ended within a
-/// millisecond (104377).
+/// behind what was known (30384), an answer to a question from before the connection was lost (105828), an old
+/// connection that ended within a millisecond (104377).
 #[test]
 fn regression_seeds_pass() {
     [

@@ -21,8 +21,8 @@ pub const BUS_TOPS_NS: u64 = 100 * MILLISECOND_NS;
 pub const BUS_DOWN_NS: u64 = 5 * SECOND_NS;
 /// Interval of questions to a broker that is away.
 pub const BUS_RETRY_NS: u64 = SECOND_NS;
-/// Without an acknowledgement for this long from a broker that answers there is another producer, unless the address has
-/// another value.
+/// Without an acknowledgement for this long from a broker that answers there is another producer, unless the address
+/// has another value.
 pub const BUS_STALL_NS: u64 = 20 * SECOND_NS;
 /// Producers that were given up and have not ended; with more of them none is given up.
 pub const BUS_ENDINGS_MAX: usize = 4;

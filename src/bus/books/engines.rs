@@ -1,7 +1,7 @@
 //! The engines that publish: which start of each counts, and whether it runs, is silent or is gone for good.
 //!
-//! Runs on:  a reader's thread (pure). Bounds: an engine that has ended is forgotten after `BUS_CLOSED_NS`, one of which
-//!           nothing comes after `BUS_FORGET_NS`.
+//! Runs on:  a reader's thread (pure). Bounds: an engine that has ended is forgotten after `BUS_CLOSED_NS`, one of
+//!           which nothing comes after `BUS_FORGET_NS`.
 use super::Source;
 use crate::base::limits::{BUS_CLOSED_NS, BUS_FORGET_NS, BUS_SILENT_NS};
 use std::collections::HashMap;

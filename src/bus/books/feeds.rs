@@ -41,7 +41,8 @@ impl Feeds {
         Some(applied)
     }
 
-    /// The bits of the engines that should have what the venue has sent at this time: their books are live since before.
+    /// The bits of the engines that should have what the venue has sent at this time: their books are live since
+    /// before.
     pub(super) fn expected(&self, venue_ms: u64) -> u32 {
         let should = |book: &&BusBook| {
             !book.is_fenced && book.state == BusState::Live && book.begun_ms < venue_ms

@@ -23,7 +23,8 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// Subscribes; again wherever the engine goes away. Without a thread there are no trades, and everything else works.
+    /// Subscribes; again wherever the engine goes away. Without a thread there are no trades, and everything else
+    /// works.
     pub(super) fn start(service: &Endpoint, tokens: Vec<String>) -> Self {
         let is_over = Arc::<AtomicBool>::default();
         let (over, service, list) = (Arc::clone(&is_over), service.clone(), tokens.join(","));

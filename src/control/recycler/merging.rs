@@ -1,7 +1,8 @@
 //! Which connections are merged: the smallest of a shard that together fit on one.
 //!
 //! Runs on:  control core (pure; times are monotonic nanoseconds).
-//! Bounds:   `MERGE_CONNECTIONS_MAX` connections at once, none younger than `MERGE_AGE_MIN_NS` unless it is taken along.
+//! Bounds:   `MERGE_CONNECTIONS_MAX` connections at once, none younger than `MERGE_AGE_MIN_NS` unless it is taken
+//! along.
 //!
 //! A connection that the deaths of its markets have left with few tokens costs a socket, a heartbeat and a slot.
 //! New markets fill the fullest first, so small ones run empty where markets are born. Where few are, they stay

@@ -31,8 +31,8 @@ impl Registry {
         self.slots.iter().flatten()
     }
 
-    /// The markets with a status: pending by shard and wait, expired by the time they did. O(markets) for those of other
-    /// machines.
+    /// The markets with a status: pending by shard and wait, expired by the time they did. O(markets) for those of
+    /// other machines.
     pub fn with_status(&self, status: Status) -> Box<dyn Iterator<Item = &Record> + '_> {
         match status {
             Status::Elsewhere => {

@@ -348,8 +348,8 @@ const MARKET: &str = r#"{"type":"market","assets_ids":["11","12"]}"#;
 const STREAM: &str = r#"{"subscribe":["11","12"]}"#;
 const KALSHI: &str = r#"{"id":1,"cmd":"subscribe","params":{"channels":["orderbook_delta"],"market_tickers":["11","12"],"use_yes_price":false}}"#;
 
-/// Updates, losses, stale books and clients that are slow at random, with buffers of all sizes: whoever has read all has
-/// the live books, whatever was conflated before.
+/// Updates, losses, stale books and clients that are slow at random, with buffers of all sizes: whoever has read all
+/// has the live books, whatever was conflated before.
 #[test]
 fn a_client_that_has_read_all_has_the_books() {
     let mut random = Random::new(0x1907);

@@ -228,7 +228,8 @@ const fn dollars(contracts: Quantity) -> u64 {
     contracts.0 / 2_000_000
 }
 
-/// `msg` of `ticker`. The time is that of the book's last change or of the venue's ticker, else when its frame was read.
+/// `msg` of `ticker`. The time is that of the book's last change or of the venue's ticker, else when its frame was
+/// read.
 pub(super) fn ticker(out: &mut String, replica: &Replica, top: &Top) {
     let ms = match replica.facts.timestamp_ms.max(replica.traded.timestamp_ms) {
         0 => replica.read_wall_ns / MILLISECOND_NS,

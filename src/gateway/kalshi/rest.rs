@@ -3,8 +3,8 @@
 //! Runs on:  serve core (pure). Owns: nothing.
 //! Bounds:   [`TICKERS_MAX`] tickers of one request, [`TRADES_MAX`] trades of one answer.
 //!
-//! [`plan`] reads a request; [`answer`] and [`status_answer`] write the answer from what it needs; [`markets`] has those
-//! about markets and events.
+//! [`plan`] reads a request; [`answer`] and [`status_answer`] write the answer from what it needs; [`markets`] has
+//! those about markets and events.
 //! Paths and shapes are those of the OpenAPI of docs.kalshi.com (2026-10). A book is answered while it is live: its
 //! shape has no place for a state, so a stale one is 503, and left out of a list. Requests about orders and accounts
 //! are not answered, and nothing is forwarded.

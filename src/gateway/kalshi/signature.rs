@@ -2,9 +2,9 @@
 //!
 //! Runs on:  serve core (pure; time is an argument). A verification takes some 40 µs. Owns: the clients' public keys.
 //!
-//! As at the venue (docs.kalshi.com, page "API keys"): RSA-PSS with SHA-256 and a salt of 32 bytes over timestamp, method
-//! and path without query. A WebSocket and `/markets/orderbooks` need a signature; on other requests a wrong one is
-//! refused. The clock skew that the venue accepts is not documented.
+//! As at the venue (docs.kalshi.com, page "API keys"): RSA-PSS with SHA-256 and a salt of 32 bytes over timestamp,
+//! method and path without query. A WebSocket and `/markets/orderbooks` need a signature; on other requests a wrong one
+//! is refused. The clock skew that the venue accepts is not documented.
 use super::rest::unauthorized;
 use crate::base::limits::GATEWAY_SIGNATURE_AGE_MS;
 use crate::gateway::Site;

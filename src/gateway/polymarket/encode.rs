@@ -183,9 +183,9 @@ pub fn new_market(out: &mut String, info: &MarketInfo, timestamp_ms: u64) {
     out.push_str(r#","group_item_title":""}"#);
 }
 
-/// A market is decided. The winner's keys are left out where no outcome won. The name of the outcome that won is that of
-/// the venue's message where the market was not announced; unknown, it is empty: the official Rust client refuses the
-/// message without it.
+/// A market is decided. The winner's keys are left out where no outcome won. The name of the outcome that won is that
+/// of the venue's message where the market was not announced; unknown, it is empty: the official Rust client refuses
+/// the message without it.
 pub fn market_resolved(
     out: &mut String,
     info: &MarketInfo,

@@ -1,7 +1,8 @@
 //! `/prices-history` and `/batch-prices-history`: prices of tokens over time, from their trades.
 //!
 //! Runs on:  serve core (pure). Owns: nothing.
-//! Bounds:   `GATEWAY_TRADES_MAX` trades in memory; `HISTORY_POINTS_MAX` points of stored trades; [`TOKENS_MAX`] tokens.
+//! Bounds:   `GATEWAY_TRADES_MAX` trades in memory; `HISTORY_POINTS_MAX` points of stored trades; [`TOKENS_MAX`]
+//! tokens.
 //!
 //! Parameters are those of the API reference of docs.polymarket.com (2026-06): `market` is the token, `startTs` and
 //! `endTs` are Unix seconds, `fidelity` is the distance of points in minutes, `interval` a time before now. A batch has

@@ -6,8 +6,8 @@
 //! [`plan`] reads a request, [`answer`] writes the answer from the books that it needs; [`markets`] has those about
 //! markets. Paths and shapes are those of the
 //! API reference of docs.polymarket.com (market data, 2026-06) and of the official Python clients. A price is answered
-//! for a live book only; `/book`, `/books`, `/tick-size` and `/neg-risk` are answered for a stale one as well, the first
-//! two with its state. Requests about orders and accounts are not answered, and nothing is forwarded.
+//! for a live book only; `/book`, `/books`, `/tick-size` and `/neg-risk` are answered for a stale one as well, the
+//! first two with its state. Requests about orders and accounts are not answered, and nothing is forwarded.
 use super::json::{self, push_text};
 use super::{history, markets, polypy};
 use crate::base::id::{MarketId, TokenId};

@@ -91,9 +91,9 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// An empty backlog of at most this many events and bytes. The first event has the number `first_sequence`: pass the
-    /// wall time in microseconds, so that the numbers of an earlier process are below all numbers of this one, and a
-    /// client that resumes from them receives snapshots.
+    /// An empty backlog of at most this many events and bytes. The first event has the number `first_sequence`: pass
+    /// the wall time in microseconds, so that the numbers of an earlier process are below all numbers of this one, and
+    /// a client that resumes from them receives snapshots.
     #[must_use]
     pub const fn new(first_sequence: u64, events_max: usize, bytes_max: usize) -> Self {
         Self { events: VecDeque::new(), first: first_sequence, bytes: 0, events_max, bytes_max }

@@ -174,8 +174,8 @@ pub enum Behind {
     Gap,
 }
 
-/// The client's own book is out of date until the next snapshot, whatever the state of the gateway's. The number is that
-/// of the last event before those that are left out.
+/// The client's own book is out of date until the next snapshot, whatever the state of the gateway's. The number is
+/// that of the last event before those that are left out.
 pub fn behind(out: &mut String, head: &EventHead<'_>, why: Behind, now_wall_ns: u64) {
     head.write_before_state(out, Kind::State);
     let reason = match why {

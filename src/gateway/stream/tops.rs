@@ -52,7 +52,8 @@ impl Tops {
         Self { interval_ns, sent: HashMap::default(), waiting: BTreeSet::new() }
     }
 
-    /// The book's top is now `top`. True: send it; false: it is as before, or [`Tops::take_due`] returns the book later.
+    /// The book's top is now `top`. True: send it; false: it is as before, or [`Tops::take_due`] returns the book
+    /// later.
     #[must_use]
     pub fn on_top(&mut self, key: SubscriptionKey, top: Top, now_ns: u64) -> bool {
         let Some(sent) = self.sent.get_mut(&key) else {

@@ -2,8 +2,8 @@
 //!
 //! Runs on:  a replay's thread, serve core (pure). Bounds: `TARDIS_TYPES_MAX` channels, `TARDIS_SYMBOLS_MAX` symbols.
 //!
-//! A channel is the type of a message: `event_type` at Polymarket, `type` at Kalshi, whose channel `orderbook_delta` has
-//! the snapshots too.
+//! A channel is the type of a message: `event_type` at Polymarket, `type` at Kalshi, whose channel `orderbook_delta`
+//! has the snapshots too.
 use super::options::{Range, exchange};
 use crate::base::id::Venue;
 use crate::base::limits::{TARDIS_SYMBOLS_MAX, TARDIS_TYPES_MAX};

@@ -33,8 +33,8 @@ pub struct BookFacts {
     pub updated_wall_ns: u64,
 }
 
-/// When a book last equalled what the venue reports, seconds since the Unix epoch; 0 for never. Seconds, because each book
-/// of a shard has one.
+/// When a book last equalled what the venue reports, seconds since the Unix epoch; 0 for never. Seconds, because each
+/// book of a shard has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BookProof {
     /// Its hash; of the sampled ones.

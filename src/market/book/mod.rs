@@ -248,7 +248,8 @@ impl Book {
         self.asks.best()
     }
 
-    /// Best bid and best ask of the other outcome of a market of two: one dollar less the best ask, and one dollar less the best bid.
+    /// Best bid and best ask of the other outcome of a market of two: one dollar less the best ask, and one dollar less
+    /// the best bid.
     #[must_use]
     pub fn opposite_best(&self) -> (Option<Level>, Option<Level>) {
         let turned =

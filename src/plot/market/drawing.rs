@@ -163,7 +163,8 @@ fn step(&(at_ns, value): &Point, scale: f64) -> Step {
     (at_ns as f64, value.map(|value| value as f64 / scale))
 }
 
-/// A trade: a filled triangle upwards is a buyer that took, a hollow one downwards a seller. Its area grows with the size.
+/// A trade: a filled triangle upwards is a buyer that took, a hollow one downwards a seller. Its area grows with the
+/// size.
 fn mark(svg: &mut Svg, trade: &TradeMark, share: f64, (x, y): (&Scale, &Scale)) {
     let at = x.at(trade.at_ns as f64);
     let up = y.beyond(f64::from(trade.price) / DOLLAR);

@@ -1,7 +1,8 @@
 //! One client of the proxy: requests on one connection, one after another.
 //!
 //! Runs on:  the pools' core, one task per client. Owns: the socket, bytes not yet used, bytes not yet written.
-//! Bounds:   `SERVE_HEAD_BYTES_MAX` of a head; `FORWARD_AHEAD_BYTES_MAX` read ahead; a timeout on a head, and on idle time.
+//! Bounds:   `SERVE_HEAD_BYTES_MAX` of a head; `FORWARD_AHEAD_BYTES_MAX` read ahead; a timeout on a head, and on idle
+//! time.
 use super::super::client_limit::{Activity, ClientPermit};
 use super::super::request::{self, Head, HeadError, Method, Sender};
 use super::super::response::Response;

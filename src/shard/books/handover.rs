@@ -121,7 +121,8 @@ impl<H: Handler> Books<H> {
             let moves = switch_ns.is_some() && (force || is_whole && market.is_in_step(reached));
             let due = |read_ns: u64| moves || now.mono_ns >= read_ns + HANDOVER_AGE_NS;
             if moves && !is_whole {
-                // The old connection may have delivered a part of the millisecond. The new one goes on from its snapshot.
+                // The old connection may have delivered a part of the millisecond. The new one goes on from its
+                // snapshot.
                 for stored in &market.reached_snapshots {
                     if !self.has_levels(&stored.event()) {
                         let applied = self.apply_late(&stored.event(), now.wall_ns);

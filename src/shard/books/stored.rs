@@ -3,8 +3,9 @@
 //! Runs on:  shard cores write them, replays read them (pure). Owns: nothing; see `capture/line` for the record.
 //!
 //! An image has what later messages are compared with, too. A market that depends on more (a replacement of its
-//! connection, a hash without a verdict, a difference from the REST interface, a failed comparison) has none; it gets one
-//! when its next turn comes. What all books of a shard have in common is in no image: the venue's clock, recent trades.
+//! connection, a hash without a verdict, a difference from the REST interface, a failed comparison) has none; it gets
+//! one when its next turn comes. What all books of a shard have in common is in no image: the venue's clock, recent
+//! trades.
 use super::group::StoredGroup;
 use super::slots::{Rotation, Slot, Slots};
 use super::times::{TickTime, VenueTimes};
@@ -257,8 +258,8 @@ impl<H: Handler> Books<H> {
         self.store.slots.len()
     }
 
-    /// Looks at the next places in turn, and passes every market that begins there and can have an image to `write`, which
-    /// says whether it was written. Returns how many places that were, without those of markets that are late.
+    /// Looks at the next places in turn, and passes every market that begins there and can have an image to `write`,
+    /// which says whether it was written. Returns how many places that were, without those of markets that are late.
     pub(crate) fn next_images(
         &mut self,
         turn: ImageTurn,
@@ -308,8 +309,8 @@ impl<H: Handler> Books<H> {
         looked_at
     }
 
-    /// When the round began, nanoseconds since the Unix epoch, if it ends: every open market was opened since then or has an
-    /// image since then.
+    /// When the round began, nanoseconds since the Unix epoch, if it ends: every open market was opened since then or
+    /// has an image since then.
     pub(crate) fn end_image_round(&mut self) -> Option<u64> {
         let places = self.image_places();
         let turns = &mut self.store.images;
@@ -439,8 +440,8 @@ impl<H: Handler> Books<H> {
         self.image_of(market).map(tokens).unwrap_or_default()
     }
 
-    /// Appends the books of a market as a list of JSON without brackets: the catalog's fields, or with `is_image` all of an
-    /// image, in whatever state they are; `slug` is a JSON string.
+    /// Appends the books of a market as a list of JSON without brackets: the catalog's fields, or with `is_image` all
+    /// of an image, in whatever state they are; `slug` is a JSON string.
     pub(crate) fn write_market(
         &self,
         market: &MarketId,

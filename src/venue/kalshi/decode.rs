@@ -140,8 +140,8 @@ impl<'a> Kind<'a> {
 }
 
 impl Kind<'_> {
-    /// Whether a message of a known type has the content of a snapshot or a delta, which its type has not: which of them
-    /// is right is not known.
+    /// Whether a message of a known type has the content of a snapshot or a delta, which its type has not: which of
+    /// them is right is not known.
     fn has_foreign_keys(self, fields: &Fields<'_>) -> bool {
         !matches!(self, Self::Snapshot | Self::Delta | Self::Unknown(_)) && fields.has_book_keys()
     }

@@ -150,8 +150,8 @@ pub fn slug_path(slug: &str) -> String {
     path
 }
 
-/// Whether a text is a token id: a number of 1 to 78 decimal digits. With leading zeros it would be a second spelling of
-/// one id, and so it is none.
+/// Whether a text is a token id: a number of 1 to 78 decimal digits. With leading zeros it would be a second spelling
+/// of one id, and so it is none.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     let digits = text.as_bytes();

@@ -147,7 +147,8 @@ impl CommandQueue {
         tokens.flatten().copied().collect()
     }
 
-    /// The next command to send, and how often it was sent; a subscription begins before anything else if there is none.
+    /// The next command to send, and how often it was sent; a subscription begins before anything else if there is
+    /// none.
     pub(super) fn next(&mut self, is_subscribed: bool) -> Option<(Command, u32)> {
         match self.again.pop_front() {
             Some(again) => Some(again),
@@ -212,7 +213,8 @@ impl CommandQueue {
         self.pending.iter().find_map(open)
     }
 
-    /// Bisects a command that the venue refused for one of its markets, unknown which. Given back if it has one at most.
+    /// Bisects a command that the venue refused for one of its markets, unknown which. Given back if it has one at
+    /// most.
     pub(super) fn split(&mut self, command: Command) -> Result<(), Command> {
         let (tokens, update) = match command {
             Command::Subscribe(tokens) if tokens.len() > 1 => (tokens, None),
@@ -235,8 +237,8 @@ impl CommandQueue {
         Ok(())
     }
 
-    /// Bisects a command that adds markets to the venue's limit: half of them is sent again, the other half queued. If one
-    /// market alone does not fit, all that wait to be added are given up and returned.
+    /// Bisects a command that adds markets to the venue's limit: half of them is sent again, the other half queued. If
+    /// one market alone does not fit, all that wait to be added are given up and returned.
     pub(super) fn split_full(&mut self, mut command: Command) -> Vec<TokenId> {
         if self.drop_unwanted(&mut command) > 0 {
             // Fewer than were refused: they may fit.
