@@ -309,7 +309,7 @@ pub use engine::{Engine, EngineError, ShutdownReport};
 pub mod venue_sim {
     pub use crate::io::file::read_small;
     pub use crate::io::output::{Stderr, complain, hangup_is_ignored, print_line};
-    pub use crate::sim::kalshi::{CommandScope, KalshiConfig, KalshiVenue, YesLevels, YesPrice};
+    pub use crate::sim::kalshi::{KalshiConfig, KalshiVenue};
     pub use crate::sim::{SimConfig, SimError, Venue};
 }
 

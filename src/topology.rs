@@ -106,7 +106,6 @@ pub enum TopologyError {
     },
 }
 
-/// The chosen cores.
 struct Chosen {
     control: Option<u32>,
     shards: Vec<u32>,

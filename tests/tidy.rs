@@ -247,8 +247,14 @@ const IO_BOUNDARY: &[Reach] = &[
     },
     Reach {
         names: &["clap"],
-        only: &["src/main.rs", "src/bin/", "src/config/"],
-        why: "flags become a valid configuration before anything else sees them",
+        only: &[
+            "src/main.rs",
+            "src/bin/",
+            "src/config/",
+            "src/sim/config.rs",
+            "src/sim/kalshi/config.rs",
+        ],
+        why: "flags become a valid configuration before anything else sees them; those of venue-sim are one",
     },
     Reach {
         names: &["tungstenite", "ureq_proto"],

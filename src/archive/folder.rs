@@ -23,7 +23,6 @@ pub(super) fn new_folder(out: &Path) -> Result<(), String> {
     }
 }
 
-/// A segment as the manifest lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     pub(super) from: u64,
@@ -34,7 +33,6 @@ pub(super) struct Listed {
     pub(super) level: Option<i32>,
 }
 
-/// One segment.
 #[derive(Clone, Debug)]
 pub(super) struct SegmentFile {
     pub(super) path: PathBuf,
@@ -52,7 +50,6 @@ impl SegmentFile {
     }
 }
 
-/// A folder of captures.
 #[derive(Clone, Debug)]
 pub(super) struct CaptureFolder {
     pub(super) path: PathBuf,

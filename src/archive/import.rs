@@ -142,7 +142,6 @@ fn run_recording(
 /// Values looked at for records of an engine.
 const VALUES_LOOKED_AT: usize = 10_000;
 
-/// Why a record of an engine is refused.
 fn refuse(place: &str) -> String {
     format!("{place}: this is a capture of ringbook already: `ringbook capture cut` copies it")
 }

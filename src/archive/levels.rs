@@ -49,7 +49,6 @@ impl Row {
     }
 }
 
-/// A token, and its book so far.
 #[derive(Clone, Debug, Default)]
 struct Token {
     market: String,
@@ -213,7 +212,6 @@ fn text(error: impl std::error::Error) -> String {
     error.to_string()
 }
 
-/// Values and definition levels of a column.
 fn column<T: DataType>(
     group: &dyn RowGroupReader,
     place: usize,
@@ -246,7 +244,6 @@ fn list<'r>(rows: impl Iterator<Item = &'r Row>, each: impl Fn(&Row) -> String) 
 }
 
 impl Token {
-    /// A message of Polymarket.
     fn write_absolute(&self, message: &[Row], out: &mut String) {
         let Self { market, token, .. } = self;
         let ms = message[0].venue_ms;

@@ -31,7 +31,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const OTHER: u32 = 1;
 /// A market that is missing from so shortly before the end on has ended with the captures.
 const END_NS: u64 = 10 * SECOND_NS;
-/// Gaps that are reported one by one.
 const GAPS_SHOWN: usize = 20;
 
 /// What is merged, and where to.
@@ -169,7 +168,6 @@ impl Source {
     }
 }
 
-/// A market in the merged capture.
 struct Market {
     connection: u32,
     /// The capture it is taken from.
@@ -393,7 +391,6 @@ impl Merger {
 /// Of a gap.
 const CAUSE: &str = "missing in every capture";
 
-/// The records of the merged capture.
 struct Records {
     folder: Folder,
     /// Number of the next record of each connection.

@@ -13,7 +13,6 @@ pub mod verify;
 
 use crate::io::output;
 
-/// Prints a line to standard error.
 fn complain(command: &str, line: &str) {
     output::complain(format_args!("ringbook capture {command}: {line}"));
 }

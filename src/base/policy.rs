@@ -73,7 +73,6 @@ impl Idle {
     }
 }
 
-/// The value of `--idle`.
 impl std::fmt::Display for Idle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

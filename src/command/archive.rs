@@ -90,7 +90,6 @@ fn ls(args: &ListArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line of JSON each.
 fn lines<T: Serialize>(rows: &[T]) -> String {
     let line = |row: &T| sonic_rs::to_string(row).expect("a row is plain data") + "\n";
     rows.iter().map(line).collect()

@@ -21,7 +21,6 @@ use std::time::Duration;
 
 /// Without a message for this time, the shards have applied everything that a paused venue had sent.
 const QUIET_NS: u64 = SECOND_NS;
-/// Timeout of that.
 const QUIET_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 
 /// Follows the embedded venue for `--duration` or until a signal, then compares.

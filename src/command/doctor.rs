@@ -44,7 +44,6 @@ pub fn run(flags: &DoctorFlags) -> Result<ExitCode, Failure> {
     Ok(if show::can_run(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A built-in profile or a file.
 fn profile(name: &str) -> Result<Profile, UsageError> {
     if !name.contains('/') && !name.contains('.') {
         return Profile::ours(name).map_err(|error| UsageError(format!("--{error}")));

@@ -293,7 +293,6 @@ fn missing(ending: &ShutdownReport) -> Vec<String> {
     trades.into_iter().chain(capture).chain(bus).collect()
 }
 
-/// One line about comparisons of books with venue-reported values.
 fn correctness_line(correctness: &CorrectnessReport) -> String {
     let CorrectnessReport { score, checks, repairs, .. } = correctness;
     let Some(score) = score else {
@@ -317,7 +316,6 @@ fn correctness_line(correctness: &CorrectnessReport) -> String {
     )
 }
 
-/// Requests to the REST services.
 fn services_line(services: &[ServiceReport]) -> String {
     let asked = services.iter().filter(|service| service.requests > 0).map(|service| {
         let ServiceReport { service: name, requests, failed, opened, reuse_rate, request, .. } =

@@ -132,7 +132,6 @@ pub struct ServiceReport {
     pub health: Health,
 }
 
-/// The report of a WebSocket stream.
 #[derive(Serialize)]
 struct StreamReport<'a> {
     service: &'a str,

@@ -12,7 +12,6 @@ use std::time::Duration;
 /// Time in which interrupts and steal are counted.
 const WINDOW: Duration = Duration::from_millis(500);
 
-/// Judges the host that runs an engine of this layout.
 pub(super) fn host_judge(topology: &Topology) -> Judge {
     let layout = Layout {
         shard_cores: topology.shards.iter().filter_map(|shard| shard.core).collect(),

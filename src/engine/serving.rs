@@ -35,13 +35,11 @@ pub(super) struct CentralLinks {
     pub(super) serve: ControlLinks,
 }
 
-/// The program's links with the control core.
 pub(super) struct ProgramLinks {
     pub(super) commands: Producer<Command>,
     pub(super) events: Consumer<ControlEvent>,
 }
 
-/// The serve core's links with the control core.
 pub(super) struct ControlLinks {
     queries: Producer<ControlQuery>,
     answers: Consumer<ControlAnswer>,
@@ -149,7 +147,6 @@ fn gateway_spin_ns(config: &Config, topology: &Topology) -> u64 {
     }
 }
 
-/// The listeners of the serve core.
 pub(super) struct Listeners {
     pub(super) listeners: Vec<(Listener, Site)>,
     pub(super) serving: Option<SocketAddr>,

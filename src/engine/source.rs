@@ -87,7 +87,6 @@ where
     })
 }
 
-/// Starts the control core, which has no venue and reports the source.
 fn start_control(
     links: SupervisorLinks,
     core: Option<u32>,

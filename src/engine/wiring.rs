@@ -49,7 +49,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Shards that are built and wait for their threads.
 struct BuiltShards<H> {
     shards: Vec<Shard<H>>,
     proxies: Vec<ShardProxy>,
@@ -65,7 +64,6 @@ struct BuiltShards<H> {
     links: Vec<(String, Box<dyn LinkGauge>)>,
 }
 
-/// What one venue's part of the engine is made of.
 struct BuiltVenue<H> {
     venue: VenueConfig,
     sources: Sources,
@@ -186,11 +184,8 @@ struct Cores {
 /// What the control core has besides its shards.
 struct ControlEnds {
     links: SupervisorLinks,
-    /// Each venue's end of the trade sink.
     sinks: VecDeque<SinkEnd>,
-    /// The figures of the capture.
     capture: Option<Arc<CaptureBoard>>,
-    /// The figures of the bus.
     bus: Option<Arc<BusBoard>>,
     /// The slices of this machine and the figures, if it is a member of a cluster.
     cluster: Option<(Arc<SliceBoard>, Arc<ClusterBoard>)>,
@@ -304,7 +299,6 @@ fn target(venue: &VenueConfig, sources: &Sources) -> Target {
     }
 }
 
-/// What a person names.
 fn names(config: &Config) -> Vec<Lookup> {
     let markets = config.markets.iter().map(|name| Lookup::parse(name));
     markets.chain(config.tokens.iter().map(|&token| Lookup::Token(token))).collect()
@@ -504,7 +498,6 @@ fn start_bus(
     Ok((Some(publisher), Some(sender)))
 }
 
-/// Starts the member of a cluster, if the engine is one; and the board of its slices.
 fn start_cluster(
     config: &Config,
     clock: &HostClock,
@@ -517,7 +510,6 @@ fn start_cluster(
     Ok((Some(member.map_err(EngineError::Bus)?), Some(slices)))
 }
 
-/// Starts the thread that captures, if there is to be one.
 fn start_capture(
     config: &Config,
     trade_receivers: Vec<CaptureReceiver>,

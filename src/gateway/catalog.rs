@@ -17,9 +17,7 @@ use std::sync::Arc;
 pub struct Catalog {
     markets: HashMap<MarketId, Listed, FixedState>,
     tokens: HashMap<TokenId, MarketId, FixedState>,
-    /// Markets that have ended, oldest first.
     ended: VecDeque<MarketId>,
-    /// By venue.
     lists: Vec<(Venue, List)>,
     /// Of the market or event that was added last.
     last_number: u64,

@@ -118,7 +118,6 @@ pub struct HubCounts {
     pub binary_messages: u64,
 }
 
-/// One subscribed book.
 #[derive(Debug)]
 struct Subscribed {
     token: TokenId,
@@ -145,7 +144,6 @@ struct Subscribed {
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
-    /// The venue of each shard.
     shards: Vec<Venue>,
     clients: Vec<Option<Client>>,
     free: Vec<ClientId>,
@@ -155,7 +153,6 @@ pub struct Hub {
     /// Books that their last client has left, and when, in this order.
     unused: VecDeque<(u64, SubscriptionKey)>,
     requests: VecDeque<(usize, UpdateRequest)>,
-    /// Tokens whose markets are to be followed.
     follow: VecDeque<TokenId>,
     /// Clients with output, each once.
     ready: VecDeque<ClientId>,
@@ -167,7 +164,6 @@ pub struct Hub {
     trades: VecDeque<(TokenId, TradeUpdate)>,
     /// Changes of one venue message: book, change, and the quantity before it.
     message: Vec<(SubscriptionKey, LevelChange, Quantity)>,
-    /// Number of the message.
     messages: u64,
     bodies: kalshi::Bodies,
     frames: kalshi::Frames,
@@ -376,7 +372,6 @@ impl Hub {
         }
     }
 
-    /// Queues a frame for a client; what became of it.
     fn push(&mut self, id: ClientId, frame: Rc<[u8]>, class: FrameClass, now: Now) -> Pushed {
         let Some(client) = &mut self.clients[id.0 as usize] else { return Pushed::LeftOut };
         if client.closing.is_some() {

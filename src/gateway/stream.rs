@@ -193,7 +193,6 @@ fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// A message of a client.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClientText<'a> {

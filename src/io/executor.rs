@@ -252,7 +252,6 @@ impl<T: Send + 'static> Executor<T> {
     }
 }
 
-/// The thread's result, or its error.
 fn ended<T>(handle: JoinHandle<Result<T, GlommioError<()>>>) -> Result<T, String> {
     match handle.join() {
         Ok(result) => result.map_err(|error| error.to_string()),

@@ -7,7 +7,6 @@ use super::packed::{Damage, Packed, find};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, Read};
 
-/// Magic number and compression method of a member.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 /// Length of a member header without optional fields.
 const HEADER_BYTES: usize = 10;
@@ -27,7 +26,6 @@ fn begins_member(bytes: &[u8]) -> bool {
     flags & 0xe0 == 0 && matches!(extra, 0 | 2 | 4) && matches!(system, 0..=13 | 255)
 }
 
-/// Length of a member header; `None` if more bytes are needed.
 fn header_len(bytes: &[u8]) -> Option<usize> {
     let flags = bytes.get(3)?;
     let mut at = HEADER_BYTES;
@@ -54,7 +52,6 @@ pub(super) struct GzipMembers<R> {
     state: State,
 }
 
-/// Reading state, with the offset of the current member.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Between,

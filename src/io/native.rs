@@ -15,7 +15,6 @@ use std::task::{Poll, Waker};
 /// Longest wait, nanoseconds.
 const WAIT_MAX_NS: u64 = MILLISECOND_NS;
 
-/// A socket watched by a task.
 #[derive(Debug)]
 struct Watched {
     key: u32,

@@ -13,10 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A status line is shown and must be cleared before other output.
 static STATUS_SHOWN: AtomicBool = AtomicBool::new(false);
-/// The failure of standard output was reported.
 static LOSS_REPORTED: AtomicBool = AtomicBool::new(false);
 
-/// The reader of standard output has gone.
 static READER_GONE: AtomicBool = AtomicBool::new(false);
 
 /// Clears the terminal's line.
@@ -55,7 +53,6 @@ pub fn text_is_lost() -> bool {
     LOSS_REPORTED.load(Ordering::Relaxed)
 }
 
-/// Notes an error of a pipe.
 pub(super) fn note_error(error: &io::Error) {
     if error.kind() == ErrorKind::BrokenPipe {
         READER_GONE.store(true, Ordering::Relaxed);

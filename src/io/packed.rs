@@ -3,7 +3,6 @@
 //! Runs on:  plain threads; may block. Bounds: `HISTORY_BYTES` of compressed bytes.
 use std::io::{self, ErrorKind, Read};
 
-/// Bytes per read.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Consumed bytes that are retained for the search of the next frame: damage is detected within a few blocks of 128
 /// KiB, which may have hidden following frames.
@@ -71,7 +70,6 @@ impl<R: Read> Packed<R> {
         Self { raw, buffer: Vec::new(), at: 0, before, find, mark_bytes }
     }
 
-    /// Offset of the next unconsumed byte.
     pub(super) fn offset(&self) -> u64 {
         self.before + self.at as u64
     }

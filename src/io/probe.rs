@@ -80,7 +80,6 @@ pub fn measure(cores: &[u32], duration: Duration) -> Measured {
     Measured { gaps, wake_up, timer }
 }
 
-/// Runs `work` on a thread pinned to `core`.
 fn on_core<T: Send + 'static>(core: u32, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if !usable_cores().contains(&core) {
         return None;

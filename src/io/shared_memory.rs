@@ -12,7 +12,6 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
-/// Bytes of a word.
 const WORD: usize = size_of::<AtomicU64>();
 
 const FOREIGN: &str = "is no table of this ringbook's version; name another file, or delete this one if nobody needs it";

@@ -6,7 +6,6 @@ use super::packed::{Damage, Packed, find};
 use std::io::{self, Read};
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
-/// Magic number of a zstd frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Decompresses frames. Damage is returned once, as an `InvalidData` error with a [`Damage`]; the next read continues
@@ -37,7 +36,6 @@ impl<R: Read> ZstdFrames<R> {
     }
 }
 
-/// Whether a data frame or a skippable frame begins here.
 const fn begins_frame(bytes: &[u8]) -> bool {
     matches!(bytes, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }

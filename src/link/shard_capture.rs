@@ -114,7 +114,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What a frame counts as, if it is lost.
 fn count_of(kind: Kind, payload: &str) -> FrameCount {
     match kind {
         Kind::Text | Kind::TextSkipped => FrameCount::of_text(payload),

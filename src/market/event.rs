@@ -63,7 +63,6 @@ impl Span {
         frame.get(start..start + self.len as usize).unwrap_or("")
     }
 
-    /// Its bytes.
     #[inline]
     pub(crate) fn bytes_of(self, frame: &str) -> &[u8] {
         let start = self.start as usize;

@@ -11,7 +11,6 @@ pub const WIDTH: f64 = 1040.0;
 pub const LEFT: f64 = 80.0;
 /// Right end of the data; the legend is beside it.
 pub const RIGHT: f64 = 820.0;
-/// Distance of the lines of a legend.
 const LEGEND_GAP: f64 = 18.0;
 
 /// Draws the box of a panel: a grid at the ticks of both axes, and names at those of `y`.

@@ -234,7 +234,6 @@ pub fn render(days: &[(String, Day)], title: &str) -> Option<String> {
     Some(svg.finish())
 }
 
-/// The three panels of one venue.
 fn draw(svg: &mut Svg, day: &Day, venue: &str, x: &Scale, top: f64) {
     svg.text("name", (LEFT, top + 14.0), Anchor::Start, venue);
     marks(svg, day, x, top + HEAD - 10.0);

@@ -13,7 +13,6 @@ const TOP: f64 = 92.0;
 const ROW: f64 = 78.0;
 const ROW_GAP: f64 = 36.0;
 const FOOT: f64 = 56.0;
-/// Bars of a decade.
 const BARS: f64 = 20.0;
 /// Percentiles, in the order of their marks.
 const NAMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];

@@ -6,9 +6,7 @@ use jiff::Timestamp;
 
 const HOUR_NS: u64 = 60 * MINUTE_NS;
 const DAY_NS: u64 = 24 * HOUR_NS;
-/// Labels of a time axis.
 const TIMES_MAX: u64 = 8;
-/// Steps of a time axis above a millisecond.
 const TIME_STEPS: [u64; 24] = [
     MILLISECOND_NS,
     2 * MILLISECOND_NS,

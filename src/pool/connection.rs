@@ -327,7 +327,6 @@ impl Message {
 }
 
 impl Socket {
-    /// Whether the queue of untaken messages has room.
     fn has_room(&self) -> bool {
         self.inbox.len() <= POOL_INBOX_MAX && self.inbox_bytes <= POOL_INBOX_BYTES_MAX
     }

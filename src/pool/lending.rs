@@ -57,7 +57,6 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// Outcome of one waiter.
 #[derive(Default)]
 struct Waiter {
     outcome: Cell<Option<Result<Lease<PoolConnection>, PoolError>>>,

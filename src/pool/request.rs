@@ -15,7 +15,6 @@ use crate::wire::http::{Exchange, Request, Response};
 use std::cell::Cell;
 use std::panic::Location;
 
-/// Context of one request.
 #[derive(Debug)]
 pub(super) struct RequestContext {
     pub(super) place: &'static Location<'static>,
@@ -88,7 +87,6 @@ impl Pool {
         result
     }
 
-    /// Counts an error. Those of acquiring and opening are counted there.
     pub(super) fn count(&self, error: PoolError) -> PoolError {
         self.statistics.borrow_mut().on_error(error.kind());
         error

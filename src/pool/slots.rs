@@ -560,7 +560,6 @@ impl<C, E> Slots<C, E> {
         Lease { connection, id, born_ns, uses: uses + 1 }
     }
 
-    /// Opens one connection per waiter, up to `max`.
     fn open_for_waiters(&mut self, now_ns: u64) {
         // During the pause after a failure waiters may still be served by leased connections.
         if self.stopping || (!self.leases.is_empty() && now_ns < self.pause_until_ns) {

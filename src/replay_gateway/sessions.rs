@@ -76,7 +76,6 @@ impl Sessions {
         faults.iter().for_each(|line| log(&self.logged, line));
     }
 
-    /// Counts a replay that begins.
     pub(super) fn begin(&self) -> Result<Running, NoReplay> {
         let most = self.most;
         let line = || format!("{most} replays are running; end one, or raise --replays");
@@ -190,7 +189,6 @@ impl Sessions {
 /// Queries for books that wait for REST answers.
 const REST_DEPTH: usize = crate::base::limits::SERVE_SHARD_DEPTH;
 
-/// What a replay reads.
 struct Work {
     plan: Plan,
     /// The beginning of its client's range, nanoseconds since the Unix epoch.
@@ -232,7 +230,6 @@ pub(super) fn log(logged: &Logged, line: &str) {
     }
 }
 
-/// Counts a running replay.
 #[derive(Debug)]
 pub(super) struct Running(Arc<AtomicUsize>);
 

@@ -27,7 +27,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Starts a replay.
 pub(super) fn start(
     sessions: &Sessions,
     reading: Reading,
@@ -214,7 +213,6 @@ struct Normalizer {
     messages: Messages,
 }
 
-/// A book, and what the client has of it.
 #[derive(Debug)]
 struct RecordedBook {
     replica: Replica,

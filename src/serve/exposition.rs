@@ -208,7 +208,6 @@ impl Out<'_, '_> {
         self.rows(PHASE, phases)
     }
 
-    /// Requests by route and status.
     fn requests<R: ToString>(&mut self, requests: &BTreeMap<(R, u16), u64>) -> fmt::Result {
         let items = requests.iter().map(|((route, status), count)| {
             let labels = vec![("route", route.to_string()), ("status", status.to_string())];

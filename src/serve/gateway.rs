@@ -94,7 +94,6 @@ pub(super) struct Gateway {
     clock: RefCell<HostClock>,
     /// By [`ClientId::index`].
     writers: RefCell<Vec<Option<Rc<ClientWriter>>>>,
-    /// Connected clients.
     clients: Cell<usize>,
     /// Frames of one write.
     output: RefCell<Vec<u8>>,
@@ -135,7 +134,6 @@ impl Gateway {
         }
     }
 
-    /// The gateway of one client and its replay.
     pub(super) fn of_replay(replay: ReplayLinks) -> Self {
         let ReplayLinks { links, gate } = replay;
         Self { steering: Some(Steering::new(gate)), ..Self::new(links) }
@@ -174,7 +172,6 @@ impl Gateway {
         self.hub.borrow_mut().take_latency().map(Box::new)
     }
 
-    /// What a REST request needs.
     pub(super) fn plan(&self, site: Site, request: &Request<'_>) -> Plan {
         rest::plan(site, request, self.hub.borrow().known())
     }
@@ -189,7 +186,6 @@ impl Gateway {
         Some(self.prices.as_ref()?.read(requests.to_vec()).await)
     }
 
-    /// The answer to it.
     pub(super) fn answer(&self, plan: Plan, fetched: Fetched<'_>) -> Answer {
         plan.answer(fetched, self.hub.borrow().known())
     }

@@ -13,7 +13,6 @@ pub type Verdict = Arc<OnceLock<String>>;
 /// Begins to judge on a thread that may block, and puts the verdict there.
 pub type Judge = Box<dyn Fn(Verdict) + Send>;
 
-/// The last verdict, and how to get the next one.
 pub(super) struct HostVerdict {
     judge: Option<Judge>,
     /// When its judging began.

@@ -103,7 +103,6 @@ impl Search {
         Ok(search)
     }
 
-    /// Whether markets of this venue are wanted.
     pub(super) fn is_of(&self, venue: Venue) -> bool {
         self.venue.as_ref().is_none_or(|wanted| wanted == venue.name())
     }
@@ -127,7 +126,6 @@ impl Search {
             && self.words.iter().all(|word| has_word(listed, word))
     }
 
-    /// Whether these states of a market's books are wanted.
     pub(super) fn wants_states(&self, states: &[&str]) -> bool {
         let Some(wanted) = self.state else { return true };
         match wanted {
@@ -238,7 +236,6 @@ pub(super) struct BookRow {
     hash: Option<String>,
     /// Venue time of the last change.
     changed_ms: u64,
-    /// When it was read.
     read_ms: u64,
     /// Messages that changed it.
     version: u64,
@@ -325,7 +322,6 @@ pub(super) fn named<'a>(catalog: &'a Catalog, head: &Head) -> Option<&'a Listed>
     catalog.listed(&market)
 }
 
-/// The answer about one market.
 pub(super) fn market(listed: &Listed, books: &[(TokenId, BookRow)]) -> Response {
     json(&row(listed, books))
 }

@@ -39,10 +39,8 @@ pub struct Metric {
     pub when_it_rises: &'static str,
 }
 
-/// A value of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value {
-    /// A whole number.
     Whole(u64),
     /// Seconds or a ratio.
     Real(f64),
@@ -476,7 +474,6 @@ pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
         "the serve core is too slow: give it a core of its own (--serve-core)", gateway.counts.ring_losses;
 };
 
-/// Requests by route and status.
 pub(super) struct Requests {
     pub(super) count: u64,
 }

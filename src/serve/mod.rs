@@ -220,7 +220,6 @@ impl Server {
         self.stopping.set();
     }
 
-    /// Sends the latencies of the gateway to the control core.
     async fn send_latencies(&self) {
         let Some(gateway) = &self.gateway else { return };
         let mut unsent = None;
@@ -288,7 +287,6 @@ impl Server {
         }
     }
 
-    /// Counts the end of a TLS handshake.
     fn count_handshake(&self, is_complete: bool) {
         let mut counts = self.counts.borrow_mut();
         counts.tls_handshakes += u64::from(is_complete);
@@ -395,7 +393,6 @@ impl Server {
         self.gateway.as_ref()?.replays()
     }
 
-    /// The answer of the gateway to a request that is no WebSocket.
     async fn gateway_answer(
         &self,
         site: gateway_protocol::Site,

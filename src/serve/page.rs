@@ -9,7 +9,6 @@ use super::response::Response;
 use crate::counter::health::CONDITIONS;
 use serde::Serialize;
 
-/// A file of the page.
 struct File {
     path: &'static str,
     content_type: &'static str,

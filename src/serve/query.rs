@@ -57,11 +57,9 @@ impl std::fmt::Debug for ServeLinks {
 }
 
 type Report = Arc<EngineReport>;
-/// Result of a command: the error is shown to the user.
 type CommandResult = Result<(), String>;
 type BookResult = Result<Option<Box<BookImage>>, NoAnswer>;
 
-/// Outstanding queries.
 pub(super) struct Queries {
     links: RefCell<Links>,
     next_ticket: Cell<u64>,
@@ -171,7 +169,6 @@ impl Queries {
         Ok(self.query_control(query, timeout_ns).await?.err())
     }
 
-    /// Has the market of a token followed.
     pub(super) async fn follow(&self, token: TokenId, timeout_ns: u64) -> Result<(), NoAnswer> {
         let query = |ticket| ControlQuery::Follow { ticket, token };
         self.query_control(query, timeout_ns).await.map(drop)
@@ -256,7 +253,6 @@ impl Queries {
         pending
     }
 
-    /// Stores an image for the next query.
     pub(super) fn give_back(&self, image: Box<BookImage>) {
         let images = &mut self.links.borrow_mut().images;
         if images.len() < SERVE_SHARD_DEPTH {

@@ -29,9 +29,7 @@ const FAILED: u16 = 1011;
 
 /// What became of a request of the interface.
 pub(super) enum Recorded {
-    /// An answer.
     Answer(Response),
-    /// The connection has ended.
     Ended,
 }
 
@@ -49,7 +47,6 @@ enum Body {
     Gzip,
 }
 
-/// A request of the interface.
 enum Request {
     Health,
     Replay(Vec<Reading>, Body),

@@ -63,7 +63,6 @@ pub enum Reading {
     Normalized {
         /// The exchange.
         venue: Venue,
-        /// The range.
         range: Range,
         /// What is wanted, of this exchange and range.
         options: Options,
@@ -129,7 +128,6 @@ impl Steering {
         Self { gate, frozen_ns, skew_ns, taken: Cell::new(0), received_ns: Cell::new(0) }
     }
 
-    /// The time of the client.
     pub(super) fn time(&self, mono_ns: u64) -> u64 {
         if !self.gate.is_ready() {
             let frozen_ns = self.frozen_ns.get().unwrap_or(mono_ns);
@@ -151,7 +149,6 @@ impl Steering {
         self.taken.set(self.taken.get() + 1);
     }
 
-    /// Whether the replay waits for its client to begin.
     pub(super) fn is_waiting(&self) -> bool {
         self.gate.is_ready() && !self.gate.has_begun()
     }
@@ -175,11 +172,9 @@ impl Drop for Steering {
     }
 }
 
-/// Why a WebSocket is not served.
 pub(super) enum WebSocketRefusal {
     /// It is accepted and closed with this code and reason, as the venue does.
     Close(u16, String),
-    /// This is the answer.
     Answer(Response),
 }
 

@@ -225,7 +225,6 @@ fn upgrade(fields: &Fields<'_>) -> Result<UpgradeRequest, HeadError> {
     }
 }
 
-/// The headers of a signed request.
 fn signed(fields: &Fields<'_>) -> Result<Option<Signature>, HeadError> {
     let value = |name| fields.only(name, "there are two headers of a signature");
     let [key, timestamp, text] = signature::HEADERS;
@@ -283,7 +282,6 @@ fn body(fields: &Fields<'_>, http11: bool) -> Result<Body, HeadError> {
     }
 }
 
-/// The headers by name.
 struct Fields<'a>(&'a [httparse::Header<'a>]);
 
 impl<'a> Fields<'a> {

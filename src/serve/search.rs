@@ -15,11 +15,9 @@ use crate::market::info::Outcome;
 /// Prices are those of the last day unless the request says otherwise, seconds.
 const DAY_S: u64 = 86_400;
 
-/// A market that was found, by its place in the wanted order.
 type Found = (MarketKey, MarketId);
 
 impl Server {
-    /// The answer to a search.
     pub(super) async fn search(&self, search: &Search) -> Response {
         let Some(gateway) = &self.gateway else { return route::not_found() };
         let found = self.find(search).await;
@@ -79,7 +77,6 @@ impl Server {
         found
     }
 
-    /// What the shards have of a market's books.
     async fn books_of(&self, market: &MarketId) -> Result<Vec<(TokenId, BookRow)>, Response> {
         let Some(gateway) = &self.gateway else { return Ok(Vec::new()) };
         let tokens: Vec<TokenId> = gateway.with_known(|known| {
@@ -103,7 +100,6 @@ impl Server {
         Ok(books)
     }
 
-    /// The answer about one market.
     pub(super) async fn market(&self, head: &Head) -> Response {
         let Some(gateway) = &self.gateway else { return route::not_found() };
         let named = |known: crate::gateway::rest::Known<'_>| {

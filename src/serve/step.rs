@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-/// The sessions by name.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(RefCell<HashMap<String, Weak<Session>>>);
 
@@ -53,7 +52,6 @@ impl Session {
         self.begun.wait().await;
     }
 
-    /// Whether all of its clients have subscribed.
     pub(super) fn is_subscribed(&self) -> bool {
         self.members.borrow().iter().flatten().all(|member| member.has_subscribed)
     }

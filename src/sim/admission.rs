@@ -95,7 +95,6 @@ impl Admission {
         Ok(())
     }
 
-    /// The delay of an answer, if it is delayed; counts it.
     pub(super) fn delay_ms(&self, path: &str, now_ms: u64) -> Option<u64> {
         let delayed = self.delay_ms > 0 && now_ms < self.delay_until_ms;
         if !delayed || path.starts_with("/sim/") {

@@ -14,7 +14,6 @@ pub(super) enum Side {
 }
 
 impl Side {
-    /// The opposite side.
     pub(super) const fn opposite(self) -> Self {
         match self {
             Self::Bid => Self::Ask,
@@ -74,7 +73,6 @@ impl Outcome {
     }
 }
 
-/// A price level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Level {
     /// Price of the first outcome.
@@ -91,7 +89,6 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// The levels of one side, best last.
     pub(super) fn side(&self, side: Side) -> &[Level] {
         match side {
             Side::Bid => &self.bids,
@@ -99,7 +96,6 @@ impl Book {
         }
     }
 
-    /// Best price of one side.
     pub(super) fn best(&self, side: Side) -> Option<Price> {
         self.side(side).last().map(|level| level.price)
     }
@@ -112,7 +108,6 @@ impl Book {
         }
     }
 
-    /// Sets a level; size zero removes it.
     pub(super) fn set(&mut self, side: Side, price: Price, size: Quantity) {
         let found = self.find(side, price);
         let levels = match side {

@@ -10,20 +10,16 @@ use super::json::Object;
 use super::market::{Event, Market, Phase, Version};
 use super::request::Query;
 
-/// Most markets of one answer.
 const MARKETS_MAX: usize = 100;
-/// Most events of one answer.
 const EVENTS_MAX: usize = 500;
 /// Markets or events of one answer when no limit is given.
 const LIMIT_DEFAULT: usize = 20;
-/// Largest offset.
 const OFFSET_MAX: usize = 10_000;
 
 /// Error text of a refused query (422).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) &'static str);
 
-/// Filter of a query.
 struct Filter<'q> {
     closed: bool,
     active: Option<bool>,
@@ -120,7 +116,6 @@ impl Exchange {
         Ok(())
     }
 
-    /// `GET /markets/keyset`: a page and its cursor.
     pub(super) fn page_markets(&self, query: &Query, out: &mut Vec<u8>) -> Result<(), Refused> {
         let filter = Filter::new(query)?;
         let (limit, after) = (limit(query, MARKETS_MAX)?, cursor(query)?);
@@ -133,7 +128,6 @@ impl Exchange {
         Ok(())
     }
 
-    /// `GET /events/keyset`: a page of events with their markets.
     pub(super) fn page_events(&self, query: &Query, out: &mut Vec<u8>) -> Result<(), Refused> {
         let (limit, after) = (limit(query, EVENTS_MAX)?, cursor(query)?);
         let chosen = self.filter_events(query)?;

@@ -14,7 +14,6 @@ use rustls_pki_types::PrivateKeyDer;
 
 use super::config::SimError;
 
-/// Names that the certificate is valid for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// TLS, if it is wanted: a server configuration for [`NAMES`], and the certificate authority in PEM.

@@ -16,7 +16,6 @@ const CLOSE_PROTOCOL: u16 = 1002;
 const CLOSE_POLICY: u16 = 1008;
 const INVALID_SUBSCRIPTION: &str = "invalid subscription payload";
 
-/// Faults of snapshot dumps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DumpFaults {
     /// Connections with more tokens receive no dump.
@@ -35,7 +34,6 @@ pub(super) struct Channel<'a> {
 }
 
 impl Channel<'_> {
-    /// Handles every complete message received on a slot.
     pub(super) fn handle_input(&mut self, slot: usize) {
         loop {
             let Some(connection) = self.connections.get(slot) else { return };

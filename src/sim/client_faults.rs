@@ -9,7 +9,6 @@ use super::stats::Counters;
 use super::steering::Amount;
 use crate::base::random::Random;
 
-/// State that a fault can change.
 pub(super) struct ClientFaults<'a> {
     pub(super) exchange: &'a mut Exchange,
     pub(super) connections: &'a mut Connections,
@@ -53,7 +52,6 @@ impl ClientFaults<'_> {
         slots.len() as u64
     }
 
-    /// Stops the data of some markets, each on one client.
     pub(super) fn freeze_markets(&mut self, wanted: u64) -> u64 {
         let mut frozen = 0;
         for _ in 0..wanted {

@@ -19,7 +19,6 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock at virtual time 0.
     pub(super) fn new(paused: bool) -> Self {
         let now = Instant::now();
         Self { origin: now, started: now, paused_ms: paused.then_some(0) }

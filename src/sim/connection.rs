@@ -22,7 +22,6 @@ const INPUT_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
 /// Sent bytes are removed from the buffer above this number.
 const COMPACT_BYTES: usize = 256 * 1024;
 
-/// State of an upgraded connection.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     pub(super) assembly: Assembly,
@@ -33,7 +32,6 @@ pub(super) struct Client {
     pub(super) frozen: bool,
     /// Half-open (fault): nothing is sent or read.
     pub(super) half_open: bool,
-    /// Subscribed tokens, and tokens ever subscribed on it.
     pub(super) tokens: HashSet<TokenIndex>,
     pub(super) seen: HashSet<TokenIndex>,
 }
@@ -103,7 +101,6 @@ impl Connection {
         })
     }
 
-    /// Accepts an upgrade to WebSocket with this key.
     pub(super) fn upgrade(&mut self, key: &str) {
         let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
         let head = format!(

@@ -10,7 +10,6 @@ use super::exchange::Outlet;
 use super::stats::Counters;
 use super::stream_fault::{BEHIND_MS, KINDS, Kind, LATE_MS, StreamFaults};
 
-/// Open connections.
 pub(super) struct Connections {
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
@@ -48,7 +47,6 @@ impl Connections {
         }
     }
 
-    /// Reserves a free slot.
     pub(super) fn reserve(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -56,7 +54,6 @@ impl Connections {
         })
     }
 
-    /// Fills a reserved slot, or releases it.
     pub(super) fn fill(&mut self, slot: usize, connection: Option<Connection>) {
         if connection.is_none() {
             self.free.push(slot);
@@ -68,26 +65,22 @@ impl Connections {
         self.slots.get_mut(slot)?.as_mut()
     }
 
-    /// Releases a slot.
     pub(super) fn take(&mut self, slot: usize) -> Option<Connection> {
         let connection = self.slots.get_mut(slot)?.take()?;
         self.free.push(slot);
         Some(connection)
     }
 
-    /// Slots of open connections.
     pub(super) fn slots(&self) -> impl Iterator<Item = (usize, &Connection)> {
         let open = self.slots.iter().enumerate();
         open.filter_map(|(slot, connection)| Some((slot, connection.as_ref()?)))
     }
 
-    /// Slots of upgraded connections.
     pub(super) fn clients(&self) -> Vec<usize> {
         let upgraded = self.slots().filter(|(_, connection)| connection.client.is_some());
         upgraded.map(|(slot, _)| slot).collect()
     }
 
-    /// Marks a slot as having bytes to send.
     pub(super) fn mark(&mut self, slot: usize) {
         if let Some(connection) = self.slots.get_mut(slot).and_then(Option::as_mut)
             && !connection.dirty

@@ -25,7 +25,6 @@ const DECISION_MS: u64 = 5_000;
 
 /// Destination of frames.
 pub(super) trait Outlet {
-    /// To one connection.
     fn send(&mut self, connection: usize, frame: &[u8]);
     /// To one connection, if it requested custom features.
     fn send_custom(&mut self, connection: usize, frame: &[u8]);
@@ -33,7 +32,6 @@ pub(super) trait Outlet {
     fn broadcast_custom(&mut self, frame: &[u8]);
 }
 
-/// A token: index of its market and outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TokenIndex(u32);
 
@@ -42,12 +40,10 @@ impl TokenIndex {
         Self((market * 2 + outcome.index()) as u32)
     }
 
-    /// Index of the market.
     pub(super) const fn market(self) -> usize {
         self.0 as usize / 2
     }
 
-    /// Which outcome.
     pub(super) const fn outcome(self) -> Outcome {
         Outcome::BOTH[self.0 as usize % 2]
     }
@@ -199,7 +195,6 @@ impl Exchange {
         self.tokens.get(text).copied()
     }
 
-    /// The market of a token, if it has a book.
     pub(super) fn open_token(&self, text: &str) -> Option<(&Market, TokenIndex)> {
         let token = self.token(text)?;
         let market = &self.markets[token.market()];

@@ -9,9 +9,7 @@ use super::json::Object;
 use super::market::Market;
 use super::message::{self, Tops};
 
-/// Kinds of malformed frames.
 const MALFORMED_KINDS: u64 = 12;
-/// Kinds of unknown frames.
 const UNKNOWN_KINDS: u64 = 5;
 
 /// Appends malformed frame number `turn` about `market`.

@@ -31,7 +31,6 @@ pub(super) struct Change {
     pub(super) first: Outcome,
 }
 
-/// A trade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trade {
     pub(super) outcome: Outcome,

@@ -5,10 +5,8 @@
 
 /// Largest accepted client message: a subscription of 10,000 tokens has 0.8 MB.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
-/// Longest header of an unmasked frame.
 const HEADER_BYTES_MAX: usize = 10;
 
-/// Opcode of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opcode {
     Continuation,
@@ -51,7 +49,6 @@ pub(super) struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// An empty frame.
     pub(super) fn new() -> Self {
         Self { bytes: vec![0; HEADER_BYTES_MAX] }
     }
@@ -62,7 +59,6 @@ impl FrameBuffer {
         &mut self.bytes
     }
 
-    /// The complete frame.
     pub(super) fn finish(&mut self, opcode: Opcode) -> &[u8] {
         let length = self.bytes.len() - HEADER_BYTES_MAX;
         let start = match length {
@@ -86,14 +82,12 @@ impl FrameBuffer {
     }
 }
 
-/// Appends a whole frame.
 pub(super) fn push_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     let mut frame = FrameBuffer::new();
     frame.payload().extend_from_slice(payload);
     out.extend_from_slice(frame.finish(opcode));
 }
 
-/// Appends a close frame.
 pub(super) fn push_close(out: &mut Vec<u8>, code: u16, reason: &str) {
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());
@@ -104,14 +98,12 @@ pub(super) fn push_close(out: &mut Vec<u8>, code: u16, reason: &str) {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violation(pub(super) &'static str);
 
-/// A complete client message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ClientMessage {
     pub(super) opcode: Opcode,
     pub(super) payload: Vec<u8>,
 }
 
-/// Reassembles the frames of a client.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     opcode: Option<Opcode>,

@@ -6,7 +6,6 @@ use crate::base::price::{Price, Quantity};
 /// Units in one dollar or share.
 const SCALE: u64 = 1_000_000;
 
-/// Appends an integer.
 pub(super) fn push_integer(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
@@ -47,7 +46,6 @@ pub(super) fn push_quantity(out: &mut Vec<u8>, quantity: Quantity) {
     push_units(out, quantity.0);
 }
 
-/// Appends a JSON string with its quotes.
 pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for byte in text.bytes() {
@@ -86,7 +84,6 @@ impl<'out> Object<'out> {
         self.out
     }
 
-    /// A string value.
     pub(super) fn text(&mut self, key: &str, value: &str) -> &mut Self {
         push_string(self.key(key), value);
         self

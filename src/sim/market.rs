@@ -8,25 +8,19 @@ use crate::base::random::{Random, mix};
 
 /// Smallest order, as on the wire.
 pub(super) const MIN_ORDER_SIZE: &str = "5";
-/// Price grid of an ordinary market.
 pub(super) const TICK_COARSE: Price = Price(10_000);
 /// Price grid of a market with a nearly certain outcome.
 pub(super) const TICK_FINE: Price = Price(1_000);
-/// Gamma's number of the first market.
 const NUMBER_FIRST: u64 = 600_001;
-/// Gamma's number of the first event.
 const EVENT_NUMBER_FIRST: u64 = 40_001;
 
-/// A subscriber of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subscriber {
-    /// Slot of the connection.
     pub(super) connection: usize,
     /// Bits of the outcomes subscribed, see [`Outcome::bit`].
     pub(super) outcomes: u8,
 }
 
-/// Phase of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Trading.
@@ -54,12 +48,10 @@ pub(super) enum Version {
     Both([String; 2]),
 }
 
-/// A market.
 #[derive(Debug)]
 pub(super) struct Market {
     /// Gamma's `id`.
     pub(super) number: u64,
-    /// Condition id.
     pub(super) condition: String,
     /// Token ids, or position ids.
     pub(super) tokens: [String; 2],
@@ -68,7 +60,6 @@ pub(super) struct Market {
     pub(super) outcomes: [&'static str; 2],
     pub(super) question: String,
     pub(super) slug: String,
-    /// Index of its event.
     pub(super) event: usize,
     pub(super) neg_risk: bool,
     pub(super) fee_rate_bps: &'static str,
@@ -82,7 +73,6 @@ pub(super) struct Market {
     pub(super) book: Book,
     /// Time of the book's last change, milliseconds since the Unix epoch.
     pub(super) changed_ms: u64,
-    /// Last trade price of the market, in terms of the outcome that traded.
     pub(super) last_trade: Option<Price>,
     /// Its text with three decimals, empty before the first trade.
     pub(super) last_trade_text: String,
@@ -92,13 +82,11 @@ pub(super) struct Market {
     pub(super) fair: Price,
     /// Levels per side that the flow tends to.
     pub(super) depth: usize,
-    /// Random generator of this market.
     pub(super) random: Random,
     pub(super) subscribers: Vec<Subscriber>,
 }
 
 impl Market {
-    /// Token id of an outcome.
     pub(super) fn token(&self, outcome: Outcome) -> &str {
         &self.tokens[outcome.index()]
     }
@@ -154,7 +142,6 @@ impl Market {
         }
     }
 
-    /// Hash of an outcome's present book; `scratch` is overwritten.
     pub(super) fn hash(&self, scratch: &mut Vec<u8>, outcome: Outcome) -> Hash {
         let mut hash = summary::hash(scratch, &self.heading(outcome), &self.book, outcome);
         if self.is_v2() {
@@ -175,12 +162,10 @@ impl Market {
         summary::push_summary(out, &self.heading(outcome), &self.book, outcome, &hash);
     }
 
-    /// Whether there is a book.
     pub(super) const fn has_book(&self) -> bool {
         !matches!(self.phase, Phase::Resolved(_))
     }
 
-    /// Records a trade at `price` of the outcome that traded.
     pub(super) fn note_trade(&mut self, price: Price, size: Quantity) {
         self.last_trade = Some(price);
         self.last_trade_text = price.three_decimals();
@@ -188,14 +173,12 @@ impl Market {
     }
 }
 
-/// A group of markets.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) number: u64,
     pub(super) slug: String,
     pub(super) title: String,
     pub(super) neg_risk: bool,
-    /// Indices of its markets.
     pub(super) markets: Vec<usize>,
 }
 
@@ -234,7 +217,6 @@ const NAMES: [&str; 12] = [
     "Lowmarsh",
 ];
 
-/// The `index`-th event.
 pub(super) fn make_event(index: usize, theme: Theme, neg_risk: bool, seed: u64) -> Event {
     let mut random = Random::new(mix(seed ^ 0x00e7_e217).wrapping_add(mix(index as u64)));
     let number = EVENT_NUMBER_FIRST + index as u64;
@@ -260,7 +242,6 @@ pub(super) struct Span {
     pub(super) end_ms: u64,
 }
 
-/// Market `index` with an empty book.
 pub(super) fn make_market(
     index: usize,
     (event_index, event): (usize, &Event),

@@ -24,7 +24,6 @@ pub(super) struct Tops {
 }
 
 impl Tops {
-    /// For the present market; `scratch` is overwritten.
     pub(super) fn new(market: &Market, scratch: &mut Vec<u8>) -> Self {
         Self {
             hashes: Outcome::BOTH.map(|outcome| market.hash(scratch, outcome)),
@@ -52,7 +51,6 @@ fn push(out: &mut Vec<u8>, parts: &[&str]) {
     }
 }
 
-/// `"key":"price"`.
 fn push_quoted_price(out: &mut Vec<u8>, key: &str, price: Price) {
     push(out, &["\"", key, "\":\""]);
     push_price(out, price);
@@ -165,7 +163,6 @@ pub(super) fn push_tick_size(
     push_tail(out, GAP, market.changed_ms, "tick_size_change");
 }
 
-/// The best prices of one outcome.
 pub(super) fn push_best(out: &mut Vec<u8>, market: &Market, outcome: Outcome, tops: &Tops) {
     let (bid, ask) = tops.best[outcome.index()];
     push(out, &["{\"market\":\"", &market.condition, "\", \"asset_id\":\"", market.token(outcome)]);
@@ -187,7 +184,6 @@ fn push_event_message(object: &mut Object<'_>, event: &Event) {
     inner.end();
 }
 
-/// A new market.
 pub(super) fn push_new_market(
     out: &mut Vec<u8>,
     market: &Market,
@@ -215,7 +211,6 @@ pub(super) fn push_new_market(
     object.end();
 }
 
-/// A resolved market.
 pub(super) fn push_resolved(
     out: &mut Vec<u8>,
     market: &Market,

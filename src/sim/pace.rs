@@ -141,7 +141,6 @@ struct Made {
     actions: u32,
 }
 
-/// An active paced flow.
 #[derive(Debug)]
 pub(super) struct Pacer {
     pace: Pace,
@@ -237,7 +236,6 @@ impl Pacer {
         self.next_ns = if even { self.beats as f64 * gap_ns } else { self.next_ns + gap_ns };
     }
 
-    /// Counts the stamped messages of a beat.
     const fn on_messages(&mut self, stamp: Stamp, count: u64) {
         if stamp.step == 0 {
             self.report.warm_up_messages += count;

@@ -27,7 +27,6 @@ impl Query {
         Self(text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect())
     }
 
-    /// The first value of a name.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
@@ -63,7 +62,6 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A request.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: String,
@@ -133,7 +131,6 @@ impl Request {
     }
 }
 
-/// Headers of a signed request.
 fn signed(request: &httparse::Request<'_, '_>) -> Vec<(String, String)> {
     let all = request.headers.iter().map(|h| (h.name.to_ascii_lowercase(), h.value));
     all.filter(|(name, _)| name.starts_with("kalshi-access-"))
@@ -146,7 +143,6 @@ fn header<'h>(request: &httparse::Request<'_, 'h>, name: &str) -> Option<&'h str
     found.and_then(|header| std::str::from_utf8(header.value).ok())
 }
 
-/// An answer with a JSON body.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,

@@ -9,7 +9,6 @@ use super::json::Object;
 use super::quota::Route;
 use super::request::{Answer, Request};
 
-/// Most books of one `POST /books`.
 const BOOKS_MAX: usize = 500;
 const NO_BOOK: &str = "No orderbook exists for the requested token id";
 

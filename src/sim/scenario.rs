@@ -63,12 +63,10 @@ impl Scenario {
         }
     }
 
-    /// Number of slots.
     pub(super) fn slots(&self) -> usize {
         self.weights.len()
     }
 
-    /// Adds a slot of ordinary weight.
     pub(super) fn add_slot(&mut self) {
         let total = self.weights.last().copied().unwrap_or(0.0);
         self.weights.push(total + total / (self.weights.len() + 1) as f64);
@@ -83,7 +81,6 @@ impl Scenario {
         self.next.at_ms
     }
 
-    /// The next moment, if it is at `at_ms`.
     pub(super) fn take(&mut self, at_ms: u64) -> Option<Moment> {
         if self.next.at_ms != at_ms || self.next.is_empty() {
             return None;
@@ -140,7 +137,6 @@ impl Scenario {
         -(1.0 - self.random.unit()).ln()
     }
 
-    /// A random slot by weight.
     pub(super) fn draw_slot(&mut self) -> usize {
         let total = self.weights.last().copied().unwrap_or(0.0);
         let target = self.random.unit() * total;

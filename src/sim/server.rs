@@ -30,7 +30,6 @@ use super::steering::{self, Amount, ControlRequest};
 use crate::base::random::Random;
 use crate::base::time::Clock as PaceClock;
 
-/// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 /// Most virtual milliseconds per turn before sockets are served.
 const STEPS_PER_TURN: u32 = 20;
@@ -64,7 +63,6 @@ pub(super) struct Server {
     counters: Arc<Counters>,
     commands: Receiver<Command>,
     pace_clock: Option<Box<dyn PaceClock + Send>>,
-    /// The active paced flow, and the receiver of its report.
     pacer: Option<(Pacer, Sender<PaceReport>)>,
     random: Random,
     old_books: OldBooks,
@@ -104,12 +102,10 @@ impl Server {
         })
     }
 
-    /// The bound address.
     pub(super) const fn address(&self) -> SocketAddr {
         self.sockets.address()
     }
 
-    /// The clock of paced flows.
     pub(super) fn set_pace_clock(&mut self, clock: Box<dyn PaceClock + Send>) {
         self.pace_clock = Some(clock);
     }
@@ -119,7 +115,6 @@ impl Server {
         self.sockets.waker()
     }
 
-    /// Runs until stopped.
     pub(super) fn run(mut self) {
         if !self.clock.is_paused() {
             self.resume();

@@ -22,7 +22,6 @@ pub(super) struct Wake {
     pub(super) ready: Vec<Ready>,
 }
 
-/// A connection whose socket is ready.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
     pub(super) slot: usize,
@@ -52,7 +51,6 @@ impl Sockets {
         Ok(Self { poll, events: Events::with_capacity(1024), waker, listener, address, tls })
     }
 
-    /// The bound address.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -118,7 +116,6 @@ impl Sockets {
         made.ok()
     }
 
-    /// Closes a connection's socket.
     pub(super) fn close(
         &self,
         mut connection: Connection,

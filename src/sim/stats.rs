@@ -121,7 +121,6 @@ impl Stats {
     }
 }
 
-/// A counter with one writer.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 

@@ -12,7 +12,6 @@ pub(super) enum Amount {
 }
 
 impl Amount {
-    /// At most `available`.
     pub(super) fn of(self, available: usize) -> usize {
         match self {
             Self::All => available,
@@ -21,7 +20,6 @@ impl Amount {
     }
 }
 
-/// A control request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ControlRequest {
     Pause,
@@ -77,7 +75,6 @@ pub(super) enum ControlRequest {
 /// Most frames or markets of one request.
 const COUNT_MAX: u64 = 10_000;
 
-/// Parses a request under `/sim`; the error has status and text.
 pub(super) fn parse(request: &Request) -> Result<ControlRequest, (u16, &'static str)> {
     let query = &request.query;
     if (request.method.as_str(), request.path.as_str()) == ("GET", "/sim/stats") {

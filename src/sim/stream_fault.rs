@@ -3,7 +3,6 @@
 //! Runs on:  the venue's thread (pure). Each kind has a rate and an end; all start disabled.
 use crate::base::random::Random;
 
-/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The frame is not sent on this connection.
@@ -20,7 +19,6 @@ pub(super) enum Kind {
     HalfOpen,
 }
 
-/// Every kind with its name.
 pub(super) const KINDS: [(&str, Kind); 6] = [
     ("lost", Kind::Lost),
     ("doubled", Kind::Doubled),
@@ -34,7 +32,6 @@ pub(super) const KINDS: [(&str, Kind); 6] = [
 pub(super) const LATE_MS: u64 = 3_000;
 /// Longest wait of a frame for another to overtake it.
 pub(super) const BEHIND_MS: u64 = 200;
-/// Denominator of rates.
 pub(super) const RATE_OF: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +40,6 @@ struct Rate {
     until_ms: u64,
 }
 
-/// The enabled faults.
 #[derive(Clone, Debug)]
 pub(super) struct StreamFaults {
     rates: [Rate; KINDS.len()],

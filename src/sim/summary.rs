@@ -23,7 +23,6 @@ pub(super) struct Heading<'a> {
     pub(super) timestamp_ms: u64,
     /// Smallest order, as on the wire.
     pub(super) min_order_size: &'a str,
-    /// Price grid.
     pub(super) tick: Price,
     /// The market belongs to a group of which exactly one wins.
     pub(super) neg_risk: bool,

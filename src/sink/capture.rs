@@ -223,7 +223,6 @@ impl Writer {
         taken
     }
 
-    /// Takes the next chunk of a shard, if there is one.
     fn take_chunk(&mut self, place: usize) -> bool {
         let Self { receivers, folder, url, sequences, down, board, .. } = self;
         let receiver = &mut receivers[place];

@@ -101,7 +101,6 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7245093112)";
 /// Lock of the connection that adds the index, so that another engine does not drop what it has begun.
 const INDEX_LOCK: &str = "7245093113";
 
-/// With the price, so that it is read from the index.
 const INDEX_OF_TRADES: &str =
     "trades_by_token ON trades ((venue_ms / 900000), token, venue_ms) INCLUDE (price_e6)";
 const _: () = assert!(HISTORY_SLICE_NS / MILLISECOND_NS == 900_000, "as in the index");
@@ -193,12 +192,10 @@ impl PostgresStore {
     }
 }
 
-/// Answer to statements.
 #[derive(Debug, Default)]
 struct Answer {
     /// Rows affected by the last one.
     touched: u64,
-    /// All rows as texts.
     rows: Vec<Vec<Option<String>>>,
 }
 
@@ -236,7 +233,6 @@ const TOKENS: &str = "
         SET market = excluded.market, place = excluded.place, outcome = excluded.outcome";
 
 impl Answer {
-    /// First value of the last row.
     fn first_value(self) -> Option<String> {
         self.rows.into_iter().next_back()?.into_iter().next()?
     }
@@ -314,13 +310,11 @@ impl Reader for PostgresStore {
     }
 }
 
-/// A row with venue time and price.
 fn stored_price(row: &[Option<String>]) -> Option<(u64, Price)> {
     let [Some(venue_ms), Some(price)] = row else { return None };
     Some((venue_ms.parse().ok()?, Price(price.parse().ok()?)))
 }
 
-/// A row of [`TRADE_COLUMNS`].
 fn stored_trade(row: Vec<Option<String>>) -> Option<StoredTrade> {
     let [venue, market, token, outcome, price, size, side, venue_ms, receive_ns, id, fee] =
         <[_; 11]>::try_from(row).ok()?;

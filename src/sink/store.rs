@@ -90,7 +90,6 @@ macro_rules! candles_view {
     };
 }
 
-/// The views of all lengths.
 macro_rules! candles_views {
     ($scale:literal, $dollars:literal, $time:literal) => {
         concat!(
@@ -269,7 +268,6 @@ pub(super) fn milliseconds(request: &PriceRequest) -> (i64, i64) {
     (of(request.begin_s), of(request.end_s.saturating_add(1)))
 }
 
-/// The columns of a stored trade, in order.
 pub(super) const TRADE_COLUMNS: &str =
     "venue, market, token, outcome, price_e6, size_e6, side, venue_ms, receive_ns, id, fee_bps_e6";
 

@@ -52,7 +52,6 @@ struct Outcome {
     took_ns: u64,
 }
 
-/// Content of the batch in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InFlight {
     Nothing,
@@ -201,7 +200,6 @@ impl TradeSink {
     }
 }
 
-/// The thread `trades`.
 struct Gatherer {
     receivers: Vec<TradeReceiver>,
     /// One per venue controller.

@@ -205,7 +205,6 @@ pub struct Exchange {
     interim_bytes: usize,
     /// Bytes of framing since the last body byte.
     framing_bytes: usize,
-    /// Bytes of the body including framing.
     body_wire_bytes: usize,
     body: Body,
     scratch: Box<[u8]>,
@@ -448,7 +447,6 @@ fn write_request(
 /// The body so far, inflated while it arrives.
 struct Body {
     bytes_max: usize,
-    /// Bytes as sent.
     received_bytes: usize,
     gzip: bool,
     inflating: Option<MultiGzDecoder<Bounded>>,

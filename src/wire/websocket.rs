@@ -115,7 +115,6 @@ fn config() -> WebSocketConfig {
 #[derive(Debug)]
 pub struct Upgrade {
     middle: Option<MidHandshake<ClientHandshake<Memory>>>,
-    /// Progress of the search for the end of the response head.
     head: HeadEnd,
     head_bytes: usize,
     subprotocol: Option<String>,

@@ -27,11 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use table::{ClientBooks, Counts, GatewayOutcome, GatewayStep, GatewayVerdict};
 
-/// Name of the clients' thread.
 pub(super) const THREAD: &str = "bench-clients";
 /// Nothing has come for this long: all that was sent has arrived.
 const QUIET_NS: u64 = 300 * MILLISECOND_NS;
-/// Time for all clients to have their books.
 const BOOKS_TIMEOUT_NS: u64 = 120 * SECOND_NS;
 /// Time for the last frames of a step.
 const DRAIN_TIMEOUT_NS: u64 = 30 * SECOND_NS;
@@ -91,7 +89,6 @@ pub fn run(flags: &BenchGatewayFlags) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-/// Clients and tokens of each step.
 fn steps(flags: &BenchGatewayFlags) -> Result<Steps, String> {
     let numbers = |name: &str, list: &str, most: usize| -> Result<Vec<usize>, String> {
         let number = |text: &str| text.trim().parse::<usize>().ok().filter(|&n| n <= most);
@@ -216,7 +213,6 @@ fn measure(
     Ok(step)
 }
 
-/// `/stats`, as far as it is needed.
 #[derive(Deserialize)]
 struct Stats {
     gateway: GatewayStats,

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 /// Most rates.
 pub(super) const RUNGS_MAX: usize = 64;
-/// Highest rate.
 const RATE_MAX: u64 = 1_000_000;
 /// Share of the due changes that must be applied within the step.
 const IN_TIME_SHARE: f64 = 0.99;
@@ -69,7 +68,6 @@ pub(super) struct Evidence {
     pub cut: bool,
 }
 
-/// Verdict on a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {
@@ -88,7 +86,6 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// As text.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::KeptUp => "kept up",

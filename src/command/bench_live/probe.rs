@@ -24,7 +24,6 @@ pub(super) struct Probe {
     shards: Vec<Arc<[Step]>>,
 }
 
-/// One step on one shard.
 #[derive(Debug)]
 struct Step {
     /// End of the step, monotonic nanoseconds.
@@ -35,7 +34,6 @@ struct Step {
     buckets: Box<[AtomicU64]>,
 }
 
-/// One step on all shards.
 #[derive(Clone, Debug)]
 pub(super) struct StepProgress {
     /// Messages applied.
@@ -47,7 +45,6 @@ pub(super) struct StepProgress {
 }
 
 impl Probe {
-    /// For so many steps and the warm-up.
     pub(super) fn new(steps: usize) -> Self {
         debug_assert!(steps < 256, "a stamp has two digits for the step");
         Self { shards: vec![steps_of(steps + 1)] }
@@ -61,7 +58,6 @@ impl Probe {
         Stopwatch { clock, steps }
     }
 
-    /// Sets the end of a step.
     pub(super) fn set_end(&self, step: u8, end_ns: u64) {
         for steps in &self.shards {
             steps[usize::from(step)].end_ns.store(end_ns, Ordering::Relaxed);

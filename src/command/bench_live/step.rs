@@ -23,10 +23,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const LEAD_NS: u64 = 50 * MILLISECOND_NS;
 /// Messages that do not arrive within this time after the last one are lost.
 const QUIET_NS: u64 = 3 * SECOND_NS;
-/// Timeout of the engine's histograms.
 const INTERVAL_TIMEOUT_NS: u64 = 4 * SECOND_NS;
 
-/// Figures of a step.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Step {
     /// Requested changes per second.
@@ -75,7 +73,6 @@ pub(super) struct Step {
     pub verdict: Verdict,
 }
 
-/// Context of a step.
 pub(super) struct Rig {
     /// The venue.
     pub venue: Venue,
@@ -95,7 +92,6 @@ pub(super) struct Rig {
     pub client_frames: Arc<AtomicU64>,
 }
 
-/// Duration of a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Length {
     /// Measured seconds.

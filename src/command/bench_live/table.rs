@@ -8,7 +8,6 @@ use crate::plot::steps::{Curve, Steps};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Shards listed.
 const SHARDS_SHOWN: usize = 4;
 
 /// What was measured on what.
@@ -73,7 +72,6 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// From the measured steps.
     pub(super) fn new(setting: Setting, steps: Vec<Step>, books: Option<Books>) -> Self {
         let kept = steps.iter().filter(|step| step.verdict == Verdict::KeptUp);
         let highest_rate_kept = kept.map(|step| step.rate).max().unwrap_or(0);
@@ -110,7 +108,6 @@ impl Outcome {
 }
 
 impl Setting {
-    /// Machine and threads, two lines.
     pub(super) fn lines(&self) -> [String; 2] {
         let core = |core: Option<u32>| core.map_or_else(|| "any".to_owned(), |n| n.to_string());
         let shards = self.threads.iter().filter(|(name, _)| name.starts_with("shard")).count();
@@ -166,7 +163,6 @@ pub(super) fn heading(setting: &Setting) -> String {
     format!("{machine}\n{layout}\n\n{groups}\n{columns}\n")
 }
 
-/// Line of a step.
 pub(super) fn line(step: &Step) -> String {
     let late = &step.latency;
     let [p50, p90, p99, p999, max] =
@@ -226,7 +222,6 @@ pub(super) fn ending(outcome: &Outcome) -> String {
     out
 }
 
-/// JSON object.
 pub(super) fn json(outcome: &Outcome) -> String {
     sonic_rs::to_string(outcome).expect("numbers and texts are JSON")
 }

@@ -77,7 +77,6 @@ pub(super) struct MarketPage {
     pub(super) markets: Vec<Market>,
 }
 
-/// A market of `/markets`, or that of `/market` with the states of its books.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Market {
     pub(super) venue: String,
@@ -129,7 +128,6 @@ pub(super) struct Level {
     pub(super) size: String,
 }
 
-/// A trade of `/trades`, which lists the oldest first.
 #[derive(Debug, Deserialize)]
 pub(super) struct Trade {
     pub(super) token: String,

@@ -71,7 +71,6 @@ fn columns() -> Vec<Column<ConnectionReport>> {
     ]
 }
 
-/// About the selected connection, then the recycles.
 fn details(app: &App, report: &EngineReport) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if let Some(one) = app.selected_connection() {

@@ -10,7 +10,6 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Clear, Paragraph, Row, Table, TableState};
 
-/// Widest column of texts.
 const WIDEST: u16 = 100;
 
 /// Draws everything; `now_ns` is monotonic.
@@ -116,7 +115,6 @@ fn draw_question(app: &App, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-/// A column of a table.
 pub(super) struct Column<T> {
     title: &'static str,
     /// Characters; 0 takes what is left.

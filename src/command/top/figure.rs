@@ -25,7 +25,6 @@ impl Level {
         }
     }
 
-    /// Of a connection's state in `/stats`.
     pub(super) fn of_connection(state: &str) -> Self {
         match state {
             "active" => Self::Well,
@@ -35,7 +34,6 @@ impl Level {
         }
     }
 
-    /// Of a book's state.
     pub(super) fn of_book(state: &str) -> Self {
         match state {
             "live" => Self::Well,

@@ -155,7 +155,6 @@ struct Step<'b> {
     total: u64,
 }
 
-/// The best levels of a side, best first.
 fn steps(side: &[BookLevel], most: usize) -> Vec<Step<'_>> {
     let mut total = 0_u64;
     let step = |level| {

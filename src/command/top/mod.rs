@@ -33,7 +33,6 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-/// Timeout of a request.
 const REQUEST_TIMEOUT_NS: u64 = 2 * SECOND_NS;
 /// Shortest time between two drawings, and between two looks at signals.
 const FRAME: Duration = Duration::from_millis(33);

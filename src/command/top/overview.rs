@@ -120,7 +120,6 @@ fn books(report: &EngineReport, subject: Subject<'_>) -> Line<'static> {
     subject("books", level, count(live), facts)
 }
 
-/// Reasons of stale books, how many they are, and what to do.
 fn stale_reasons(report: &EngineReport) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
     const PREFIX: &str = "ringbook_shard_books_stale_";
     BookCounts::ROWS.iter().filter_map(move |row| {

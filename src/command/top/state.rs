@@ -19,7 +19,6 @@ use std::collections::{HashMap, VecDeque};
 const FOUND_MAX: usize = 100;
 /// Time after which the same search is asked again: an engine looks at every market for it.
 const SEARCH_INTERVAL_NS: u64 = 5 * SECOND_NS;
-/// Rates and histograms kept.
 const KEPT_MAX: usize = 300;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +119,6 @@ struct Beat {
     rates: [f64; 3],
 }
 
-/// The market that is shown.
 #[derive(Debug)]
 pub(super) struct OpenMarket {
     pub(super) market: Market,
@@ -137,7 +135,6 @@ pub(super) struct App {
     pub(super) theme: Theme,
     pub(super) view: View,
     pub(super) report: Option<EngineReport>,
-    /// When it was received.
     pub(super) received_ns: u64,
     /// Why the engine does not answer, while it does not.
     pub(super) failure: Option<String>,
@@ -152,7 +149,6 @@ pub(super) struct App {
     pub(super) connections: TableState,
     /// The connection whose recycle a person is to confirm.
     pub(super) confirm: Option<u32>,
-    /// Result of the last command.
     pub(super) note: String,
     pub(super) words: String,
     pub(super) is_typing: bool,
@@ -350,7 +346,6 @@ impl App {
         }
     }
 
-    /// Tokens of the market that is shown.
     pub(super) fn shown_tokens(&self) -> Vec<String> {
         let market = self.open.as_ref().map(|open| &open.market);
         market.into_iter().flat_map(|market| &market.tokens).map(|one| one.token.clone()).collect()

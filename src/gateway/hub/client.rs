@@ -11,7 +11,6 @@ use crate::link::shard_updates::SubscriptionKey;
 use foldhash::fast::FixedState;
 use std::collections::{HashMap, HashSet};
 
-/// How a client's connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Closing {
     code: u16,
@@ -21,7 +20,6 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// A client that reads too slowly.
     const SLOW: Self =
         Self { code: 1013, reason: "the client reads too slowly", drops_frames: true };
     /// The same of a client of the tardis interface.
@@ -51,7 +49,6 @@ pub enum Output {
     Close(u16, &'static str),
 }
 
-/// A client's protocol.
 #[derive(Debug)]
 pub(super) enum Protocol {
     Market(polymarket::Session),
@@ -93,7 +90,6 @@ pub(super) struct Client {
     pub(super) dump: Option<Dump>,
     /// Books that the client of the stream resumes, and that are not there yet.
     pub(super) gaps: HashSet<SubscriptionKey, FixedState>,
-    /// The connection is to be closed.
     pub(super) closing: Option<Closing>,
     /// It stands in the list of those with output.
     pub(super) is_ready: bool,
@@ -101,7 +97,6 @@ pub(super) struct Client {
     pub(super) message: u64,
     /// Updates wait for it.
     waits: bool,
-    /// It is the bus.
     pub(super) bus: Option<Box<Follower>>,
 }
 
@@ -187,7 +182,6 @@ impl Client {
         self.books.get(&key) == Some(&true)
     }
 
-    /// The closing of a client that takes too little.
     const fn too_slow(&self) -> Closing {
         match self.protocol {
             Protocol::Tardis(_) => Closing::BACKPRESSURE,

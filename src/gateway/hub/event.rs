@@ -16,7 +16,6 @@ use crate::wire::websocket::server;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// One text frame.
 pub(super) fn frame(text: &str) -> Rc<[u8]> {
     server::frame(text)
 }

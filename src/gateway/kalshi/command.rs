@@ -58,7 +58,6 @@ impl Refusal {
     }
 }
 
-/// `subscribe`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Subscribe {
     /// Without duplicates.
@@ -79,7 +78,6 @@ pub(super) enum Action {
     Snapshot,
 }
 
-/// `update_subscription`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Update {
     pub(super) sid: u64,
@@ -90,7 +88,6 @@ pub(super) struct Update {
     pub(super) initial: bool,
 }
 
-/// A well-formed command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Subscribe(Subscribe),

@@ -172,7 +172,6 @@ pub(super) fn delta(
     out.push('}');
 }
 
-/// `msg` of `trade`.
 pub(super) fn trade(out: &mut String, ticker: &TokenId, trade: &TradeUpdate) {
     let id = trade.id.as_ref().map_or("", |id| id.as_str());
     let _ = write!(out, r#"{{"trade_id":"{id}","market_ticker":"{ticker}","yes_price_dollars":""#);
@@ -316,7 +315,6 @@ pub(super) fn begin(out: &mut String, kind: &str, id: Option<u64>) {
     }
 }
 
-/// `error`.
 pub(super) fn error(id: Option<u64>, refusal: Refusal) -> String {
     let (code, text) = refusal.code();
     let mut out = String::new();

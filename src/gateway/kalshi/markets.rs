@@ -55,7 +55,6 @@ pub enum Kind {
     Events(Option<u64>),
 }
 
-/// Filter and page of a query.
 #[derive(Debug, Default)]
 struct Filter {
     event: Option<String>,
@@ -143,7 +142,6 @@ impl Filter {
     }
 }
 
-/// Whether a market is a combo, by its ticker.
 fn is_combo(market: &MarketId) -> bool {
     market.as_str().starts_with("KXMVE")
 }

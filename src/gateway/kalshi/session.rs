@@ -47,7 +47,6 @@ pub struct Session {
     pub(super) requests: VecDeque<Request>,
 }
 
-/// A subscription to a channel.
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) sid: u64,
@@ -57,7 +56,6 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// The number of the next message.
     pub(super) const fn next_seq(&mut self) -> u64 {
         self.seq += 1;
         self.seq
@@ -203,7 +201,6 @@ impl Session {
         }
     }
 
-    /// Adds a market to channels; the request for its image, if one is needed.
     fn add(&mut self, ticker: TokenId, channels: &[Channel], initial: bool) -> Option<Request> {
         let interest = self.books.entry(ticker).or_default();
         let mut is_needed = interest.is_over();
@@ -239,7 +236,6 @@ impl Session {
         Ok(())
     }
 
-    /// Removes a channel from all markets.
     fn end(&mut self, channel: Channel, out: &mut Vec<Request>) {
         if !channel.has_markets() {
             return;

@@ -17,7 +17,6 @@ use crate::market::book::{BookState, Level, Side};
 use crate::market::info::{MarketInfo, Resolution};
 use std::fmt::Write as _;
 
-/// Separator of a compact message.
 const COMPACT: &str = ",";
 /// Separator of the other messages.
 const SPACED: &str = ", ";
@@ -235,7 +234,6 @@ fn tokens(out: &mut String, info: &MarketInfo) {
     });
 }
 
-/// `{"market":"…"`, the separator, `"asset_id":"…"`.
 fn ids(out: &mut String, market: &MarketId, token: &TokenId, separator: &str) {
     text(out, r#"{"market":""#, market.as_str());
     out.push('"');

@@ -29,7 +29,6 @@ pub const EVENTS_MAX: usize = 500;
 pub const EVENT_MARKETS_MAX: usize = 1_000;
 /// Markets or events of a page that names no limit, as at the venue.
 const LIMIT_DEFAULT: usize = 20;
-/// Largest offset, as at the venue.
 const OFFSET_MAX: usize = 10_000;
 const NOT_SERVED: &str =
     "ringbook answers markets and events that it follows; ask the venue for the rest";

@@ -31,7 +31,6 @@ const TOKENS_MAX: usize = 20;
 
 const BAD_INTERVAL: &str = "interval is 1h, 6h, 1d, 1w, 1m, all or max";
 
-/// The body of a batch.
 #[derive(Deserialize)]
 struct Batch<'a> {
     #[serde(borrow)]

@@ -15,7 +15,6 @@ pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     sonic_rs::from_str(text).ok()
 }
 
-/// Appends `text` as a JSON string with its quotes.
 pub(super) fn push_text(out: &mut String, text: &str) {
     // A string can always be written.
     out.push_str(&sonic_rs::to_string(text).unwrap_or_else(|_| "\"\"".to_owned()));

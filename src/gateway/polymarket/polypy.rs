@@ -25,7 +25,6 @@ use std::fmt::Write as _;
 pub const DEPTH: usize = 10;
 /// Most levels of one side.
 const DEPTH_MAX: usize = 1_000;
-/// Most markets of the list.
 const MARKETS_MAX: usize = 1_000;
 /// Between two books of a client that does not say.
 const INTERVAL_MS: u64 = 500;
@@ -57,7 +56,6 @@ pub(super) fn plan(path: &str, query: &str, catalog: &Catalog) -> Option<Plan> {
     Some(Plan::Books { tokens: vec![token], kind })
 }
 
-/// The markets that are open.
 fn markets(catalog: &Catalog) -> Answer {
     let request = PageRequest { limit: MARKETS_MAX, ..PageRequest::default() };
     let page = catalog.page(VENUE, &request, is_open);
@@ -88,7 +86,6 @@ fn push_market(out: &mut String, Listed { info, .. }: &Listed) {
     let _ = write!(out, r#","end_timestamp":{}}}"#, end_wall_ns / MILLISECOND_NS);
 }
 
-/// The answer with a book.
 pub(super) fn answer(depth: usize, image: Option<&BookImage>) -> Answer {
     match image.zip(image.and_then(|image| image.token.as_ref())) {
         Some((image, token)) if image.state == BookState::Live => {
@@ -102,7 +99,6 @@ pub(super) fn answer(depth: usize, image: Option<&BookImage>) -> Answer {
     }
 }
 
-/// What is shown of one side of a book.
 struct BookSide {
     /// Best first.
     levels: Vec<Level>,

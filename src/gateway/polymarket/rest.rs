@@ -137,7 +137,6 @@ fn parts(path: &str) -> Option<(&str, Option<&str>)> {
     Some(path.split_once('/').map_or((path, None), |(name, rest)| (name, Some(rest))))
 }
 
-/// The token in the path, or of the query.
 fn token_of(in_path: Option<&str>, query: &str) -> Option<TokenId> {
     match in_path {
         Some(text) => TokenId::new(text),
@@ -483,7 +482,6 @@ fn clob_market(info: Option<&MarketInfo>) -> Answer {
     Answer::json(body)
 }
 
-/// `/markets-by-token/{token}`
 fn market_by_token(info: Option<&MarketInfo>) -> Answer {
     let Some(info) = info else { return Answer::error(404, "market not found") };
     let mut body = format!(r#"{{"condition_id":"{}""#, info.market);

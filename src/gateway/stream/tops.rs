@@ -26,12 +26,10 @@ impl Top {
     }
 }
 
-/// The last sent top of a book.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     top: Top,
     at_ns: u64,
-    /// When a newer top is due.
     due_ns: Option<u64>,
 }
 

@@ -248,7 +248,6 @@ impl Session {
     }
 }
 
-/// Interests of the entries that are about all symbols of an exchange.
 fn interests_in_all<'a>(
     entries: &'a [Entry],
     venue: &'a Venue,

@@ -12,7 +12,6 @@ use crate::gateway::nests_deeper;
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Milliseconds of a minute.
 const MINUTE_MS: u64 = 60_000;
 
 /// The options of one connection or request: each entry has its own symbols and messages.
@@ -192,7 +191,6 @@ impl Entry {
         })
     }
 
-    /// Levels that its snapshots hold at most.
     fn levels(&self) -> usize {
         let depth = |data_type: &DataType| match data_type {
             DataType::Snapshot(snapshot) => 2 * snapshot.depth,

@@ -49,7 +49,6 @@ impl BusWriter {
         any
     }
 
-    /// Publishes the figures.
     pub(super) fn publish(&self, hub: &Hub) {
         let (board, counts) = (&self.link.board, hub.bus_counts());
         board.books.set(counts.books);

@@ -25,7 +25,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A client's connection.
 pub(super) struct Downstream {
     stream: PlainStream,
     /// Received and not yet used.
@@ -42,7 +41,6 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Whether the client speaks HTTP/1.0, which has no chunks.
     pub(super) fn is_http10(&self) -> bool {
         let line = self.bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
         line.ends_with(b"HTTP/1.0")

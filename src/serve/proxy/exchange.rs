@@ -124,7 +124,6 @@ struct Progress {
     sent: Cell<bool>,
     /// Bytes of a response were received.
     answered: Cell<bool>,
-    /// Status of the response.
     status: Cell<u16>,
     /// Its head is on its way to the client.
     begun: Cell<bool>,

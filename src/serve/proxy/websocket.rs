@@ -29,7 +29,6 @@ use std::task::{Context, Poll};
 /// Headers with which a client needs a connection of its own.
 const OWN_HEADERS: [&str; 4] = ["authorization", "cookie", "origin", "sec-websocket-protocol"];
 
-/// How a WebSocket ended.
 enum End {
     /// One side closed, and the other one has its close frame.
     Closed,

@@ -5,7 +5,6 @@
 //! A field of the wrong type makes the whole text invalid (code 1); `null` equals a missing field.
 use sonic_rs::{JsonContainerTrait as _, JsonValueTrait as _, Value};
 
-/// Channels by their names.
 pub(super) const CHANNELS: [&str; 5] = [
     "orderbook_delta",
     "trade",
@@ -20,12 +19,10 @@ pub(super) const LIFE: usize = 2;
 pub(super) const TICKERS: usize = 3;
 pub(super) const COMBO_LIFE: usize = 4;
 
-/// Whether messages of a channel have sequence numbers.
 pub(super) const fn is_numbered(channel: usize) -> bool {
     channel != TICKERS
 }
 
-/// Whether a subscription to a channel can be restricted to markets.
 pub(super) const fn has_markets(channel: usize) -> bool {
     !matches!(channel, LIFE | COMBO_LIFE)
 }
@@ -68,11 +65,9 @@ const fn text_of(code: u64) -> &'static str {
     }
 }
 
-/// Markets named in a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Names {
     Tickers(Vec<String>),
-    /// `market_id` or `market_ids`.
     Ids(Vec<String>),
 }
 
@@ -82,7 +77,6 @@ impl Names {
     }
 }
 
-/// `subscribe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subscribe {
     /// Without duplicates.
@@ -102,7 +96,6 @@ pub(super) enum Action {
     Snapshot,
 }
 
-/// A well-formed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Subscribe(Subscribe),
@@ -111,7 +104,6 @@ pub(super) enum Command {
     List,
 }
 
-/// Parses a text: its id, if valid, and the command.
 pub(super) fn parse(text: &str) -> (Option<u64>, Result<Command, Refusal>) {
     let unreadable = || Refusal::new(1);
     let value = match sonic_rs::from_str::<Value>(text) {

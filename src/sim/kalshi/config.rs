@@ -1,15 +1,16 @@
 //! Configuration of a simulated Kalshi.
 //!
 //! Runs on:  any.
-use super::super::config::SimError;
+use super::super::config::{SimError, within};
 use super::super::frame::MESSAGE_BYTES_MAX;
+use clap::{Parser, ValueEnum};
 use std::net::SocketAddr;
 
 /// Most bytes queued for a client, independent of the configuration.
 pub(super) const OUTBOUND_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// Price scale of bids for NO for a client that does not specify one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum YesPrice {
     /// NO price.
     #[default]
@@ -21,7 +22,7 @@ pub enum YesPrice {
 }
 
 /// Order of levels given as YES prices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum YesLevels {
     /// Lowest price first, as elsewhere.
     #[default]
@@ -31,7 +32,7 @@ pub enum YesLevels {
 }
 
 /// Scope of the command rate limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum CommandScope {
     /// Per connection.
     #[default]
@@ -42,132 +43,126 @@ pub enum CommandScope {
 
 /// Configuration of a simulated Kalshi. [`KalshiConfig::default`] is a small quiet one on a free loopback port. What
 /// Kalshi's documentation leaves open (kalshi/protocol.md) is a setting.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Parser)]
+#[command(next_help_heading = "Kalshi")]
 pub struct KalshiConfig {
     /// Listening address; port 0 takes a free one.
+    #[arg(skip = SocketAddr::from(([127, 0, 0, 1], 0)))]
     pub listen: SocketAddr,
     /// TLS with a generated certificate authority; plain TCP otherwise.
+    #[arg(skip = true)]
     pub tls: bool,
     /// Seed of markets and activity.
+    #[arg(skip = 1_u64)]
     pub seed: u64,
     /// Markets at the start.
+    #[arg(skip = 200_usize)]
     pub markets: usize,
     /// Orders and trades per second over all markets.
+    #[arg(skip = 500.0)]
     pub rate: f64,
     /// Trades among 10,000 of them.
+    #[arg(skip = 300_u64)]
     pub trades_per_10_000: u64,
     /// Typical levels on one side of a book.
+    #[arg(skip = 10_usize)]
     pub levels: usize,
     /// Start paused.
+    #[arg(skip)]
     pub paused: bool,
     /// New markets per minute; every third opens 5 s later by time only.
+    #[arg(skip = 2.0)]
     pub births_per_minute: f64,
     /// Ended markets per minute; every second closes by time only.
+    #[arg(skip = 1.0)]
     pub deaths_per_minute: f64,
     /// Answer 429 above 20 REST requests per second.
+    #[arg(skip = true)]
     pub rate_limits: bool,
-    /// The only accepted key id; any if `None`.
+    /// The only accepted key id; any without it.
+    #[arg(long, value_name = "ID")]
     pub key_id: Option<String>,
     /// Public key (PEM) that verifies signatures; if `None`, a signature is required but not verified.
+    #[arg(skip)]
     pub public_key: Option<Vec<u8>>,
     /// Accepted clock skew of a signature, milliseconds.
+    #[arg(long = "kalshi-skew-max", default_value_t = 30_000, value_name = "MS")]
     pub skew_ms_max: u64,
-    /// Most markets of one subscription; code 26 above.
+    /// Markets of one subscription; more are refused with code 26.
+    #[arg(long = "subscription-markets-max", default_value_t = 10_000, value_name = "COUNT")]
     pub markets_per_subscription_max: usize,
-    /// Most markets of all subscriptions of a connection; code 26 above.
+    /// Markets of all subscriptions of a connection; more are refused with code 26.
+    #[arg(long = "kalshi-session-markets-max", default_value_t = 500_000, value_name = "COUNT")]
     pub markets_per_session_max: usize,
-    /// Commands per second within `commands_scope`; code 27 above. 0 is no limit.
+    /// Commands per second; more are refused with code 27; 0 for no limit.
+    #[arg(long = "kalshi-commands-per-second", default_value_t = 10_000, value_name = "COUNT")]
     pub commands_per_second_max: u32,
-    /// Scope of `commands_per_second_max`.
+    /// Scope of the command limit.
+    #[arg(long = "kalshi-commands-scope", value_enum, default_value_t, value_name = "WHOSE")]
     pub commands_scope: CommandScope,
-    /// Commands per second to one subscription; code 27 above. 0 is no limit.
+    /// Commands to one subscription per second; more are refused with code 27; 0 for no limit.
+    #[arg(long = "kalshi-subscription-commands-per-second", default_value_t = 0, value_name = "COUNT")]
     pub commands_per_second_of_subscription_max: u32,
-    /// Most queued bytes of a client; a subscription that exceeds it ends with code 25.
+    /// Outbound buffer of a client; a subscription that finds it full ends with code 25.
+    #[arg(long = "kalshi-outbound-bytes-max", default_value_t = 128 << 20, value_name = "BYTES")]
     pub outbound_bytes_max: usize,
-    /// Longest client message, bytes; a longer one closes the connection with code 1009.
+    /// Maximum client message; a longer one is answered with close code 1009 [at most 1 MiB].
+    #[arg(long = "kalshi-message-bytes-max", default_value_t = MESSAGE_BYTES_MAX, value_name = "BYTES")]
     pub message_bytes_max: usize,
     /// Interval of pings, milliseconds.
+    #[arg(long = "kalshi-ping-every", default_value_t = 10_000, value_name = "MS")]
     pub ping_ms: u64,
-    /// A client without a pong for this time is closed, milliseconds; 0 is never.
+    /// Time without a pong after which a client is closed, milliseconds; 0 for never.
+    #[arg(long = "kalshi-pong-timeout", default_value_t = 0, value_name = "MS")]
     pub pong_timeout_ms: u64,
     /// Meaning of a missing `use_yes_price`.
+    #[arg(long = "kalshi-yes-price", value_enum, default_value_t, value_name = "WHEN")]
     pub yes_price: YesPrice,
     /// Order of levels under `use_yes_price`.
+    #[arg(long = "kalshi-yes-levels", value_enum, default_value_t, value_name = "ORDER")]
     pub yes_levels: YesLevels,
-    /// An `ok` without a list has an empty `msg` instead of none.
+    /// An `ok` without markets has an empty `msg` rather than none.
+    #[arg(long = "kalshi-ok-empty-msg")]
     pub ok_empty_msg: bool,
-    /// An `ok` lists the markets in spite of `skip_ticker_ack`.
+    /// An `ok` lists the markets even with `skip_ticker_ack`.
+    #[arg(long)]
     pub ok_always_lists: bool,
-    /// A `get_snapshot` is answered with an `ok` before its snapshots.
+    /// A `get_snapshot` is answered by an `ok` before its snapshots.
+    #[arg(long)]
     pub snapshot_ok_first: bool,
-    /// Only the first snapshot of a `get_snapshot` has the command's id.
+    /// Only the first snapshot of a `get_snapshot` has its id.
+    #[arg(long)]
     pub snapshot_id_on_first: bool,
     /// Every message has its send time (`sending_ts_ms`).
+    #[arg(long)]
     pub sending_ts: bool,
-    /// Answers to waiting commands are sent in random order.
+    /// Queued commands are carried out in another order.
+    #[arg(long)]
     pub shuffle_acks: bool,
-    /// Delay of answers, milliseconds.
+    /// Delay before commands are carried out, milliseconds.
+    #[arg(long = "ack-delay", default_value_t = 0, value_name = "MS")]
     pub ack_delay_ms: u64,
 }
 
 impl Default for KalshiConfig {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            tls: true,
-            seed: 1,
-            markets: 200,
-            rate: 500.0,
-            trades_per_10_000: 300,
-            levels: 10,
-            paused: false,
-            births_per_minute: 2.0,
-            deaths_per_minute: 1.0,
-            rate_limits: true,
-            key_id: None,
-            public_key: None,
-            skew_ms_max: 30_000,
-            markets_per_subscription_max: 10_000,
-            markets_per_session_max: 500_000,
-            commands_per_second_max: 10_000,
-            commands_scope: CommandScope::Connection,
-            commands_per_second_of_subscription_max: 0,
-            outbound_bytes_max: 128 * 1024 * 1024,
-            message_bytes_max: MESSAGE_BYTES_MAX,
-            ping_ms: 10_000,
-            pong_timeout_ms: 0,
-            yes_price: YesPrice::Off,
-            yes_levels: YesLevels::Ascending,
-            ok_empty_msg: false,
-            ok_always_lists: false,
-            snapshot_ok_first: false,
-            snapshot_id_on_first: false,
-            sending_ts: false,
-            shuffle_acks: false,
-            ack_delay_ms: 0,
-        }
+        Self::try_parse_from(["venue-sim"]).expect("every flag has a default")
     }
 }
 
 impl KalshiConfig {
     /// Refuses an invalid configuration.
     pub(super) fn check(&self) -> Result<(), SimError> {
-        let within = |name: &str, value: f64, most: f64| {
-            if (0.0..=most).contains(&value) {
-                return Ok(());
-            }
-            Err(SimError::Config(format!("{name} is {value}; it must be within 0..={most}")))
-        };
-        within("rate", self.rate, 1e6)?;
-        within("births per minute", self.births_per_minute, 60_000.0)?;
-        within("deaths per minute", self.deaths_per_minute, 60_000.0)?;
+        within("rate", self.rate, 0.0..=1e6)?;
+        within("births per minute", self.births_per_minute, 0.0..=60_000.0)?;
+        within("deaths per minute", self.deaths_per_minute, 0.0..=60_000.0)?;
         if self.ping_ms == 0 {
             return Err(SimError::Config("the time between two pings is 0".to_owned()));
         }
-        within("outbound bytes", self.outbound_bytes_max as f64, OUTBOUND_BYTES_MAX as f64)?;
-        within("message bytes", self.message_bytes_max as f64, MESSAGE_BYTES_MAX as f64)?;
-        within("markets", self.markets as f64, 1e6)?;
-        within("levels", self.levels as f64, 99.0)?;
-        within("trades", self.trades_per_10_000 as f64, 10_000.0)
+        within("outbound bytes", self.outbound_bytes_max, 0..=OUTBOUND_BYTES_MAX)?;
+        within("message bytes", self.message_bytes_max, 0..=MESSAGE_BYTES_MAX)?;
+        within("markets", self.markets, 0..=1_000_000)?;
+        within("levels", self.levels, 0..=99)?;
+        within("trades", self.trades_per_10_000, 0..=10_000)
     }
 }

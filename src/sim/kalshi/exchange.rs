@@ -74,7 +74,6 @@ impl Exchange {
         self.by_ticker.get(ticker).copied()
     }
 
-    /// By `market_id`.
     pub(super) fn find_id(&self, id: &str) -> Option<u32> {
         self.by_id.get(id).copied()
     }

@@ -3,7 +3,6 @@
 //! Runs on:  the venue's thread (pure).
 use std::collections::BTreeMap;
 
-/// A pending fault.
 #[derive(Debug)]
 struct Waiting {
     name: &'static str,

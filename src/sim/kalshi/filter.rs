@@ -8,7 +8,6 @@ use std::ops::RangeInclusive;
 
 /// The series of every market.
 pub(super) const SERIES: &str = "KXSIM";
-/// Bounds of `limit` per page.
 pub(super) const MARKETS_LIMIT: RangeInclusive<usize> = 0..=1000;
 pub(super) const EVENTS_LIMIT: RangeInclusive<usize> = 1..=200;
 const MARKET_STATUSES: [&str; 5] = ["unopened", "open", "paused", "closed", "settled"];
@@ -73,7 +72,6 @@ pub(super) struct Filter<'q> {
 }
 
 impl<'q> Filter<'q> {
-    /// For `/markets`.
     pub(super) fn of_markets(query: &'q Query) -> Result<Self, Answer> {
         let status = one_of(query, "status", &MARKET_STATUSES)?;
         let mve = one_of(query, "mve_filter", &["only", "exclude"])?;

@@ -13,7 +13,6 @@ pub(super) const DOLLAR: u32 = 10_000;
 /// A side of the book: price in 1/10,000 dollar, quantity in 1/100 contract.
 pub(super) type Bids = BTreeMap<u32, u64>;
 
-/// Phase of a market as REST names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Initialized,
@@ -33,7 +32,6 @@ impl Phase {
     }
 }
 
-/// A change of one level by a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) yes: bool,
@@ -49,7 +47,6 @@ pub(super) struct Deal {
     pub(super) taker_yes: bool,
 }
 
-/// A market.
 #[derive(Clone, Debug)]
 pub(super) struct Market {
     pub(super) ticker: String,
@@ -79,7 +76,6 @@ pub(super) struct Market {
 }
 
 impl Market {
-    /// Market `number` with its initial book.
     pub(super) fn new(
         number: u32,
         config: &KalshiConfig,
@@ -190,7 +186,6 @@ impl Market {
         Some((Deal { yes_price, count, taker_yes }, change))
     }
 
-    /// Its result, if determined.
     pub(super) fn result(&self) -> &'static str {
         match self.phase {
             Phase::Finalized if self.result_yes => "yes",

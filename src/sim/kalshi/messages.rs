@@ -53,7 +53,6 @@ fn levels(side: &Bids) -> impl DoubleEndedIterator<Item = (u32, &u64)> {
     side.iter().map(|(&price, size)| (price, size))
 }
 
-/// `msg` of a snapshot; an empty side is omitted. With `yes_price`, bids for NO are given as YES prices.
 pub(super) fn snapshot(market: &Market, yes_price: Option<YesLevels>) -> String {
     let Market { ticker, id, yes, no, .. } = market;
     let mut out = format!(r#"{{"market_ticker":"{ticker}","market_id":"{id}""#);
@@ -108,7 +107,6 @@ pub(super) fn error(id: Option<u64>, sid: Option<u64>, refusal: &Refusal) -> Str
     out
 }
 
-/// `msg` of a trade.
 pub(super) fn trade(market: &Market, deal: Deal, id: &str, now_ms: u64) -> String {
     let side = if deal.taker_yes { "yes" } else { "no" };
     let book = if deal.taker_yes { "bid" } else { "ask" };
@@ -143,7 +141,6 @@ impl Quotes {
     }
 }
 
-/// `msg` of a ticker.
 pub(super) fn ticker(market: &Market, now_ms: u64) -> String {
     let quotes = Quotes::of(market);
     // Positions are never closed.
@@ -171,7 +168,6 @@ pub(super) fn life(market: &Market, event: &str, more: &str) -> String {
     format!(r#"{{"market_ticker":"{}","event_type":"{event}"{more}}}"#, market.ticker)
 }
 
-/// The price grid of a market and its name.
 fn grid(market: &Market) -> String {
     let name = if market.tick == 10 { "deci_cent" } else { "linear_cent" };
     let step = dollars(market.tick);
@@ -194,12 +190,10 @@ pub(super) fn created(market: &Market) -> String {
     )
 }
 
-/// An event's name.
 pub(super) fn event(number: u32) -> String {
     format!("KXSIM-26NOV27E{number}")
 }
 
-/// A market in the shape of REST.
 pub(super) fn rest_market(market: &Market) -> String {
     let (quotes, volume) = (Quotes::of(market), count(market.volume));
     let (ticker, event) = (&market.ticker, event(market.event));
@@ -255,7 +249,6 @@ pub(super) fn truth(market: &Market) -> String {
     )
 }
 
-/// A JSON string.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = Vec::new();
     push_string(&mut out, text);

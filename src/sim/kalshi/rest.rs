@@ -16,12 +16,9 @@ pub(super) const TOKENS_PER_SECOND: f64 = 200.0;
 pub(super) const TOKENS_MAX: f64 = 400.0;
 /// Most levels of a requested book; 0 requests all.
 const DEPTH_MAX: usize = 100;
-/// Books in one answer.
 const BOOKS_MAX: usize = 100;
-/// Markets of an event.
 const EVENT_MARKETS: usize = 5;
 
-/// The answer to a request below [`ROOT`].
 pub(super) fn answer(exchange: &Exchange, request: &Request, admitted: bool) -> Answer {
     let path = request.path.strip_prefix(ROOT).unwrap_or("");
     let known = matches!(path, "/events" | "/exchange/status") || path.starts_with("/markets");

@@ -45,7 +45,6 @@ const STEERING: [&str; 7] = [
 ];
 /// Faults of later messages, on one channel or on any numbered channel.
 const FAULTS_OF_MESSAGES: [&str; 3] = ["lost", "doubled", "unknown-fields"];
-/// Faults of later commands or their answers.
 const FAULTS_OF_COMMANDS: [&str; 4] = ["lost-ack", "stall-ack", "error-18", "error-27"];
 /// Faults of clients, applied at once; `unknown-type` is an alias of `unknown`.
 const FAULTS_OF_CLIENTS: [&str; 8] =
@@ -112,7 +111,6 @@ impl Server {
         self.sockets.waker()
     }
 
-    /// Runs until stopped.
     pub(super) fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
             let wait = if self.clock.is_paused() { IDLE_TURN } else { TURN };

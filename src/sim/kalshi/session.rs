@@ -73,7 +73,6 @@ pub(super) struct Sessions {
     /// In order.
     pub(super) outbox: Vec<Parcel>,
     pub(super) counts: BTreeMap<String, u64>,
-    /// Buckets per session, if the limit is per session.
     session_commands_per_second: u32,
 }
 
@@ -174,7 +173,6 @@ impl Sessions {
         Some(text)
     }
 
-    /// Sends a numbered answer.
     pub(super) fn send_answer(
         &mut self,
         slot: Slot,
@@ -223,7 +221,6 @@ impl Sessions {
         self.outbox.push(Parcel { slot, sid, text });
     }
 
-    /// Removes a subscription.
     pub(super) fn drop_subscription(&mut self, slot: Slot, place: usize) {
         let Some(session) = self.sessions.get_mut(&slot) else { return };
         if session.subscriptions.remove(place).channel == BOOKS {
@@ -249,7 +246,6 @@ impl Sessions {
         done
     }
 
-    /// Sends an event to its subscribers.
     pub(super) fn publish(&mut self, event: &MarketEvent, exchange: &Exchange, now_ms: u64) {
         let market = |place: u32| &exchange.markets[place as usize];
         match event {

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 /// Level 1 is the fastest and, measured on venue data, the smallest.
 const LEVEL: i32 = 1;
 
-/// Bounds of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rotation {
     /// Compressed size, bytes.
@@ -40,7 +39,6 @@ pub(crate) struct Totals {
 /// Records that were written and are not in the files any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// Frames, and trades among them.
     pub(crate) count: FrameCount,
     /// Cause, for log and manifest.
     pub(crate) cause: String,
@@ -51,11 +49,9 @@ pub(crate) struct Missing {
 struct Mark {
     /// Sum of all blocks up to here.
     sum: Block,
-    /// Frames in these blocks.
     count: FrameCount,
 }
 
-/// The segment being written.
 #[derive(Debug)]
 struct Segment {
     name: String,
@@ -68,7 +64,6 @@ struct Segment {
     marks: Vec<Mark>,
 }
 
-/// The folder of a capture.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -174,7 +169,6 @@ impl Folder {
         &mut self.text
     }
 
-    /// Counts the last appended record as a frame.
     pub(crate) fn count_frame(&mut self, frame: FrameCount) {
         self.count += frame;
     }
@@ -189,12 +183,10 @@ impl Folder {
         self.latest_ns
     }
 
-    /// Totals written.
     pub(crate) fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Adds an entry to the manifest with the next write.
     pub(crate) fn add_entry(&mut self, entry: Entry) {
         self.pending.push(entry);
     }
@@ -341,7 +333,6 @@ impl Folder {
         self.write_manifest()
     }
 
-    /// The segments that ended since the last call.
     pub(crate) fn take_closed(&mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.closed)
     }
@@ -394,7 +385,6 @@ impl Folder {
     }
 }
 
-/// Opens and locks the folder.
 fn lock_folder(path: &Path) -> io::Result<File> {
     let folder = File::open(path)?;
     match lock(&folder) {

@@ -156,7 +156,6 @@ impl PostgresStore {
         self.run(statements).map(|answer| answer.first_value())
     }
 
-    /// Executes statements; returns the answer to the last one.
     pub(super) fn run(&mut self, statements: &str) -> Result<Answer, StoreError> {
         frontend::query(statements, &mut self.output)?;
         self.until_ready()
@@ -190,7 +189,6 @@ impl PostgresStore {
         }
     }
 
-    /// Copies the prepared rows into a table.
     pub(super) fn copy(&mut self, table: &str) -> Result<(), StoreError> {
         frontend::query(&format!("COPY {table} FROM STDIN"), &mut self.output)?;
         loop {

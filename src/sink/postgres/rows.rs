@@ -6,7 +6,6 @@ use crate::link::{control_sink::MarketRow, shard_trade::TradeRecord};
 use crate::market::book::Side;
 use std::fmt::Write as _;
 
-/// Appends a text in the format of `COPY`.
 fn push_text(rows: &mut String, text: &str) {
     for letter in text.chars() {
         match letter {

@@ -8,7 +8,6 @@ use crate::sink::store::{Batch, Store, StoreAddress, StoreError};
 use log::{info, warn};
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// The thread `trade-store`.
 pub(super) struct Writer {
     pub(super) address: StoreAddress,
     pub(super) store: Option<Box<dyn Store>>,
@@ -19,7 +18,6 @@ pub(super) struct Writer {
     pub(super) is_indexed: bool,
 }
 
-/// Adds the index by token to trades of an earlier version.
 fn add_token_index(store: &mut dyn Store, shown: &str, clock: &HostClock) {
     let begun_ns = clock.mono_ns();
     info!("{shown}: the trades get an index by token, for /prices-history");

@@ -45,7 +45,6 @@ enum State {
     Flooded(&'static str),
 }
 
-/// Frame scanner of one stream.
 #[derive(Debug)]
 pub(super) struct FrameScanner {
     state: State,
@@ -63,7 +62,6 @@ pub(super) struct FrameScanner {
     gathered: Vec<u8>,
 }
 
-/// A parsed header.
 struct Header {
     bytes: usize,
     payload: u64,
@@ -84,13 +82,11 @@ impl FrameScanner {
         }
     }
 
-    /// A new read begins.
     #[inline]
     pub(super) const fn begin_read(&mut self) {
         self.empty_frames = 0;
     }
 
-    /// Description of the flood, if the server floods the connection.
     #[inline]
     pub(super) const fn flood(&self) -> Option<&'static str> {
         match self.state {
@@ -119,7 +115,6 @@ impl FrameScanner {
         }
     }
 
-    /// Counts a fragment, the last one included.
     fn count_fragment(&mut self, payload_bytes: u64, last: bool) {
         self.fragments += 1;
         self.fragment_bytes = self.fragment_bytes.saturating_add(payload_bytes);
@@ -249,7 +244,6 @@ impl FrameScanner {
         Some(header.bytes)
     }
 
-    /// The header, if complete.
     fn parsed_header(&self) -> Option<Header> {
         let have = &self.header[..self.header_len];
         let (_, length) = (have.first()?, have.get(1)?);
@@ -310,7 +304,6 @@ fn whole_text<'a>(bytes: &mut &'a [u8], fragmented: bool) -> Option<&'a [u8]> {
     Some(payload)
 }
 
-/// Takes at most `count` bytes from the front.
 fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
     let (part, rest) = bytes.split_at(count.min(bytes.len()));
     *bytes = rest;

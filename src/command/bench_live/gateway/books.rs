@@ -12,7 +12,6 @@ pub(super) struct TextBook {
     pub(super) asks: BTreeMap<Price, Quantity>,
 }
 
-/// Books by token.
 #[derive(Debug, Default)]
 pub(super) struct TextBooks {
     books: HashMap<String, TextBook>,
@@ -130,7 +129,6 @@ impl TextBooks {
         Ok(self.books.entry(token.clone()).or_default())
     }
 
-    /// The book of a token.
     pub(super) fn get(&self, token: &str) -> Option<&TextBook> {
         self.books.get(token)
     }

@@ -24,14 +24,12 @@ pub(super) struct Plan {
     pub(super) path: &'static str,
     /// The subscription of each client.
     pub(super) texts: Vec<String>,
-    /// The last client never reads.
     pub(super) never_reads: bool,
     pub(super) core: Option<u32>,
     /// They read at this interval instead of waiting for their sockets.
     pub(super) interval: Option<Duration>,
 }
 
-/// Counters of all clients.
 #[derive(Debug, Default)]
 struct Counters {
     /// Clients with a text frame.
@@ -42,7 +40,6 @@ struct Counters {
     stop: AtomicBool,
 }
 
-/// What the thread ends with.
 #[derive(Debug)]
 pub(super) struct Ended {
     /// Text frames of the first client.
@@ -51,7 +48,6 @@ pub(super) struct Ended {
     pub(super) fault: Option<String>,
 }
 
-/// The running clients.
 #[derive(Debug)]
 pub(super) struct Clients {
     counters: Arc<Counters>,
@@ -94,17 +90,14 @@ impl Clients {
         Ok(Self { counters, bell, thread })
     }
 
-    /// Clients that have received a text frame.
     pub(super) fn begun(&self) -> usize {
         self.counters.begun.load(Ordering::Relaxed)
     }
 
-    /// Clients whose connection has ended.
     pub(super) fn ended(&self) -> usize {
         self.counters.ended.load(Ordering::Relaxed)
     }
 
-    /// Bytes received by all clients.
     pub(super) fn bytes(&self) -> u64 {
         self.counters.bytes.load(Ordering::Relaxed)
     }

@@ -89,7 +89,6 @@ fn length_of(head: &[u8]) -> Option<u64> {
     }
 }
 
-/// The upgrade of a client.
 pub(super) fn upgrade(host: std::net::SocketAddr, path: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

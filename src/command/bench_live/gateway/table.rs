@@ -16,7 +16,6 @@ pub(super) const WRITTEN_LATE_NS_MAX: u64 = super::super::ladder::ENGINE_LATE_NS
 const RULE: &str = "kept up: as bench-live; and no update of a shard lost, no client that reads conflated or closed, \
     read to written at most 100 ms at p99";
 
-/// Verdict on the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum GatewayVerdict {
@@ -33,17 +32,14 @@ pub(super) enum GatewayVerdict {
 /// Differences of the gateway's counters over a step.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Counts {
-    /// Frames queued for clients.
     pub(super) frames: u64,
     /// Changes that were replaced by a later book.
     pub(super) conflated: u64,
-    /// Clients closed for their slowness.
     pub(super) closed_slow: u64,
     /// Images in place of updates that did not fit.
     pub(super) ring_losses: u64,
 }
 
-/// Books of the first client at the end of a step.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct ClientBooks {
     /// Equal to the venue's in every level.
@@ -54,10 +50,8 @@ pub(super) struct ClientBooks {
     pub(super) levels: usize,
 }
 
-/// Figures of a step.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct GatewayStep {
-    /// Connected clients.
     pub(super) clients: usize,
     /// Tokens of each.
     pub(super) tokens: usize,
@@ -69,15 +63,12 @@ pub(super) struct GatewayStep {
     pub(super) clients_cpu: f64,
     /// Read by the shard to written to a client, warm-up included.
     pub(super) read_to_written: LatencySummary,
-    /// Counters of the gateway.
     pub(super) counts: Counts,
     /// Connections that ended.
     pub(super) ended: usize,
     /// Why, of the first.
     pub(super) fault: Option<String>,
-    /// Comparison of the first client.
     pub(super) books: ClientBooks,
-    /// Verdict on the gateway.
     pub(super) verdict: GatewayVerdict,
     /// Venue and shard.
     pub(super) engine: Step,
@@ -116,7 +107,6 @@ pub(super) struct GatewayOutcome {
     pub(super) setting: Setting,
     /// `market` or `stream`.
     pub(super) protocol: &'static str,
-    /// The steps, in order.
     pub(super) steps: Vec<GatewayStep>,
     /// When a step counts as kept up with.
     pub(super) rule: &'static str,
@@ -182,7 +172,6 @@ impl GatewayOutcome {
         }
     }
 
-    /// JSON object.
     pub(super) fn json(&self) -> String {
         sonic_rs::to_string(self).expect("numbers and texts are JSON")
     }
@@ -207,7 +196,6 @@ const COLUMNS: [(&str, usize); 16] = [
     ("lost", 6),
 ];
 
-/// Line of a step.
 pub(super) fn line(step: &GatewayStep) -> String {
     let GatewayStep { engine, read_to_written: written, counts, .. } = step;
     let applied = &engine.read_to_applied;

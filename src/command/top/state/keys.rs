@@ -128,7 +128,6 @@ impl App {
         (self.view, self.rows, self.due_ns) = (view, Rect::ZERO, 0);
     }
 
-    /// Rows of the view's table, and its state.
     fn table(&mut self) -> (usize, &mut TableState) {
         match self.view {
             View::Connections | View::Overview => {

@@ -17,7 +17,6 @@ pub(super) fn number(listed: &Listed) -> &str {
     if number.is_empty() { listed.info.market.as_str() } else { number }
 }
 
-/// An event with its markets.
 pub(super) fn push_event(out: &mut String, event: &ListedEvent, catalog: &Catalog) {
     let listing = &event.listing;
     let markets = || event.markets.iter().filter_map(|market| catalog.listed(market));

@@ -48,7 +48,6 @@ const NOT_HELD: [&str; 32] = [
     "volume_num_min",
 ];
 
-/// Filter and page of a query.
 #[derive(Debug, Default)]
 pub(super) struct Filter<'q> {
     ids: Vec<Cow<'q, str>>,
@@ -69,7 +68,6 @@ pub(super) struct Filter<'q> {
 }
 
 impl<'q> Filter<'q> {
-    /// Reads a query.
     pub(super) fn read(query: &'q str, limit_max: usize, is_keyset: bool) -> Result<Self, Answer> {
         let mut filter = Self { is_keyset, ..Self::default() };
         (filter.start.1, filter.end.1) = (u64::MAX, u64::MAX);
