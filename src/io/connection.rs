@@ -303,7 +303,7 @@ impl Connection {
         self.look(|_| false)
     }
 
-    /// Reads without blocking and passes the plaintext to `sink`, which rerounds whether it is valid. Rerounds false if
+    /// Reads without blocking and passes the plaintext to `sink`, which returns whether it is valid. Returns false if
     /// it is not, at the end of the stream, and after more than `LOOK_READS_MAX` reads.
     pub fn look(&mut self, mut sink: impl FnMut(&[u8]) -> bool) -> bool {
         for _ in 0..LOOK_READS_MAX {
