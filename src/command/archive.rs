@@ -110,17 +110,15 @@ fn day_table(days: &[DayRow]) -> String {
         cells.extend(row.markets.map(|count| format!("{count} markets")));
         cells
     });
-    let titles = titles.map(str::to_owned).to_vec();
-    columns(std::iter::once(titles).chain(cells).collect(), 5)
+    columns(&titles, cells, 5)
 }
 
 fn market_table(markets: &[MarketRow]) -> String {
-    let titles = ["venue", "market", "slug", "days"].map(str::to_owned).to_vec();
     let cells = markets.iter().map(|row| {
         let shown = [&row.venue, &row.market, &row.slug].map(|text| one_line(text).into_owned());
         [shown.to_vec(), vec![row.days.join(", ")]].concat()
     });
-    columns(std::iter::once(titles).chain(cells).collect(), 4)
+    columns(&["venue", "market", "slug", "days"], cells, 4)
 }
 
 /// Bytes for people: `1.2 GB`.

@@ -92,8 +92,7 @@ fn table(venue: &str, image: &BookImage) -> String {
         let (ask, ask_size) = shown(image.asks.iter().nth_back(place));
         vec![bid_size, bid, ask, ask_size]
     });
-    let titles = ["bid size", "bid", "ask", "ask size"].map(str::to_owned).to_vec();
-    text + "\n" + &columns(std::iter::once(titles).chain(lines).collect(), 0)
+    text + "\n" + &columns(&["bid size", "bid", "ask", "ask size"], lines, 0)
 }
 
 #[cfg(test)]

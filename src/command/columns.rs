@@ -4,9 +4,15 @@
 use std::fmt::Write as _;
 
 /// Lines with columns as wide as their content: `left` ones, then numbers, which stand under each other by their units.
-/// What a line has beyond the columns of the first one follows as it is.
-pub(super) fn columns(lines: Vec<Vec<String>>, left: usize) -> String {
-    let count = lines.first().map_or(0, Vec::len);
+/// What a row has beyond the titles follows as it is.
+pub(super) fn columns(
+    titles: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+    left: usize,
+) -> String {
+    let count = titles.len();
+    let titles = titles.iter().map(|&title| title.to_owned()).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
     let widths: Vec<usize> = (0..count)
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
         .collect();

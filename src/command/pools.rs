@@ -147,8 +147,7 @@ pub fn statistics(reports: &[ServiceReport]) -> String {
             ms(request.count, request.p99_ns),
         ]
     });
-    let titles = titles.map(str::to_owned).to_vec();
-    columns(std::iter::once(titles).chain(cells).collect(), 3)
+    columns(&titles, cells, 3)
 }
 
 /// Probes all services at once, up to `timeout_ns`.
@@ -201,7 +200,7 @@ pub fn table(rows: &[Row]) -> String {
             |ns| format!("{:.1} ms", (ns / MICROSECOND_NS) as f64 / 1e3),
         )
     };
-    let titles = ["service", "kind", "address", "health", "connect", "probe"].map(str::to_owned);
+    let titles = ["service", "kind", "address", "health", "connect", "probe"];
     let cells = rows.iter().map(|row| {
         let health = if row.up { "up" } else { "down" }.to_owned();
         let (name, address) = (row.name.clone(), row.address.clone());
@@ -211,7 +210,7 @@ pub fn table(rows: &[Row]) -> String {
         cells.extend(row.error.clone());
         cells
     });
-    columns(std::iter::once(titles.to_vec()).chain(cells).collect(), 4)
+    columns(&titles, cells, 4)
 }
 
 #[cfg(test)]

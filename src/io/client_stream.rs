@@ -46,12 +46,6 @@ struct TlsLayer {
     sent: usize,
 }
 
-impl std::fmt::Debug for ClientStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientStream").field("tls", &self.tls.is_some()).finish_non_exhaustive()
-    }
-}
-
 impl ClientStream {
     /// A plain stream, perhaps with a second handle, or one that begins with a TLS handshake.
     ///

@@ -126,12 +126,6 @@ pub struct Server {
     host: HostVerdict,
 }
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("doors", &self.doors.len()).finish_non_exhaustive()
-    }
-}
-
 impl Server {
     /// A server on bound listeners that accepts `names` as `Host`; idle until [`Server::run`].
     #[must_use]

@@ -68,12 +68,6 @@ pub struct Proxy {
     requests: RefCell<RequestCounts>,
 }
 
-impl std::fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proxy").field("listener", &self.listener).finish_non_exhaustive()
-    }
-}
-
 impl Proxy {
     /// A server on a bound listener that accepts `names` as `Host`; idle until [`Proxy::run`].
     #[must_use]

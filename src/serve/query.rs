@@ -50,12 +50,6 @@ pub struct ServeLinks {
     pub wake: Box<dyn Fn(Wake) + Send>,
 }
 
-impl std::fmt::Debug for ServeLinks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServeLinks").field("shards", &self.shards.len()).finish_non_exhaustive()
-    }
-}
-
 type Report = Arc<EngineReport>;
 type CommandResult = Result<(), String>;
 type BookResult = Result<Option<Box<BookImage>>, NoAnswer>;

@@ -63,6 +63,7 @@ pub enum Reading {
     Normalized {
         /// The exchange.
         venue: Venue,
+        /// The range.
         range: Range,
         /// What is wanted, of this exchange and range.
         options: Options,

@@ -50,6 +50,7 @@ pub enum Plan {
     Report(Page),
     /// A book of one shard.
     Book {
+        /// Its token.
         token: TokenId,
         /// Mirrored to the other outcome.
         opposite: bool,

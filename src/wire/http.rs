@@ -215,12 +215,6 @@ enum Phase {
     Body(Call<RecvBody>),
 }
 
-impl std::fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("answered", &self.answered).finish_non_exhaustive()
-    }
-}
-
 impl Exchange {
     /// An exchange with a response body of at most `body_bytes_max` bytes.
     ///

@@ -101,7 +101,11 @@ pub struct KalshiConfig {
     #[arg(long = "kalshi-commands-scope", value_enum, default_value_t, value_name = "WHOSE")]
     pub commands_scope: CommandScope,
     /// Commands to one subscription per second; more are refused with code 27; 0 for no limit.
-    #[arg(long = "kalshi-subscription-commands-per-second", default_value_t = 0, value_name = "COUNT")]
+    #[arg(
+        long = "kalshi-subscription-commands-per-second",
+        default_value_t = 0,
+        value_name = "COUNT"
+    )]
     pub commands_per_second_of_subscription_max: u32,
     /// Outbound buffer of a client; a subscription that finds it full ends with code 25.
     #[arg(long = "kalshi-outbound-bytes-max", default_value_t = 128 << 20, value_name = "BYTES")]
