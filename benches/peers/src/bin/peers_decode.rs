@@ -43,6 +43,10 @@ struct Flags {
     #[arg(long)]
     memory: bool,
 
+    /// Write the reference's final books: `{"TOKEN": [BIDS, ASKS]}`, each side price to quantity in millionths.
+    #[arg(long, value_name = "FILE")]
+    books_out: Option<PathBuf>,
+
     /// Print for programs.
     #[arg(long)]
     json: bool,
@@ -80,6 +84,11 @@ fn run(flags: &Flags) -> Result<bool, String> {
         return Ok(true);
     }
     let reference = books(entry(REFERENCE)?, &file)?.0;
+    if let Some(path) = &flags.books_out {
+        let text = serde_json::to_string(&reference).map_err(|error| error.to_string())?;
+        let written = std::fs::write(path, text);
+        written.map_err(|error| format!("--books-out {}: {error}", path.display()))?;
+    }
     let mut verdicts = Vec::new();
     for entry in chosen {
         let (differences, refused) = match books(entry, &file) {

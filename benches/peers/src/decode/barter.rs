@@ -1,6 +1,6 @@
 //! barter-data's order book, fed by serde_json structs, for it has no parser for this venue.
 
-use super::typed::{ChangeText, Json, LevelText, Message, Serde};
+use super::typed::{ChangeText, LevelText, Message, Serde, for_each_message};
 use super::{FinalBooks, Hasher, Levels, Pipeline, exact, file::Frames};
 use barter_data::books::{Level, OrderBook};
 use barter_data::subscription::book::OrderBookEvent;
@@ -63,14 +63,8 @@ impl Barter {
 impl Pipeline for Barter {
     fn feed(&mut self, frames: Frames<'_>) {
         for frame in frames.iter() {
-            let applied = if frame.starts_with('[') {
-                let messages: Option<Vec<Message<'_>>> = Serde::parse(frame);
-                messages.map(|all| all.iter().all(|one| self.apply(one).is_some()))
-            } else {
-                let message: Option<Message<'_>> = Serde::parse(frame);
-                message.map(|message| self.apply(&message).is_some())
-            };
-            self.refused += u64::from(applied != Some(true));
+            let applied = for_each_message::<Serde>(frame, |message| self.apply(message));
+            self.refused += u64::from(!applied);
         }
     }
 

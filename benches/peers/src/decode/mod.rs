@@ -4,6 +4,8 @@ mod barter;
 pub mod compare;
 pub mod figures;
 pub mod file;
+mod hft;
+mod nautilus;
 mod ours;
 mod polyfill;
 mod scanner;
@@ -14,6 +16,8 @@ pub use typed::Typed;
 
 use crate::decimal::{units, units_of};
 use file::Frames;
+use hft::HftBacktest;
+use hftbacktest::depth::{BTreeMarketDepth, HashMapMarketDepth, ROIVectorMarketDepth};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -87,6 +91,26 @@ pub const PIPELINES: &[Entry] = &[
         name: "barter-data",
         about: "serde_json structs + barter-data 0.13 OrderBook",
         make: || Box::<barter::Barter>::default(),
+    },
+    Entry {
+        name: "hftbacktest",
+        about: "sonic-rs structs + hftbacktest 0.9.4 HashMapMarketDepth",
+        make: || Box::<HftBacktest<HashMapMarketDepth>>::default(),
+    },
+    Entry {
+        name: "hftbacktest-btree",
+        about: "the same with its BTreeMarketDepth",
+        make: || Box::<HftBacktest<BTreeMarketDepth>>::default(),
+    },
+    Entry {
+        name: "hftbacktest-roi",
+        about: "the same with its ROIVectorMarketDepth: 1,001 ticks a side",
+        make: || Box::<HftBacktest<ROIVectorMarketDepth>>::default(),
+    },
+    Entry {
+        name: "nautilus",
+        about: "nautilus-polymarket 0.57 messages and deltas + nautilus-model OrderBook",
+        make: || Box::<nautilus::Nautilus>::default(),
     },
     Entry {
         name: "sdk-v2",

@@ -79,6 +79,19 @@ impl Json for Sonic {
     }
 }
 
+/// Parses one frame and applies its messages in order; false where the frame or one of them is refused.
+pub(super) fn for_each_message<'f, J: Json>(
+    frame: &'f str,
+    mut apply: impl FnMut(&Message<'f>) -> Option<()>,
+) -> bool {
+    if frame.starts_with('[') {
+        let messages: Option<Vec<Message<'_>>> = J::parse(frame);
+        messages.is_some_and(|all| all.iter().all(|one| apply(one).is_some()))
+    } else {
+        J::parse(frame).is_some_and(|message| apply(&message).is_some())
+    }
+}
+
 type Side = BTreeMap<u64, u64>;
 
 /// Structs of one JSON library, and books of two `BTreeMap`s.
@@ -97,18 +110,12 @@ impl<J> Default for Typed<J> {
 
 impl<J: Json> Typed<J> {
     /// Decodes and applies one frame; the hashes of its changes go to `on_hash`.
-    pub fn on_frame(&mut self, frame: &str, on_hash: impl FnMut(&str)) {
-        if frame.starts_with('[') {
-            let messages: Option<Vec<Message<'_>>> = J::parse(frame);
-            let applied = messages.map(|all| all.iter().all(|one| self.apply(one).is_some()));
-            self.refused += u64::from(applied != Some(true));
-        } else {
-            let message: Option<Message<'_>> = J::parse(frame);
-            let applied = message.as_ref().and_then(|message| self.apply(message));
-            self.refused += u64::from(applied.is_none());
-            let changes = message.iter().flat_map(|message| &message.price_changes);
-            changes.map(|change| change.hash).for_each(on_hash);
-        }
+    pub fn on_frame(&mut self, frame: &str, mut on_hash: impl FnMut(&str)) {
+        let applied = for_each_message::<J>(frame, |message| {
+            message.price_changes.iter().for_each(|change| on_hash(change.hash));
+            self.apply(message)
+        });
+        self.refused += u64::from(!applied);
     }
 
     fn apply(&mut self, message: &Message<'_>) -> Option<()> {
