@@ -3,13 +3,42 @@
 //! Runs on:  any (pure).
 use super::BusError;
 use crate::base::limits::{BUS_BUFFER_BYTES, BUS_STALL_NS, BUS_TOPS_NS};
+use crate::base::text::percent_decoded;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
+use std::path::PathBuf;
 
 /// Longest topic name, bytes (Kafka's limit is 249), without the longest ending.
 const PREFIX_BYTES_MAX: usize = 200;
 /// What the address may say after `?`.
 const PARAMETERS: &str =
-    "engine, partitions, replication, compression, buffer_mib, tops_ms, stall_seconds";
+    "engine, config, partitions, replication, compression, buffer_mib, tops_ms, stall_seconds";
+/// Properties of librdkafka that follow from the address, or on which what readers have depends; also by their other
+/// names.
+const OWN: [&str; 23] = [
+    "acks",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "client.id",
+    "compression.codec",
+    "compression.type",
+    "delivery.timeout.ms",
+    "enable.auto.commit",
+    "enable.idempotence",
+    "fetch.wait.max.ms",
+    "group.id",
+    "heartbeat.interval.ms",
+    "linger.ms",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "message.timeout.ms",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+    "request.required.acks",
+    "session.timeout.ms",
+];
 
 /// A broker, the topics, and how they are filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +53,8 @@ pub struct BusOptions {
     pub engine: String,
     /// The address has this name.
     pub is_named: bool,
+    /// The file with [`properties`] of librdkafka.
+    pub file: Option<PathBuf>,
     /// Partitions of topics that are created.
     pub partitions: u16,
     /// Replicas of topics that are created.
@@ -73,6 +104,7 @@ impl BusOptions {
             prefix: prefix.to_owned(),
             engine: "ringbook".to_owned(),
             is_named: false,
+            file: None,
             partitions: 8,
             replication: 1,
             compression: "lz4",
@@ -101,13 +133,18 @@ impl BusOptions {
             "engine" => {
                 return Err(format!("engine={value}: use letters, digits, `-`, `_` and `.`"));
             }
+            "config" if !value.is_empty() => {
+                self.file = Some(percent_decoded(value)?.into_owned().into());
+            }
+            "config" => return Err("config=: name a file with properties of librdkafka".into()),
             "partitions" => self.partitions = number(1, 4096)? as u16,
             "replication" => self.replication = number(1, 32)? as u16,
             "compression" => {
                 self.compression = match value {
                     "lz4" => "lz4",
+                    "zstd" => "zstd",
                     "none" => "none",
-                    _ => return Err(format!("compression={value}: must be lz4 or none")),
+                    _ => return Err(format!("compression={value}: must be lz4, zstd or none")),
                 };
             }
             "buffer_mib" => self.buffer_bytes = (number(1, 4096)? as usize) << 20,
@@ -116,6 +153,45 @@ impl BusOptions {
             _ => return Err(format!("`{name}` is no parameter; there are {PARAMETERS}")),
         }
         Ok(())
+    }
+}
+
+/// The properties of librdkafka in a file: one `NAME=VALUE` on each line; `#` begins a comment. Values may be secrets.
+///
+/// # Errors
+/// One line without a value: a line that is none, a property that follows from the address, or one that needs TLS in a
+/// program without it.
+pub fn properties(text: &str) -> Result<Vec<(&str, &str)>, String> {
+    let lines = (1..).zip(text.lines().map(str::trim));
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|(number, line)| property(number, line)).collect()
+}
+
+fn property(number: u32, line: &str) -> Result<(&str, &str), String> {
+    let pair = line.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+    let (name, value) = pair.ok_or_else(|| format!("line {number} is no NAME=VALUE"))?;
+    let (name, value) = (name.trim(), value.trim());
+    if OWN.contains(&name) {
+        return Err(format!("{name} is set by ringbook: remove it"));
+    }
+    if needs_tls(name, value) && !cfg!(feature = "kafka-tls") {
+        return Err(format!(
+            "{name} needs TLS, and this program was built without the cargo feature `kafka-tls`: build it with \
+             `--features kafka-tls`"
+        ));
+    }
+    Ok((name, value))
+}
+
+/// What librdkafka does with OpenSSL.
+fn needs_tls(name: &str, value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    match name {
+        "security.protocol" => value.ends_with("ssl"),
+        "sasl.mechanism" | "sasl.mechanisms" => {
+            value.starts_with("scram") || value.starts_with("oauth")
+        }
+        _ => name.starts_with("ssl.") || name.starts_with("enable.ssl."),
     }
 }
 

@@ -8,7 +8,7 @@
 //! Claims are read by a consumer without a group, because a former owner reads those of its successor.
 use super::address::BusOptions;
 use super::consumer::{BusConsumer, BusRecord};
-use super::producer::{client_config, create_topics, headers, lacks_topic, log_line};
+use super::producer::{client_config, create_topics, headers, lacks_topic, log_line, refusal};
 use super::record::Topic;
 use super::{BusError, ClusterMember};
 use crate::base::limits::{BUS_DOWN_NS, BUS_RETRY_NS, CLUSTER_CLAIM_NS, CLUSTER_SESSION_NS};
@@ -203,7 +203,7 @@ impl Cluster {
     fn connect(&self) -> Result<Clients, String> {
         create_slices(&self.options)?;
         let context = Context::default();
-        let mut config = client_config(&self.options);
+        let mut config = client_config(&self.options)?;
         config
             .set("group.id", &self.group)
             .set("client.id", format!("ringbook-{}", self.options.engine))
@@ -214,7 +214,7 @@ impl Cluster {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "latest");
         let consumer = config.create_with_context(context.clone());
-        let consumer: BaseConsumer<Context> = consumer.map_err(|error| error.to_string())?;
+        let consumer: BaseConsumer<Context> = consumer.map_err(refusal)?;
         let wait = Duration::from_nanos(BUS_DOWN_NS);
         let known = consumer.fetch_metadata(Some(&self.topic), wait);
         let known = known.map_err(|error| error.to_string())?;
@@ -223,14 +223,14 @@ impl Cluster {
             let topic = &self.topic;
             return Err(format!("the topic {topic} has {count} partitions: it must have {SLICES}"));
         }
-        let mut config = client_config(&self.options);
+        let mut config = client_config(&self.options)?;
         config
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "1")
             // An old claim does not arrive after the session has ended.
             .set("message.timeout.ms", (CLUSTER_CLAIM_NS / MILLISECOND_NS).to_string());
         let producer = config.create_with_context(context.clone());
-        let producer = producer.map_err(|error| error.to_string())?;
+        let producer = producer.map_err(refusal)?;
         let claims = connect_claims(&self.options)?;
         Ok(Clients { context, consumer, producer, claims })
     }

@@ -4,7 +4,7 @@
 //! Bounds:   16 MB of fetched records.
 use super::BusError;
 use super::address::BusOptions;
-use super::producer::{client_config, log_line};
+use super::producer::{client_config, log_line, refusal};
 use super::record::Topic;
 use crate::base::limits::BUS_DOWN_NS;
 use rdkafka::client::ClientContext;
@@ -85,7 +85,7 @@ impl BusConsumer {
     ) -> Result<Self, BusError> {
         let options = BusOptions::parse(address)?;
         let fault = |why: String| BusError(format!("{address}: {why}"));
-        let mut config = client_config(&options);
+        let mut config = client_config(&options).map_err(fault)?;
         config
             .set("group.id", "ringbook-reader")
             .set("enable.auto.commit", "false")
@@ -94,7 +94,7 @@ impl BusConsumer {
             .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "16384");
         let consumer: BaseConsumer<Context> =
-            config.create_with_context(Context).map_err(|error| fault(error.to_string()))?;
+            config.create_with_context(Context).map_err(|error| fault(refusal(error)))?;
         let metadata = |name: &str| {
             for _ in 1..(BUS_DOWN_NS / wait_ns).max(1) {
                 if !is_wanted() {

@@ -31,6 +31,8 @@ pub use cluster::start as join_cluster;
 #[cfg(feature = "kafka")]
 pub use consumer::{BusConsumer, BusRecord};
 #[cfg(feature = "kafka")]
+pub use producer::check;
+#[cfg(feature = "kafka")]
 pub use publisher::start;
 #[cfg(feature = "kafka")]
 pub use reader::BusReader;
@@ -54,9 +56,6 @@ pub struct BusError(pub(crate) String);
 
 /// JSON Schema of all records.
 pub const SCHEMA: &str = include_str!("schema.json");
-
-/// Whether this program has a client of brokers.
-pub const IS_BUILT: bool = cfg!(feature = "kafka");
 
 /// What to do where there is none.
 pub const NOT_BUILT: &str =
@@ -111,6 +110,15 @@ impl ClusterMember {
         // It may wait for an answer of the broker.
         ends_within(self.thread, CLUSTER_HOLD_NS + 2 * BUS_DOWN_NS + SINK_END_NS)
     }
+}
+
+/// Whether this program can use an address.
+///
+/// # Errors
+/// Always: there is no client of brokers.
+#[cfg(not(feature = "kafka"))]
+pub fn check(options: &address::BusOptions) -> Result<(), BusError> {
+    Err(BusError(format!("{}: {NOT_BUILT}", options.address)))
 }
 
 /// Starts a member of a cluster.

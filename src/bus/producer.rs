@@ -6,10 +6,12 @@
 //!           own until it has ended.
 //!
 //! librdkafka's threads have the cores of the thread that makes the producer, which is not pinned.
-use super::address::BusOptions;
+use super::BusError;
+use super::address::{BusOptions, properties};
 use super::record::Topic;
 use crate::base::id::TokenId;
 use crate::base::limits::{BUS_DOWN_NS, BUS_RECORDS_MAX};
+use crate::io::file::read_private;
 use futures_lite::future::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
@@ -156,15 +158,47 @@ pub(super) enum Refused {
     Failed,
 }
 
-/// What every client of the broker is configured with.
-pub(super) fn client_config(options: &BusOptions) -> ClientConfig {
+/// What every client of the broker is configured with. The file is read each time, so that it may change.
+///
+/// # Errors
+/// The file cannot be used: one line.
+pub(super) fn client_config(options: &BusOptions) -> Result<ClientConfig, String> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &options.servers)
         .set("client.id", "ringbook")
         .set("reconnect.backoff.max.ms", "2000")
         .set("topic.metadata.refresh.interval.ms", "10000");
-    config
+    if let Some(file) = &options.file {
+        let bytes = read_private(file)?;
+        let fault = |why: String| format!("{}: {why}", file.display());
+        let text = std::str::from_utf8(&bytes).map_err(|error| fault(error.to_string()))?;
+        config.extend(
+            properties(text).map_err(fault)?.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())),
+        );
+    }
+    Ok(config)
+}
+
+/// Why there is no client, without the value of a property: it may be a secret.
+pub(super) fn refusal(error: KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, why, ..) => why,
+        error => error.to_string(),
+    }
+}
+
+fn admin(options: &BusOptions) -> Result<AdminClient<Quiet>, String> {
+    client_config(options)?.create_with_context(Quiet).map_err(refusal)
+}
+
+/// Makes a client if the address names a file, without waiting for the broker.
+///
+/// # Errors
+/// [`BusError`]: the file, or a property in it, cannot be used.
+pub fn check(options: &BusOptions) -> Result<(), BusError> {
+    let made = options.file.as_ref().map_or(Ok(()), |_| admin(options).map(drop));
+    made.map_err(|why| BusError(format!("{}: {why}", options.address)))
 }
 
 /// Creates those of these topics that are missing, each with its number of partitions.
@@ -172,8 +206,7 @@ pub(super) fn client_config(options: &BusOptions) -> ClientConfig {
 /// # Errors
 /// The broker does not answer, or refuses: one line.
 pub(super) fn create_topics(options: &BusOptions, wanted: &[(Topic, u16)]) -> Result<(), String> {
-    let admin: Result<AdminClient<Quiet>, _> = client_config(options).create_with_context(Quiet);
-    let admin = admin.map_err(|error| error.to_string())?;
+    let admin = admin(options)?;
     let names: Vec<String> =
         wanted.iter().map(|(topic, _)| topic.full_name(&options.prefix)).collect();
     let wait = Duration::from_nanos(BUS_DOWN_NS);
@@ -238,7 +271,7 @@ impl Producer {
         let turns = Turns::default();
         let (prefix, notes_of, turns_of) = (options.prefix.clone(), notes.clone(), turns.clone());
         let context = Context { prefix, notes: notes_of, turns: turns_of };
-        let mut config = client_config(options);
+        let mut config = client_config(options)?;
         config
             .set("enable.idempotence", "true")
             .set("compression.type", options.compression)
@@ -248,7 +281,7 @@ impl Producer {
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.messages", BUS_RECORDS_MAX.to_string())
             .set("queue.buffering.max.kbytes", (options.buffer_bytes >> 10).to_string());
-        let producer = config.create_with_context(context).map_err(|error| error.to_string())?;
+        let producer = config.create_with_context(context).map_err(refusal)?;
         let headers = headers(&options.engine, epoch);
         let names = Topic::ALL.map(|topic| (topic, topic.full_name(&options.prefix)));
         Ok(Self { producer, notes, headers, names, turns, turn: Cell::new(0) })

@@ -4,7 +4,7 @@
 use super::{Config, GAMMA_URL, SettingError, VenueSettings, WS_URL, settings::within};
 use crate::base::time::SECOND_NS;
 use crate::bus::address::{BusOptions, is_name};
-use crate::bus::{IS_BUILT, NOT_BUILT, record::Topic};
+use crate::bus::{check, record::Topic};
 use crate::cluster::group;
 use clap::{Args, Subcommand, ValueEnum};
 use std::time::Duration;
@@ -113,12 +113,11 @@ fn topic(name: &str) -> Result<Topic, String> {
 /// An address for this program.
 ///
 /// # Errors
-/// It is none, or the program has no client of brokers.
+/// It is none, its file cannot be used, or the program has no client of brokers.
 pub fn bus_options(address: &str) -> Result<BusOptions, SettingError> {
-    if !IS_BUILT {
-        return Err(SettingError(format!("bus {address}: {NOT_BUILT}")));
-    }
-    BusOptions::parse(address).map_err(|error| SettingError(format!("bus {error}")))
+    let options = BusOptions::parse(address);
+    let checked = options.and_then(|options| check(&options).map(|()| options));
+    checked.map_err(|error| SettingError(format!("bus {error}")))
 }
 
 impl Config {

@@ -1,6 +1,8 @@
 //! The bus: engine to broker to reader, through an outage of the broker, which is librdkafka's mock.
 //!
 //! Runs on:  test threads; engine, venue and mock on threads of this process.
+mod secured;
+
 use crate::gateway::Rig;
 use crate::http::Client;
 use crate::library::quiet;
@@ -370,6 +372,7 @@ fn polars_and_duckdb_read_the_topics() {
 #[test]
 fn tail_prints_records() {
     let (_cluster, url) = mock();
+    let url = format!("{url}&compression=zstd");
     let mut bus = Bus::start(&url, 50.0);
     bus.run(3);
     let mut command = Program::ringbook();

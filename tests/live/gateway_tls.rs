@@ -21,15 +21,15 @@ use tungstenite::{Message, WebSocket};
 type Secure = StreamOwned<ClientConnection, TcpStream>;
 
 /// A self-signed certificate for localhost and its key, as files.
-struct Certificate {
+pub(crate) struct Certificate {
     _folder: TempDir,
     pem: String,
-    certificate: PathBuf,
-    key: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Certificate {
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pair = rcgen::KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 /// Runs to the end; gives the exit code and standard error.
-fn run(command: Command) -> (Option<i32>, Vec<String>) {
+pub(crate) fn run(command: Command) -> (Option<i32>, Vec<String>) {
     let mut program = Program::start(command);
     let status = program.wait(TIMEOUT);
     program.assert_clean();
