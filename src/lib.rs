@@ -127,7 +127,7 @@
 //! | [`link::shard_shard`] | trades, tickers of another shard's markets | counted; the redundant connection has them |
 //! | [`link::shard_trade`] | every trade, with `--trades` | counted, recorded in the table `trade_losses` |
 //! | [`link::shard_capture`] | frames and book lifecycle, with `--capture` | dropped, counted, marked in the capture |
-//! | [`link::cluster_control`] | slices to follow and to publish, and which are live, as state | nothing: the newest state counts |
+//! | [`link::cluster_control`] | slices, as state; markets that other members have found | markets wait at the broker |
 //! | [`link::control_sink`] | changed markets, with `--trades` | stored, retried in the next cycle |
 //! | [`link::serve_bus`] | records of every book and trade, with `--bus` | books are conflated, trades lost and counted |
 //! | [`link::serve_control`] | report queries and reports | HTTP 503, counted |

@@ -204,6 +204,8 @@ pub const UPDATE_BUFFERS_MAX: usize = 256;
 pub const UPDATE_BUFFERS_INITIAL: usize = 128;
 /// Queries from the serve core to the control core, and the responses.
 pub const SERVE_CONTROL_DEPTH: usize = 16;
+/// Markets of other members of a cluster on their way to the control core.
+pub const CLUSTER_MARKETS_DEPTH: usize = 1024;
 /// What a sleep costs the message that ends it: 30 to 50 µs in a virtual machine. The serve core and the native driver
 /// poll for so long before they sleep.
 pub const WAKE_UP_COST_NS: u64 = 40 * MICROSECOND_NS;

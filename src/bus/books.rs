@@ -33,7 +33,7 @@ use super::slices::{Fence, Slices};
 use crate::base::id::{MarketId, TokenId, TradeId};
 use crate::base::limits::BUS_HOUSEKEEPING_NS;
 use crate::base::slices::slice_of;
-use crate::cluster::claim::Claim;
+use crate::cluster::claim::{CatalogScan, Claim};
 use crate::counter::bus_source::BusCounts;
 use crate::market::book::Side;
 use foldhash::fast::FixedState;
@@ -173,6 +173,7 @@ impl BusBooks {
                 self.slices.on_claim(&claim, source.offset, source.read_ns);
                 self.set_fences(claim.slice, source.read_ns);
             }
+            Err(_) if CatalogScan::parse(text).is_some() => {}
             Err(_) => self.counts.unreadable += 1,
         }
     }

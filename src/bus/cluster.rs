@@ -2,23 +2,25 @@
 //!
 //! Runs on:  the thread `cluster`, not pinned, which may block; librdkafka has threads of its own. Owns: the member of
 //!           the consumer group, the producer and the reader of claims.
-//! Bounds:   `SLICES` claims of each group.
+//! Bounds:   `SLICES` claims of each group; `CLUSTER_MARKETS_DEPTH` markets.
 //!
 //! The consumer of the group reads no record: it is there for the assignment of its partitions, which are the slices.
-//! Claims are read by a consumer without a group, because a former owner reads those of its successor.
+//! Claims are read by a consumer without a group, because a former owner reads those of its successor; and with them
+//! the markets that other members have published.
 use super::address::BusOptions;
 use super::consumer::{BusConsumer, BusRecord};
 use super::producer::{client_config, create_topics, headers, lacks_topic, log_line, refusal};
-use super::record::Topic;
+use super::record::{Topic, market_event};
 use super::{BusError, ClusterMember};
 use crate::base::limits::{BUS_DOWN_NS, BUS_RETRY_NS, CLUSTER_CLAIM_NS, CLUSTER_SESSION_NS};
 use crate::base::slices::{SLICES, SliceSet};
-use crate::base::time::{Clock as _, MICROSECOND_NS, MILLISECOND_NS};
+use crate::base::time::{Clock as _, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 use crate::cluster::Member;
-use crate::cluster::claim::{Claim, ClaimState};
+use crate::cluster::catalog::{CatalogRole, CatalogWatch};
+use crate::cluster::claim::{CatalogScan, Claim, ClaimState};
 use crate::counter::cluster::ClusterBoard;
 use crate::io::{clock::HostClock, executor::no_thread, threads::lower_priority};
-use crate::link::cluster_control::SliceBoard;
+use crate::link::cluster_control::{MarketSender, SharedMarket, SliceBoard};
 use log::{info, warn};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -29,6 +31,7 @@ use rdkafka::producer::{
     BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig,
 };
 use rdkafka::topic_partition_list::TopicPartitionList;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,6 +40,10 @@ use std::time::Duration;
 const BEAT_MS: u64 = 1_000;
 /// Longest wait for something of the broker.
 const POLL_NS: u64 = 50 * MILLISECOND_NS;
+/// Records between two waits.
+const READS_MAX: usize = 4_096;
+/// Whose owner scans the catalogs for all.
+const CATALOG_SLICE: u8 = 0;
 
 /// What the callbacks have noted.
 #[derive(Debug)]
@@ -121,7 +128,7 @@ impl ProducerContext for Context {
 pub fn start(
     options: &BusOptions,
     group: &str,
-    slices: Arc<SliceBoard>,
+    (slices, markets): (Arc<SliceBoard>, MarketSender),
     clock: HostClock,
 ) -> Result<ClusterMember, BusError> {
     let board = Arc::new(ClusterBoard::new(group.to_owned(), options.engine.clone()));
@@ -135,6 +142,10 @@ pub fn start(
         headers: headers(&options.engine, epoch),
         retry_ns: 0,
         member: Member::default(),
+        catalog: CatalogWatch::new(clock.mono_ns()),
+        markets,
+        held: None,
+        scan_reported: 0,
         slices,
         board: Arc::clone(&board),
         stop: Arc::clone(&stop),
@@ -151,7 +162,12 @@ struct Clients {
     context: Context,
     consumer: BaseConsumer<Context>,
     producer: BaseProducer<Context>,
-    claims: BusConsumer,
+    /// Of claims and markets.
+    records: BusConsumer,
+    /// Where the markets end that were there at the beginning, by partition; those that are not read.
+    unread: HashMap<i32, i64>,
+    /// When a market was last read.
+    read_ns: u64,
 }
 
 struct Cluster {
@@ -164,6 +180,12 @@ struct Cluster {
     /// When a missing topic is created again.
     retry_ns: u64,
     member: Member,
+    catalog: CatalogWatch,
+    markets: MarketSender,
+    /// A market that found no room.
+    held: Option<SharedMarket>,
+    /// The time of the last scan that others know of.
+    scan_reported: u64,
     slices: Arc<SliceBoard>,
     board: Arc<ClusterBoard>,
     stop: Arc<AtomicBool>,
@@ -188,6 +210,7 @@ impl Cluster {
                     }
                 }
             }
+            self.choose_source();
             std::thread::sleep(Duration::from_nanos(BUS_RETRY_NS));
         }
     }
@@ -201,7 +224,7 @@ impl Cluster {
     /// # Errors
     /// The broker does not answer, or refuses: one line.
     fn connect(&self) -> Result<Clients, String> {
-        create_slices(&self.options)?;
+        self.create_topics()?;
         let context = Context::default();
         let mut config = client_config(&self.options)?;
         config
@@ -231,8 +254,31 @@ impl Cluster {
             .set("message.timeout.ms", (CLUSTER_CLAIM_NS / MILLISECOND_NS).to_string());
         let producer = config.create_with_context(context.clone());
         let producer = producer.map_err(refusal)?;
-        let claims = connect_claims(&self.options)?;
-        Ok(Clients { context, consumer, producer, claims })
+        let (records, unread) = self.connect_records()?;
+        let read_ns = self.clock.mono_ns();
+        Ok(Clients { context, consumer, producer, records, unread, read_ns })
+    }
+
+    /// # Errors
+    /// The broker does not answer, or refuses: one line.
+    fn create_topics(&self) -> Result<(), String> {
+        let markets = (Topic::Markets, self.options.partitions);
+        create_topics(&self.options, &[(Topic::Slices, SLICES as u16), markets])
+    }
+
+    /// The reader of claims and markets, and where the markets end.
+    ///
+    /// # Errors
+    /// The broker does not answer: one line.
+    fn connect_records(&self) -> Result<(BusConsumer, HashMap<i32, i64>), String> {
+        let topics: &[Topic] = match self.slices.shares_catalog() {
+            true => &[Topic::Slices, Topic::Markets],
+            false => &[Topic::Slices],
+        };
+        let records = BusConsumer::connect(&self.options.address, topics, topics);
+        let records = records.map_err(|error| error.to_string())?;
+        let ends = records.ends(Topic::Markets).map_err(|error| error.to_string())?;
+        Ok((records, ends))
     }
 
     /// Joins, and follows the slices that the broker assigns, until a stop has found them other owners.
@@ -252,6 +298,8 @@ impl Cluster {
             for (slice, state) in self.member.poll(self.slices.shown.get(), now_ns) {
                 self.claim(clients, slice, state);
             }
+            self.choose_source();
+            self.report_scan(clients);
             self.show();
             if is_leaving && self.member.has_left(now_ns) {
                 return self.release(clients);
@@ -276,7 +324,7 @@ impl Cluster {
             self.board.set_error(&error.to_string());
             if lacks_topic(error.rdkafka_error_code()) && self.clock.mono_ns() >= self.retry_ns {
                 // The broker may be another one, without data.
-                if let Err(why) = create_slices(&self.options) {
+                if let Err(why) = self.create_topics() {
                     self.board.set_error(&why);
                 }
                 self.retry_ns = self.clock.mono_ns() + BUS_RETRY_NS;
@@ -289,18 +337,81 @@ impl Cluster {
         for note in clients.context.take() {
             self.on_note(note);
         }
-        for _ in 0..SLICES {
-            match clients.claims.poll(Duration::ZERO) {
+        self.read_records(clients);
+    }
+
+    /// Takes claims and markets, as long as the control core has room for these.
+    fn read_records(&mut self, clients: &mut Clients) {
+        for _ in 0..READS_MAX {
+            self.held = self.held.take().and_then(|held| self.markets.try_send(held).err());
+            if self.held.is_some() {
+                return;
+            }
+            match clients.records.poll(Duration::ZERO) {
+                Ok(Some(record)) if record.topic == Topic::Markets.name() => {
+                    self.on_market(&record);
+                    clients.read_ns = self.clock.mono_ns();
+                    let BusRecord { partition, offset, .. } = record;
+                    if clients.unread.get(&partition).is_some_and(|end| offset + 1 >= *end) {
+                        clients.unread.remove(&partition);
+                    }
+                }
                 Ok(Some(record)) => self.on_record(&record),
                 Ok(None) => break,
                 Err(error) => {
                     self.board.set_error(&error.to_string());
-                    match connect_claims(&self.options) {
-                        Ok(claims) => clients.claims = claims,
+                    match self.connect_records() {
+                        Ok((records, _)) => clients.records = records,
                         Err(_) => break,
                     }
                 }
             }
+        }
+        let now_ns = self.clock.mono_ns();
+        // Records at the end may be gone.
+        if !self.slices.has_read()
+            && (clients.unread.is_empty() || now_ns >= clients.read_ns + BUS_DOWN_NS)
+        {
+            self.catalog.on_read(now_ns);
+            self.slices.set_read();
+        }
+    }
+
+    /// Scans the catalogs or reads what others have found.
+    fn choose_source(&mut self) {
+        let Self { slices, board, group, .. } = self;
+        if !slices.shares_catalog() {
+            return;
+        }
+        let is_owner = self.member.assigned().contains(CATALOG_SLICE);
+        let role = self.catalog.role(is_owner, self.clock.mono_ns());
+        let silent_ns = if let CatalogRole::Alone(ns) = role { ns.max(SECOND_NS) } else { 0 };
+        let scans = role != CatalogRole::Read;
+        if silent_ns > 0 && board.catalog_silent_seconds.get() == 0 {
+            board.catalog_fallbacks.add(1);
+            warn!(
+                "cluster {group}: no other member reports a scan of the catalog; this one scans until one does"
+            );
+        } else if scans != slices.scans() {
+            let what =
+                if scans { "scans the catalog for all" } else { "reads new markets from others" };
+            info!("cluster {group}: this member {what}");
+        }
+        board.catalog_silent_seconds.set(silent_ns / SECOND_NS);
+        board.scans_catalog.set(scans.into());
+        slices.set_scans(scans);
+    }
+
+    /// Reports a scan of the owner.
+    fn report_scan(&mut self, clients: &Clients) {
+        let scan_time = self.slices.scanned_wall_ns();
+        if !self.member.assigned().contains(CATALOG_SLICE) || scan_time <= self.scan_reported {
+            return;
+        }
+        let (engine, group) = (self.options.engine.as_str().into(), self.group.as_str().into());
+        let scan = CatalogScan { engine, group, scan_time };
+        if self.send(clients, CATALOG_SLICE, &scan.key(), &scan.text()) {
+            self.scan_reported = scan_time;
         }
     }
 
@@ -338,10 +449,38 @@ impl Cluster {
     }
 
     fn on_record(&mut self, record: &BusRecord) {
-        let Ok(claim) = Claim::parse(&record.text) else { return };
-        if claim.group == self.group {
-            let is_own = record.engine == self.options.engine && record.epoch == self.epoch;
-            self.member.on_claim(claim.slice, is_own, claim.state, self.clock.mono_ns());
+        let (now, is_own) = (self.clock.now(), self.is_own(record));
+        if let Ok(claim) = Claim::parse(&record.text) {
+            if claim.group == self.group {
+                self.member.on_claim(claim.slice, is_own, claim.state, now.mono_ns);
+            }
+        } else if let Some(scan) = CatalogScan::parse(&record.text)
+            && scan.group == self.group
+            && !is_own
+        {
+            let age_ns = now.wall_ns.saturating_sub(scan.scan_time);
+            self.catalog.on_scan(now.mono_ns.saturating_sub(age_ns));
+        }
+    }
+
+    /// Whether a record is of this start of this engine, whose publisher may have begun again since.
+    fn is_own(&self, record: &BusRecord) -> bool {
+        record.engine == self.options.engine && record.epoch >= self.epoch
+    }
+
+    fn on_market(&mut self, record: &BusRecord) {
+        if self.is_own(record) {
+            return;
+        }
+        match market_event(&record.text) {
+            Ok(shared) => {
+                self.board.markets_read.add(1);
+                self.held = self.markets.try_send(Box::new(shared)).err();
+            }
+            Err(why) => {
+                log_line("markets", &why);
+                self.board.markets_unreadable.add(1);
+            }
         }
     }
 
@@ -353,13 +492,16 @@ impl Cluster {
             state,
             receive_time: self.clock.now().wall_ns,
         };
-        let (key, text) = (claim.key(), claim.text());
-        let record = BaseRecord::to(&self.topic).key(&key).payload(&text);
-        let record = record.partition(slice.into()).headers(self.headers.clone());
-        if clients.producer.send(record).is_err() {
+        if !self.send(clients, slice, &claim.key(), &claim.text()) {
             self.board.claims_failed.add(1);
             self.member.on_claim_failed(slice);
         }
+    }
+
+    fn send(&self, clients: &Clients, slice: u8, key: &str, text: &str) -> bool {
+        let record = BaseRecord::to(&self.topic).key(key).payload(text);
+        let record = record.partition(slice.into()).headers(self.headers.clone());
+        clients.producer.send(record).is_ok()
     }
 
     /// What this member still has is nobody's.
@@ -384,17 +526,4 @@ impl Cluster {
         board.slices_published.set(member.published().len() as u64);
         board.slices_live.set(assigned.and(&slices.live.get()).len() as u64);
     }
-}
-
-/// # Errors
-/// The broker does not answer, or refuses: one line.
-fn create_slices(options: &BusOptions) -> Result<(), String> {
-    create_topics(options, &[(Topic::Slices, SLICES as u16)])
-}
-
-/// # Errors
-/// The broker does not answer: one line.
-fn connect_claims(options: &BusOptions) -> Result<BusConsumer, String> {
-    let topics = [Topic::Slices];
-    BusConsumer::connect(&options.address, &topics, &topics).map_err(|error| error.to_string())
 }

@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::HashMap;
 use std::time::Duration;
 
 struct Context;
@@ -134,6 +135,24 @@ impl BusConsumer {
         }
         consumer.assign(&all).map_err(|error| fault(error.to_string()))?;
         Ok(Self { consumer, prefix: options.prefix, failures: 0 })
+    }
+
+    /// Where the records of a topic end now: the next offset of each partition that has any.
+    ///
+    /// # Errors
+    /// [`BusError`]: the broker does not answer.
+    pub(super) fn ends(&self, topic: Topic) -> Result<HashMap<i32, i64>, BusError> {
+        let (name, mut ends) = (topic.full_name(&self.prefix), HashMap::new());
+        let assigned = self.consumer.assignment().map_err(|error| BusError(error.to_string()))?;
+        for partition in assigned.elements_for_topic(&name) {
+            let (number, wait) = (partition.partition(), Duration::from_nanos(BUS_DOWN_NS));
+            let range = self.consumer.fetch_watermarks(&name, number, wait);
+            let (low, high) = range.map_err(|error| BusError(error.to_string()))?;
+            if low < high {
+                ends.insert(number, high);
+            }
+        }
+        Ok(ends)
     }
 
     /// The next record; `None` if none comes within this time.

@@ -44,7 +44,10 @@ use crate::io::threads::ends_within;
 #[cfg(not(feature = "kafka"))]
 use crate::io::{clock::HostClock, wake::TaskWaker};
 #[cfg(not(feature = "kafka"))]
-use crate::link::{cluster_control::SliceBoard, serve_bus::BusSender};
+use crate::link::{
+    cluster_control::{MarketSender, SliceBoard},
+    serve_bus::BusSender,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -129,7 +132,7 @@ pub fn check(options: &address::BusOptions) -> Result<(), BusError> {
 pub fn join_cluster(
     options: &address::BusOptions,
     _group: &str,
-    _slices: Arc<SliceBoard>,
+    _shared: (Arc<SliceBoard>, MarketSender),
     _clock: HostClock,
 ) -> Result<ClusterMember, BusError> {
     Err(BusError(format!("{}: {NOT_BUILT}", options.address)))

@@ -261,20 +261,23 @@ impl Publisher {
         None
     }
 
-    /// Whether a record is another machine's to publish. Stages of markets are everybody's: each reads the catalog. Of
-    /// a slice that this machine has left, trades that waited and the ends of its books are still its own; but best
-    /// prices are compacted, and the new owner's stand.
+    /// Whether a record is another machine's to publish. Who scans the catalog publishes all markets. Of a slice that
+    /// this machine has left, trades that waited and the ends of its books are still its own; but best prices are
+    /// compacted, and the new owner's stand.
     fn is_withheld(&mut self, head: RecordHead<'_>) -> bool {
         let Some(slices) = &self.slices else { return false };
         let slice = slice_of(head.market.as_bytes());
         let has_left = !slices.followed.get().contains(slice);
-        if head.kind == "market"
+        let is_market = head.kind == "market";
+        if is_market && slices.scans()
             || slices.published.get().contains(slice)
             || has_left && matches!(head.kind, "trade" | "state")
         {
             return false;
         }
-        self.withheld.set(slice, true);
+        if !is_market {
+            self.withheld.set(slice, true);
+        }
         self.board.withheld.add(1);
         true
     }

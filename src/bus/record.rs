@@ -7,9 +7,10 @@
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::price::{Price, Quantity};
 use crate::market::book::Level;
-use crate::market::info::{MarketEvent, MarketInfo, MarketStage, Outcome, Resolution};
+use crate::market::info::{Listing, MarketEvent, MarketInfo, MarketStage, Outcome, Resolution};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Where records go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,6 +183,9 @@ struct MarketRecord {
     question: String,
     outcomes: Vec<OutcomeRecord>,
     tick_size: Option<String>,
+    min_order_size: Option<String>,
+    neg_risk: bool,
+    listing: Option<Arc<Listing>>,
     start_time: Option<u64>,
     end_time: Option<u64>,
     winner: Option<String>,
@@ -224,11 +228,11 @@ pub fn market_event(text: &str) -> Result<(Venue, MarketEvent), String> {
         start_wall_ns: record.start_time,
         end_wall_ns: record.end_time,
         tick_size: price(record.tick_size),
-        min_order_size: None,
-        neg_risk: false,
-        listing: None,
+        min_order_size: record.min_order_size.and_then(|text| Quantity::parse(text.as_bytes())),
+        neg_risk: record.neg_risk,
+        listing: record.listing,
     };
-    Ok((venue, MarketEvent { stage, info, resolution }))
+    Ok((venue, MarketEvent { stage, info, resolution, is_repeated: false }))
 }
 
 /// # Errors

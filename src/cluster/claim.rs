@@ -1,4 +1,4 @@
-//! The claim of an owner on a slice: a record of the topic `slices`.
+//! Records of the topic `slices`: the claim of an owner on a slice, and the last scan of the catalog.
 //!
 //! Runs on:  any (pure).
 use serde::Deserialize;
@@ -43,6 +43,42 @@ pub struct Claim<'a> {
     pub state: ClaimState,
     /// When it was claimed, nanoseconds since the Unix epoch.
     pub receive_time: u64,
+}
+
+/// The last whole scan of the venues' catalogs, by the owner of slice 0.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CatalogScan<'a> {
+    /// Name of the engine.
+    #[serde(borrow)]
+    pub engine: Cow<'a, str>,
+    /// The group of the engine.
+    #[serde(borrow)]
+    pub group: Cow<'a, str>,
+    /// When it was complete, nanoseconds since the Unix epoch; of several venues the first one.
+    pub scan_time: u64,
+}
+
+impl<'a> CatalogScan<'a> {
+    /// `None` for another record.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        sonic_rs::from_str(text).ok()
+    }
+
+    /// The key of the record.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/catalog", self.group)
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { engine, group, scan_time } = self;
+        format!(
+            r#"{{"kind":"catalog","engine":"{engine}","group":"{group}","scan_time":{scan_time}}}"#
+        )
+    }
 }
 
 impl<'a> Claim<'a> {

@@ -7,6 +7,8 @@
 //! and publishes while slices come and go, so that a planned move has no gap, and [`claim`] is the record with which an
 //! owner reports on that topic that a slice is its own. The broker orders the claims of a slice: a later one has the
 //! higher offset, which is the epoch of the slice. [`overview`] is what the claims of all members amount to.
+//! [`catalog`] decides who reads the venues' catalogs.
+pub mod catalog;
 pub mod claim;
 mod member;
 pub mod overview;

@@ -2,7 +2,8 @@
 mod simulation;
 
 use super::Member;
-use super::claim::{Claim, ClaimState};
+use super::catalog::{CatalogRole, CatalogWatch};
+use super::claim::{CatalogScan, Claim, ClaimState};
 use super::overview::Overview;
 use crate::base::slices::SliceSet;
 use crate::base::time::SECOND_NS;
@@ -47,6 +48,62 @@ fn a_claim_is_read_as_it_was_written() {
     for text in ["", "{}", r#"{"slice":256}"#, &text.replace("live", "lively")] {
         assert!(Claim::parse(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_scan_of_the_catalog_is_read_as_it_was_written() {
+    let scan = CatalogScan { engine: "east-1".into(), group: "fleet".into(), scan_time: 12 };
+    let text = scan.text();
+    let expected = r#"{"kind":"catalog","engine":"east-1","group":"fleet","scan_time":12}"#;
+    assert_eq!((&*text, &*scan.key()), (expected, "fleet/catalog"));
+    assert!(CatalogScan::parse(&text) == Some(scan.clone()) && Claim::parse(&text).is_err());
+    let claim =
+        r#"{"kind":"slice","slice":0,"engine":"e","group":"g","state":"live","receive_time":0}"#;
+    assert!(Claim::parse(claim).is_ok() && CatalogScan::parse(claim).is_none());
+}
+
+#[test]
+fn the_owner_of_the_first_slice_scans_and_the_others_read() {
+    let (mut owner, mut other) = (CatalogWatch::new(0), CatalogWatch::new(0));
+    for second in 0..1_000 {
+        let now_ns = second * SECOND_NS;
+        other.on_read(now_ns);
+        if second % 60 == 59 {
+            other.on_scan(now_ns);
+        }
+        let role = if second < 2 { CatalogRole::Read } else { CatalogRole::Scan };
+        assert_eq!(owner.role(second >= 2, now_ns), role, "{second}");
+        assert_eq!(other.role(false, now_ns), CatalogRole::Read, "{second}");
+    }
+}
+
+#[test]
+fn a_member_that_finds_no_broker_or_hears_of_no_scan_scans_itself() {
+    let alone = |seconds: u64| CatalogRole::Alone(seconds * SECOND_NS);
+    let mut watch = CatalogWatch::new(0);
+    assert_eq!(watch.role(false, 9 * SECOND_NS), CatalogRole::Read);
+    assert_eq!(watch.role(false, 10 * SECOND_NS), alone(10), "no broker");
+    // It answers, and nobody has scanned for an hour.
+    watch.on_read(20 * SECOND_NS);
+    assert_eq!(watch.role(false, 79 * SECOND_NS), CatalogRole::Read);
+    assert_eq!(watch.role(false, 80 * SECOND_NS), alone(80));
+    watch.on_scan(90 * SECOND_NS);
+    watch.on_scan(30 * SECOND_NS);
+    assert_eq!(watch.role(false, 269 * SECOND_NS), CatalogRole::Read, "three intervals");
+    assert_eq!(watch.role(false, 270 * SECOND_NS), alone(180));
+}
+
+#[test]
+fn a_former_owner_scans_until_the_next_one_does() {
+    let mut watch = CatalogWatch::new(0);
+    watch.on_scan(SECOND_NS);
+    assert_eq!(watch.role(true, 100 * SECOND_NS), CatalogRole::Scan);
+    assert_eq!(watch.role(false, 101 * SECOND_NS), CatalogRole::Scan, "the scan was before");
+    let mut left = watch;
+    assert_eq!(left.role(false, 280 * SECOND_NS), CatalogRole::Alone(180 * SECOND_NS));
+    watch.on_scan(102 * SECOND_NS);
+    assert_eq!(watch.role(false, 103 * SECOND_NS), CatalogRole::Read);
+    assert_eq!(watch.role(true, 104 * SECOND_NS), CatalogRole::Scan);
 }
 
 #[test]

@@ -239,6 +239,28 @@ impl Discovery {
         }
     }
 
+    /// Scans from now on, at once; or no longer, because another machine does. Named markets are looked up in any case.
+    pub fn set_scanning(&mut self, scanning: bool) {
+        self.scanning = scanning;
+        (self.scan, self.begun_ns, self.completed_ns, self.next_scan_ns) = (None, None, None, 0);
+        self.confirms.clear();
+        self.confirms_queued.clear();
+        self.counts.last_error.clear();
+        self.scan_error.clear();
+    }
+
+    /// Whether it scans.
+    #[must_use]
+    pub const fn is_scanning(&self) -> bool {
+        self.scanning
+    }
+
+    /// End of the last complete scan, nanoseconds since the Unix epoch; 0 before the first.
+    #[must_use]
+    pub const fn scanned_wall_ns(&self) -> u64 {
+        self.counts.last_scan_wall_ns
+    }
+
     /// The venue.
     #[must_use]
     pub const fn catalog(&self) -> Feed {

@@ -16,7 +16,7 @@ use crate::control::discovery::Answer;
 use crate::control::placement::Action;
 use crate::control::registry::{Refusal, Registered, Registry, Source, Status};
 use crate::counter::report::LifecycleReport;
-use crate::market::info::{Closed, MarketInfo, MarketUpdate};
+use crate::market::info::{Closed, MarketEvent, MarketInfo, MarketStage, MarketUpdate};
 use crate::venue::skip::{SkipReason, Skipped};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -186,6 +186,46 @@ impl Lifecycle {
                 if registry.mark_expired(&market, now.mono_ns) {
                     self.counts.markets_resolved += 1;
                 }
+            }
+        }
+    }
+
+    /// Takes what another member of the cluster has published of a market; facts of a known one only if `takes_facts`.
+    pub fn on_shared(
+        &mut self,
+        now: Now,
+        event: MarketEvent,
+        takes_facts: bool,
+        registry: &mut Registry,
+    ) {
+        self.refused.clear();
+        let MarketEvent { stage, mut info, resolution, .. } = event;
+        let market = info.market;
+        match stage {
+            MarketStage::New | MarketStage::Opened => {
+                let known = registry.market(&market).map(|record| &record.info);
+                match known {
+                    Some(known) if !takes_facts => info = known.clone(),
+                    Some(known) => info.listing = info.listing.or_else(|| known.listing.clone()),
+                    None => {}
+                }
+                if !self.options.keeps_listings {
+                    info.listing = None;
+                }
+                self.counts.markets_discovered +=
+                    u64::from(self.add(now, info, Source::Catalog, registry));
+            }
+            // It returns if the catalog lists it as trading.
+            MarketStage::Ended => {
+                if registry.mark_expired(&market, now.mono_ns) {
+                    self.counts.markets_expired += 1;
+                    self.ended.insert(market);
+                }
+            }
+            MarketStage::Resolved => {
+                let resolution = resolution.unwrap_or_default();
+                let update = MarketUpdate::Resolved { market, resolution };
+                self.on_market_update(now, update, registry);
             }
         }
     }

@@ -38,6 +38,13 @@ impl MarketPublisher {
         self.stages = Some(ReportedStages::default());
     }
 
+    /// Reports a stage again when facts have changed: other members of the cluster read them.
+    pub(super) const fn repeat_stages(&mut self) {
+        if let Some(stages) = &mut self.stages {
+            stages.is_repeating = true;
+        }
+    }
+
     /// Publishes changed markets while the links have room; the rest in the next cycle.
     pub(super) fn step(&mut self, markets: &mut Markets, shards: &mut [ShardProxy], now: Now) {
         if self.sink.is_none() && self.stages.is_none() {
@@ -113,13 +120,14 @@ impl MarketPublisher {
 #[derive(Debug)]
 struct ReportedStages {
     reported: HashMap<MarketId, MarketStage, FixedState>,
+    is_repeating: bool,
     /// Entries at which those of removed markets are dropped.
     prune_at: usize,
 }
 
 impl Default for ReportedStages {
     fn default() -> Self {
-        Self { reported: HashMap::default(), prune_at: PRUNED_FROM }
+        Self { reported: HashMap::default(), is_repeating: false, prune_at: PRUNED_FROM }
     }
 }
 
@@ -133,7 +141,12 @@ impl ReportedStages {
         shard: &mut ShardProxy,
         now: Now,
     ) -> bool {
-        let steps = MarketStage::steps(self.reported.get(&info.market).copied(), stage);
+        let before = self.reported.get(&info.market).copied();
+        let mut steps = MarketStage::steps(before, stage);
+        let is_repeated = self.is_repeating && before == Some(stage);
+        if is_repeated {
+            steps.push(stage);
+        }
         if steps.is_empty() {
             return true;
         }
@@ -142,7 +155,8 @@ impl ReportedStages {
         }
         for stage in steps {
             let resolution = resolution.filter(|_| stage == MarketStage::Resolved).cloned();
-            shard.market(MarketEvent { stage, info: info.clone(), resolution }, now);
+            let info = info.clone();
+            shard.market(MarketEvent { stage, info, resolution, is_repeated }, now);
         }
         self.reported.insert(info.market, stage);
         true

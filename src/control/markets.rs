@@ -17,7 +17,7 @@ use crate::base::time::{Now, SECOND_NS};
 use crate::counter::report::LifecycleReport;
 use crate::link::control_shard::NamedOpening;
 use crate::market::book::BookOpening;
-use crate::market::info::{Closed, MarketInfo, MarketUpdate};
+use crate::market::info::{Closed, MarketEvent, MarketInfo, MarketUpdate};
 use crate::venue::skip::Skipped;
 use log::{info, warn};
 
@@ -118,8 +118,11 @@ impl Markets {
             step.requests.push(IoRequest::Fetch(request.path));
         }
         let upkeep = self.lifecycle.poll(now, &mut self.registry);
-        self.discovery.confirm(upkeep.confirm);
-        self.discovery.confirm(self.resolutions.poll(now.mono_ns));
+        // Where another machine scans, it asks too.
+        if self.discovery.is_scanning() == self.lifecycle.is_scanning() {
+            self.discovery.confirm(upkeep.confirm);
+            self.discovery.confirm(self.resolutions.poll(now.mono_ns));
+        }
         step.actions = upkeep.actions;
         step
     }
@@ -160,6 +163,17 @@ impl Markets {
     /// A market update of the stream.
     pub(super) fn on_update(&mut self, update: MarketUpdate, now: Now) {
         self.lifecycle.on_market_update(now, update, &mut self.registry);
+    }
+
+    /// Takes what another member of the cluster has published of a market.
+    pub(super) fn on_shared(&mut self, event: MarketEvent, now: Now) {
+        if let Some(resolution) = &event.resolution {
+            self.resolutions.on_closed(&event.info.market, resolution, now.wall_ns);
+        }
+        let takes_facts = !self.discovery.is_scanning();
+        self.lifecycle.on_shared(now, event, takes_facts, &mut self.registry);
+        let refused = self.lifecycle.take_refused();
+        self.skips.on_asked(&refused);
     }
 
     /// Results of name lookups since the last call.

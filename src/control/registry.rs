@@ -385,6 +385,12 @@ impl Registry {
         self.unpublished.as_mut()?.pop_first()
     }
 
+    /// Marks every market as unpublished.
+    pub fn mark_all_unpublished(&mut self) {
+        let all = self.markets().map(|record| record.info.market).collect::<Vec<_>>();
+        all.iter().for_each(|market| self.mark_unpublished(market));
+    }
+
     /// Marks a market as unpublished.
     pub fn mark_unpublished(&mut self, market: &MarketId) {
         if let Some(unpublished) = &mut self.unpublished {

@@ -26,7 +26,7 @@ use crate::counter::fold::Fold as _;
 use crate::counter::latency::{Latencies, Stage, histogram};
 use crate::counter::report::EngineReport;
 use crate::link::{
-    cluster_control::SliceBoard,
+    cluster_control::{SharedMarket, SliceBoard},
     main_control::{Command, ControlEvent, RefusedToken},
     serve_control::{ControlAnswer, ControlQuery},
 };
@@ -107,8 +107,14 @@ impl Supervisor {
 
     /// The same of a member of a cluster, which follows the slices of the board.
     #[must_use]
-    pub fn with_cluster(self, slices: Arc<SliceBoard>, board: Arc<ClusterBoard>) -> Self {
-        Self { cluster: Some((Slices::new(slices), board)), ..self }
+    pub fn with_cluster(
+        mut self,
+        slices: Arc<SliceBoard>,
+        markets: Consumer<SharedMarket>,
+        board: Arc<ClusterBoard>,
+    ) -> Self {
+        self.venues.iter_mut().for_each(|venue| venue.publisher.repeat_stages());
+        Self { cluster: Some((Slices::new(slices, markets), board)), ..self }
     }
 
     /// Controller of a venue, by index.
@@ -300,6 +306,7 @@ impl Supervisor {
                 let health = &mut report.health;
                 if in_grace { health.notices.push(line) } else { health.reasons.push(line) }
             }
+            report.health.notices.extend(cluster.catalog_notice());
             report.cluster = Some(cluster);
         }
         report.health.settle();

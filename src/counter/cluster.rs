@@ -29,6 +29,16 @@ pub struct ClusterReport {
     pub assignments: u64,
     /// Sessions that have ended before this member left.
     pub sessions_lost: u64,
+    /// 1 while this member scans the venues' catalogs, 0 while it reads what another one has found.
+    pub scans_catalog: u64,
+    /// Seconds since another member last reported a scan, while this one scans for that reason; else 0.
+    pub catalog_silent_seconds: u64,
+    /// Times that it began to scan for that reason.
+    pub catalog_fallbacks: u64,
+    /// Records of markets of other members that were read.
+    pub markets_read: u64,
+    /// Of the topic of markets, records that could not be read.
+    pub markets_unreadable: u64,
     /// Why the member has no session; empty while it has one.
     pub error: String,
 }
@@ -45,6 +55,17 @@ impl ClusterReport {
             )
         })
     }
+
+    /// That it scans although another member should; `None` otherwise.
+    #[must_use]
+    pub fn catalog_notice(&self) -> Option<String> {
+        let Self { group, engine, catalog_silent_seconds: seconds, .. } = self;
+        (*seconds > 0).then(|| {
+            format!(
+                "{engine} scans the catalog itself: no other member of the cluster {group} has reported a scan for {seconds} s"
+            )
+        })
+    }
 }
 
 board! {
@@ -52,7 +73,8 @@ board! {
     ClusterBoard of ClusterReport {
         texts: group, engine; messages: error; figures:
             in_session, slices_assigned, slices_followed, slices_published, slices_live, claims,
-            claims_failed, assignments, sessions_lost,
+            claims_failed, assignments, sessions_lost, scans_catalog, catalog_silent_seconds,
+            catalog_fallbacks, markets_read, markets_unreadable,
     }
 }
 

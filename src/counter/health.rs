@@ -42,6 +42,7 @@ pub const CONDITIONS: &[&str] = &[
     "no engine publishes at {broker}: no book is live until one does",
     "{engine} has no session in the cluster {group}: {error}; {slices} slices are followed for local users and not \
      published",
+    "{engine} scans the catalog itself: no other member of the cluster {group} has reported a scan for {seconds} s",
 ];
 
 /// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.

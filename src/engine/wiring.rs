@@ -30,7 +30,7 @@ use crate::io::{
     wake::Sleeper,
 };
 use crate::link::{
-    cluster_control::SliceBoard,
+    cluster_control::{SharedMarket, SliceBoard},
     control_sink::SinkEnd,
     serve_bus::BusSender,
     serve_shard::{BookAnswer, BookQuery},
@@ -93,14 +93,15 @@ impl Engine {
         let (trades, sinks) = start_sink(config, &mut built, &mut links.gauges, &clock)?;
         let captures = built.iter_mut().flat_map(|b| std::mem::take(&mut b.shards.captures));
         let capture = start_capture(config, captures.collect(), &clock)?;
-        let (cluster, slices) = start_cluster(config, &clock)?;
+        let (cluster, slices) = start_cluster(config, &mut links.gauges, &clock)?;
+        let (slices, shared) = slices.unzip();
         let (bus, bus_sender) = start_bus(config, &sleeper, &clock, slices.clone())?;
         let control = ControlEnds {
             links,
             sinks,
             capture: capture.as_ref().map(CaptureSink::board),
             bus: bus.as_ref().map(BusPublisher::board),
-            cluster: slices.zip(cluster.as_ref().map(ClusterMember::board)),
+            cluster: slices.zip(shared).zip(cluster.as_ref().map(ClusterMember::board)),
         };
         let cores = start_cores(config, &topology, built, control, &clock)?;
         let serve_stop = Arc::new(AtomicBool::new(false));
@@ -187,8 +188,8 @@ struct ControlEnds {
     sinks: VecDeque<SinkEnd>,
     capture: Option<Arc<CaptureBoard>>,
     bus: Option<Arc<BusBoard>>,
-    /// The slices of this machine and the figures, if it is a member of a cluster.
-    cluster: Option<(Arc<SliceBoard>, Arc<ClusterBoard>)>,
+    /// The slices of this machine, markets of others and the figures, if it is a member of a cluster.
+    cluster: Option<(ClusterEnds, Arc<ClusterBoard>)>,
 }
 
 /// Starts the shards of every venue, and the control core with a controller for each.
@@ -236,8 +237,8 @@ fn start_cores<H: Handler + Send>(
         };
         let venues = venues.into_iter().map(controller).collect();
         let mut supervisor = Supervisor::new(venues, links, now);
-        if let Some((slices, board)) = cluster {
-            supervisor = supervisor.with_cluster(slices, board);
+        if let Some(((slices, markets), board)) = cluster {
+            supervisor = supervisor.with_cluster(slices, markets, board);
         }
         names.iter().for_each(|name| supervisor.look_up(name));
         run::run(supervisor, sources, clock).await;
@@ -498,16 +499,23 @@ fn start_bus(
     Ok((Some(publisher), Some(sender)))
 }
 
+/// The board of a member's slices, and markets of the others.
+type ClusterEnds = (Arc<SliceBoard>, Consumer<SharedMarket>);
+
 fn start_cluster(
     config: &Config,
+    gauges: &mut Vec<(String, Box<dyn LinkGauge>)>,
     clock: &HostClock,
-) -> Result<(Option<ClusterMember>, Option<Arc<SliceBoard>>), EngineError> {
+) -> Result<(Option<ClusterMember>, Option<ClusterEnds>), EngineError> {
     let Some((options, group)) = config.bus.as_ref().zip(config.cluster.as_deref()) else {
         return Ok((None, None));
     };
-    let slices = Arc::new(SliceBoard::default());
-    let member = crate::bus::join_cluster(options, group, Arc::clone(&slices), clock.clone());
-    Ok((Some(member.map_err(EngineError::Bus)?), Some(slices)))
+    let slices = Arc::new(SliceBoard::new(config.discover));
+    let (sender, markets) = ring(limits::CLUSTER_MARKETS_DEPTH);
+    gauges.push(("cluster_control".into(), Box::new(sender.gauge())));
+    let ends = (Arc::clone(&slices), sender);
+    let member = crate::bus::join_cluster(options, group, ends, clock.clone());
+    Ok((Some(member.map_err(EngineError::Bus)?), Some((slices, markets))))
 }
 
 fn start_capture(

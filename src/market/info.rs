@@ -5,6 +5,7 @@ use crate::base::{
     id::{MarketId, TokenId},
     price::{Price, Quantity},
 };
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Facts about a market that its books and its lifecycle need.
@@ -34,7 +35,7 @@ pub struct MarketInfo {
 }
 
 /// What a catalog lists of a market beside the facts that its books need: for clients that ask for markets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The venue's number of the market (Polymarket); empty if there is none.
     pub number: String,
@@ -52,7 +53,7 @@ pub struct Listing {
 }
 
 /// What a catalog lists of an event: one or more markets about one thing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventListing {
     /// The venue's id of it (Kalshi: the event ticker).
     pub id: String,
@@ -65,7 +66,7 @@ pub struct EventListing {
 }
 
 /// Fees of a market.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fees {
     /// Of the maker, basis points.
     pub maker_bps: u32,
@@ -76,7 +77,7 @@ pub struct Fees {
 }
 
 /// Polymarket's `feeSchedule`; numbers as sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeSchedule {
     /// The rate.
     pub rate: String,
@@ -193,6 +194,9 @@ pub struct MarketEvent {
     pub info: MarketInfo,
     /// How the venue has decided it; only at [`MarketStage::Resolved`].
     pub resolution: Option<Resolution>,
+    /// The stage was reported before; facts have changed, or other members of a cluster are to have them. Only for the
+    /// bus.
+    pub is_repeated: bool,
 }
 
 /// A market that the venue has closed.

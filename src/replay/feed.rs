@@ -206,7 +206,7 @@ fn markets<H: Handler>(books: &Books<H>, lives: &Lives, slugs: &Slugs) -> Vec<Ma
             },
             None => info,
         };
-        Some(MarketEvent { stage: MarketStage::Opened, info, resolution: None })
+        Some(MarketEvent { stage: MarketStage::Opened, info, resolution: None, is_repeated: false })
     };
     open.chunk_by(|a, b| a.market == b.market).filter_map(of_market).collect()
 }

@@ -73,7 +73,7 @@ impl Lives {
         });
         let event = |&stage: &MarketStage| {
             let resolution = resolution.clone().filter(|_| stage == MarketStage::Resolved);
-            MarketEvent { stage, info: info.clone(), resolution }
+            MarketEvent { stage, info: info.clone(), resolution, is_repeated: false }
         };
         let events = steps.iter().map(event).collect();
         if self.markets.len() >= GATEWAY_MARKETS_MAX {

@@ -431,7 +431,12 @@ impl<H: Handler + Clone> Worker<H> {
         for update in &self.findings.updates {
             if let MarketUpdate::Announced(info) = update {
                 let (stage, info, resolution) = (MarketStage::New, info.clone(), None);
-                self.intake.books.on_market(&MarketEvent { stage, info, resolution });
+                self.intake.books.on_market(&MarketEvent {
+                    stage,
+                    info,
+                    resolution,
+                    is_repeated: false,
+                });
             }
         }
     }

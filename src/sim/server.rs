@@ -294,6 +294,8 @@ impl Server {
                 }
             };
             self.counters.requests.add(1);
+            let is_list = matches!(routes::route(&request.path), Route::Markets | Route::Events);
+            self.counters.catalog_requests.add(is_list.into());
             self.handle_request(slot, &request);
             self.connections.mark(slot);
         }

@@ -63,6 +63,8 @@ counts! {
     subscriptions,
     /// HTTP requests answered.
     requests,
+    /// Of these, requests for lists of markets or events.
+    catalog_requests,
     /// HTTP requests and upgrades refused by a rate limit.
     rate_limited,
     /// Upgrades refused (fault).

@@ -20,6 +20,7 @@ pub(crate) struct Fleet {
     pub(crate) engines: Vec<Engine>,
     broker: crate::bus::Mock,
     racks: u64,
+    tokens: u64,
 }
 
 /// What one engine has.
@@ -39,7 +40,7 @@ impl Fleet {
         broker.create_topic("fleet.slices", 256, 1).unwrap();
         let url = format!("kafka://{}/fleet", broker.bootstrap_servers());
         let venue = Venue::start(&[&["--plain", "--markets", MARKETS][..], flags].concat());
-        Self { venue, url, engines: Vec::new(), broker, racks: 1 }
+        Self { venue, url, engines: Vec::new(), broker, racks: 1, tokens: TOKENS }
     }
 
     pub(crate) fn with_racks(self, racks: u64) -> Self {
@@ -72,7 +73,7 @@ impl Fleet {
             let all = shares.iter().map(slices).sum::<u64>() == 256 * self.racks
                 && shares.iter().map(published).sum::<u64>() == 256 * self.racks;
             let is_divided = shares.iter().all(|share| slices(share) > 0 && share.books > 0);
-            if all && is_divided && [live, books] == [TOKENS * self.racks; 2] {
+            if all && is_divided && [live, books] == [self.tokens * self.racks; 2] {
                 break eprintln!("{what}: settled in {:?}", begun.elapsed());
             }
             if begun.elapsed() > TIMEOUT {
@@ -83,6 +84,73 @@ impl Fleet {
             std::thread::sleep(POLL_INTERVAL);
         }
     }
+}
+
+/// The engine that scans the catalog, once there is one.
+fn scanner(fleet: &mut Fleet) -> usize {
+    let begun = Instant::now();
+    loop {
+        let shares = fleet.shares();
+        let scans = |share: &Share| count(&share.stats, "/cluster/scans_catalog") == 1;
+        let scanners: Vec<usize> = (0..shares.len()).filter(|&i| scans(&shares[i])).collect();
+        let pages = |i: usize| count(&shares[i].stats, "/lifecycle/pages");
+        if let [scanner] = scanners[..]
+            && pages(scanner) > 0
+        {
+            return scanner;
+        }
+        assert!(begun.elapsed() < TIMEOUT, "{scanners:?} scan: {}", fleet.engines[0].program);
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Births that the stream does not announce are found by the member that scans, and followed by the one whose they are.
+#[test]
+fn one_member_reads_the_catalog_for_all() {
+    let mut fleet = Fleet::start(&["--rate", "50"]);
+    let flags = ["--no-custom-features"];
+    ["m1", "m2", "m3"].into_iter().for_each(|name| fleet.add(name, &flags));
+    fleet.settle("three engines");
+    let first = scanner(&mut fleet);
+    let pages = |fleet: &mut Fleet| -> Vec<u64> {
+        fleet.shares().iter().map(|share| count(&share.stats, "/lifecycle/pages")).collect()
+    };
+    let asked = pages(&mut fleet);
+    let is_one = |(i, pages): (usize, &u64)| (*pages > 0) == (i == first);
+    assert!(asked.iter().enumerate().all(is_one), "{asked:?}, {first} scans");
+    let (requests, after) = (fleet.venue.stat("catalog_requests"), pages(&mut fleet));
+    let is_all = (asked[first]..=after[first] + 1).contains(&requests);
+    assert!(is_all, "{requests} requests of the venue's catalog, {asked:?}, then {after:?}");
+    // Another member gets the first slice: it scans at once.
+    fleet.venue.control("birth?count=10");
+    fleet.tokens += 20;
+    fleet.add("a0", &flags);
+    fleet.settle("ten births, a fourth engine");
+    // The one that scans dies: the next one finds what is born then.
+    let dead = scanner(&mut fleet);
+    let dead = fleet.engines.remove(dead);
+    dead.program.signal(Signal::KILL);
+    fleet.venue.control("birth?count=10");
+    fleet.tokens += 20;
+    fleet.settle("ten births, the reader of the catalog killed");
+    let last = scanner(&mut fleet);
+    for (i, engine) in fleet.engines.iter_mut().enumerate() {
+        let all = |stats: &Value| count(stats, "/registry/markets") == 80;
+        let (stats, _) = engine.wait_for("all markets", TIMEOUT, all);
+        assert_eq!(count(&stats, "/cluster/catalog_fallbacks"), 0, "{stats:#}");
+        let has_scanned = i == first || i == last;
+        assert!(has_scanned || count(&stats, "/cluster/markets_read") >= 80, "{stats:#}");
+    }
+    fleet.venue.pause();
+    let tokens = fleet.venue.tokens();
+    let mut equal = 0;
+    for engine in &mut fleet.engines {
+        let mut client = Client::new(&format!("http://{}", engine.address), None);
+        let own: Vec<String> =
+            tokens.iter().filter(|token| has_book(&mut client, token)).cloned().collect();
+        equal += agree(engine, &mut fleet.venue, &own).equal;
+    }
+    assert_eq!(equal as u64, fleet.tokens);
 }
 
 /// Exit code and lines of `cluster status`, until they are as wanted: engines report each second.
@@ -134,8 +202,17 @@ fn engines_keep_their_books_while_the_broker_is_away() {
         assert_eq!(sum(&stats, "books"), books, "{stats:#}");
         engine.wait_health(503, "has no session in the cluster fleet");
     }
+    // One that finds no broker knows the markets nevertheless.
+    fleet.add("north", &[]);
+    let north = &mut fleet.engines[2];
+    north.wait_for("scan without a broker", TIMEOUT, |stats| {
+        count(stats, "/cluster/catalog_fallbacks") == 1 && count(stats, "/registry/markets") == 60
+    });
+    let notice = "scans the catalog itself: no other member";
+    assert!(north.health().1.to_string().contains(notice), "{}", north.health().1);
     fleet.broker.broker_up(-1).unwrap();
     fleet.settle("the broker is back");
+    scanner(&mut fleet);
     for engine in &mut fleet.engines {
         let is_back = |stats: &Value| count(stats, "/cluster/in_session") == 1;
         engine.wait_for("session", TIMEOUT, is_back);

@@ -43,6 +43,10 @@ pub const CLUSTER_LIVE_NS: u64 = 25 * SECOND_NS;
 /// A claim that has not come back from the broker after this long is sent again; so is the claim of an owner that
 /// another member has overtaken.
 pub const CLUSTER_CLAIM_NS: u64 = 5 * SECOND_NS;
+/// A member of a cluster that knows of no scan of the catalog by another one for this long scans itself: three scans.
+pub const CATALOG_SILENT_NS: u64 = super::SCAN_LATE_NS;
+/// The same of a member that has just been started and has not found the broker.
+pub const CATALOG_START_NS: u64 = 10 * SECOND_NS;
 /// Races between engines of one kind of record that a reader of the bus remembers: 26 s at 10,000 a second.
 pub const BUS_RACES_MAX: usize = 1 << 18;
 /// What an engine publishes this long after the first one, it does not have.

@@ -1,5 +1,6 @@
 //! Heads and kinds of records.
 use super::*;
+use crate::market::info::{EventListing, Fees};
 
 #[test]
 fn a_head_has_kind_and_key() {
@@ -19,4 +20,24 @@ fn a_head_has_kind_and_key() {
         Topic::named("tops").map(|topic| topic.full_name("a.b")).as_deref(),
         Some("a.b.tops")
     );
+}
+
+#[test]
+fn a_market_has_all_that_is_known_of_it() {
+    let listing = Listing {
+        number: "17".into(),
+        members: r#""a":"\"b\"","c":1"#.into(),
+        fees: Some(Fees { maker_bps: 1, ..Fees::default() }),
+        event: Some(Arc::new(EventListing { id: "9".into(), ..EventListing::default() })),
+        ..Listing::default()
+    };
+    let text = format!(
+        r#"{{"sequence":1,"kind":"market","venue":"polymarket","market":"0xa","receive_time":1,"stage":"opened","slug":"s","question":"q","outcomes":[{{"token":"7","outcome":"Yes"}}],"min_order_size":"5.5","neg_risk":true,"listing":{}}}"#,
+        sonic_rs::to_string(&listing).unwrap()
+    );
+    let (venue, event) = market_event(&text).unwrap();
+    assert_eq!((venue.name(), event.stage), ("polymarket", MarketStage::Opened));
+    let MarketInfo { min_order_size, neg_risk, listing: read, .. } = event.info;
+    assert_eq!((min_order_size, neg_risk), (Some(Quantity(5_500_000)), true));
+    assert_eq!(read.as_deref(), Some(&listing));
 }

@@ -386,3 +386,20 @@ proptest! {
         prop_assert!(requests.windows(2).all(|pair| pair[1] - pair[0] >= PACE_NS));
     }
 }
+
+#[test]
+fn a_catalog_that_another_machine_scans_is_asked_for_names_only() {
+    let mut discovery = Discovery::new(POLYMARKET, true, 1);
+    let mut now = SECOND_NS;
+    next(&mut discovery, &mut now);
+    discovery.set_scanning(false);
+    discovery.on_page(at(now), page(0..2, Some("a=")));
+    assert_eq!((discovery.next_due(now), discovery.is_late(u64::MAX / 2)), (None, None));
+    assert!(discovery.look_up(Lookup::Slug("slug-1".into())));
+    assert!(next(&mut discovery, &mut now).contains("slug-1"));
+    discovery.on_page(at(now), page(1..2, None));
+    discovery.set_scanning(true);
+    let resumed = now;
+    assert!(next(&mut discovery, &mut now).ends_with("closed=false"), "from the first page");
+    assert_eq!(now, resumed + PACE_NS, "at once");
+}

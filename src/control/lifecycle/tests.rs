@@ -287,3 +287,34 @@ fn a_market_with_some_tokens_of_another_is_counted_and_reported() {
     lifecycle.on_answer(at(90), listing(2, vec![mixed], true), &mut registry);
     assert_eq!(status(&registry, 2), Some(Status::Pending));
 }
+
+#[test]
+fn markets_of_other_members_come_change_end_and_return() {
+    let (mut lifecycle, mut registry) = start(true);
+    let event = |stage, info| MarketEvent { stage, info, resolution: None, is_repeated: false };
+    let mut share = |seconds, event, takes_facts, registry: &mut Registry| {
+        lifecycle.on_shared(at(seconds), event, takes_facts, registry);
+        status(registry, 1)
+    };
+    let opened = || event(MarketStage::Opened, info(1, None));
+    assert_eq!(share(0, opened(), true, &mut registry), Some(Status::Pending));
+    let changed = || {
+        let info = MarketInfo { neg_risk: true, ..info(1, None) };
+        event(MarketStage::Opened, info)
+    };
+    let facts = |registry: &Registry| registry.market(&id(1)).unwrap().info.neg_risk;
+    share(1, changed(), false, &mut registry);
+    assert!(!facts(&registry), "a member that scans knows better");
+    share(2, changed(), true, &mut registry);
+    assert!(facts(&registry));
+    let ended = event(MarketStage::Ended, info(1, None));
+    assert_eq!(share(3, ended.clone(), true, &mut registry), Some(Status::Expired));
+    assert_eq!(share(4, opened(), true, &mut registry), Some(Status::Pending), "it trades again");
+    share(5, ended, true, &mut registry);
+    let winner = registry.market(&id(1)).unwrap().info.tokens[0].token;
+    let resolution = Some(Resolution { winner: Some(winner), ..Resolution::default() });
+    let resolved = MarketEvent { resolution, ..event(MarketStage::Resolved, info(1, None)) };
+    share(6, resolved, true, &mut registry);
+    assert_eq!(share(7, opened(), true, &mut registry), Some(Status::Expired), "for good");
+    assert!(registry.market(&id(1)).unwrap().resolution.is_some());
+}

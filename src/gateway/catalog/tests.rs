@@ -32,7 +32,8 @@ pub(in crate::gateway) fn recorded(file: &str) -> Option<String> {
 fn open(venue: Venue, markets: impl Iterator<Item = MarketInfo>) -> Catalog {
     let mut catalog = Catalog::default();
     for info in markets {
-        let event = MarketEvent { stage: MarketStage::Opened, info, resolution: None };
+        let event =
+            MarketEvent { stage: MarketStage::Opened, info, resolution: None, is_repeated: false };
         catalog.on_event(venue, &event);
     }
     catalog
@@ -63,7 +64,7 @@ fn event(i: u64, stage: MarketStage) -> MarketEvent {
         neg_risk: false,
         listing: Some(Arc::new(Listing { event: Some(Arc::new(of)), ..Listing::default() })),
     };
-    MarketEvent { stage, info, resolution: None }
+    MarketEvent { stage, info, resolution: None, is_repeated: false }
 }
 
 fn with(numbers: std::ops::Range<u64>) -> Catalog {

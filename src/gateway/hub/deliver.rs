@@ -129,6 +129,9 @@ impl Hub {
         bodies.begin();
         for (place, client) in clients.iter_mut().enumerate() {
             let (id, Some(client)) = (ClientId(place as u32), client) else { continue };
+            if event.is_repeated && client.bus.is_none() {
+                continue;
+            }
             match &mut client.protocol {
                 Protocol::Market(session) if session.custom() => {
                     let info = &event.info;

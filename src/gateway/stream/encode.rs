@@ -7,7 +7,7 @@
 //! left out. `guide/gateway.md` describes the fields.
 use super::Kind;
 use crate::base::id::{MarketId, TokenId, Venue};
-use crate::base::price::Price;
+use crate::base::price::{Price, Quantity};
 use crate::gateway::{Replica, push_array};
 use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::image::BookFacts;
@@ -112,11 +112,7 @@ pub fn snapshot(out: &mut String, head: &EventHead<'_>, book: &Book, facts: &Boo
     out.push_str(r#","asks":"#);
     push_levels(out, book.asks.levels().rev());
     push_price(out, "tick_size", facts.tick_size);
-    if let Some(quantity) = facts.min_order_size {
-        out.push_str(r#","min_order_size":""#);
-        quantity.push_to(out);
-        out.push('"');
-    }
+    push_quantity(out, "min_order_size", facts.min_order_size);
     push_price(out, "last_trade_price", facts.last_trade);
     out.push('}');
 }
@@ -235,6 +231,11 @@ pub fn market(
         out.push('}');
     });
     push_price(out, "tick_size", info.tick_size);
+    push_quantity(out, "min_order_size", info.min_order_size);
+    out.push_str(if info.neg_risk { r#","neg_risk":true"# } else { "" });
+    if let Some(listing) = info.listing.as_ref().and_then(|one| sonic_rs::to_string(one).ok()) {
+        let _ = write!(out, r#","listing":{listing}"#);
+    }
     for (name, time) in [("start_time", info.start_wall_ns), ("end_time", info.end_wall_ns)] {
         if let Some(time) = time {
             let _ = write!(out, r#","{name}":{time}"#);
@@ -271,6 +272,14 @@ fn push_price(out: &mut String, name: &str, price: Option<Price>) {
     if let Some(price) = price {
         let _ = write!(out, r#","{name}":""#);
         price.push_to(out);
+        out.push('"');
+    }
+}
+
+fn push_quantity(out: &mut String, name: &str, quantity: Option<Quantity>) {
+    if let Some(quantity) = quantity {
+        let _ = write!(out, r#","{name}":""#);
+        quantity.push_to(out);
         out.push('"');
     }
 }

@@ -151,8 +151,8 @@ fn market_events_escape_the_texts_of_the_catalog() {
         start_wall_ns: None,
         end_wall_ns: Some(9),
         tick_size: Some(Price(1_000)),
-        min_order_size: None,
-        neg_risk: false,
+        min_order_size: Some(Quantity(5_000_000)),
+        neg_risk: true,
         listing: None,
     };
     let resolution = Resolution {
@@ -160,13 +160,18 @@ fn market_events_escape_the_texts_of_the_catalog() {
         result: Some("Yes".into()),
         settlement_value: Some(Price::ONE),
     };
-    let event = MarketEvent { stage: MarketStage::Resolved, info, resolution: Some(resolution) };
+    let event = MarketEvent {
+        stage: MarketStage::Resolved,
+        info,
+        resolution: Some(resolution),
+        is_repeated: false,
+    };
     let mut text = String::new();
     encode::market(&mut text, 5, &Venue::named("polymarket"), &event, 8);
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["question"], event.info.question);
     assert!(!text.contains(|c: char| c.is_control()), "{text}");
-    let end = r#""outcomes":[{"token":"27","outcome":"Yes"},{"token":"28","outcome":"No"}],"tick_size":"0.001","end_time":9,"winner":"27","result":"Yes","settlement_value":"1"}"#;
+    let end = r#""outcomes":[{"token":"27","outcome":"Yes"},{"token":"28","outcome":"No"}],"tick_size":"0.001","min_order_size":"5","neg_risk":true,"end_time":9,"winner":"27","result":"Yes","settlement_value":"1"}"#;
     assert!(text.ends_with(end), "{text}");
     text.clear();
     encode::error(&mut text, Some(&yes), "no \"such\" token");

@@ -153,6 +153,16 @@ pub(in crate::serve) const CLUSTER: Rows<ClusterReport> = rows! { "", ClusterRep
         "steadily: members come and go, or have too little CPU for their sessions", assignments;
     Counter "cluster_sessions_lost", "sessions", "Sessions that have ended before this member left",
         "the broker was away, or this machine has too little CPU", sessions_lost;
+    Gauge "cluster_scans_catalog", "1", "1 while this member scans the catalogs for all, 0 while it reads from others",
+        "nothing: one member of each rack has 1", scans_catalog;
+    Gauge "cluster_catalog_silent_seconds", "s", "Time without a scan of another member, while this one scans for that",
+        "above 0: the member with slice 0 cannot read the catalog, or the broker is away", catalog_silent_seconds;
+    Counter "cluster_catalog_fallbacks", "times", "Times that it began to scan for want of another member's scans",
+        "as above", catalog_fallbacks;
+    Counter "cluster_markets_read", "records", "Records of markets of other members that were read", "nothing",
+        markets_read;
+    Counter "cluster_markets_unreadable", "records", "Records of markets that could not be read",
+        "steadily: another program writes to the topic, or members have different versions", markets_unreadable;
 };
 
 pub(in crate::serve) const BUS_SOURCE: Rows<BusSourceReport> = rows! { "", BusSourceReport;

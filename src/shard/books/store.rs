@@ -460,7 +460,10 @@ impl<H: Handler> Store<H> {
     /// A market of this shard reached another stage.
     pub(crate) fn on_market(&mut self, event: &MarketEvent) {
         self.updates.publish_market(event, 0);
-        let MarketEvent { stage, info, resolution } = event;
+        let MarketEvent { stage, info, resolution, is_repeated } = event;
+        if *is_repeated {
+            return;
+        }
         let (venue, shard, resolution) = (self.venue, self.shard, resolution.as_ref());
         self.handler.on_market(&MarketView { venue, shard, stage: *stage, info, resolution });
     }

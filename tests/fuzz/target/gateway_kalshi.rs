@@ -264,7 +264,7 @@ impl Hub {
             listing: None,
         };
         let stage = stages[random.below(4) as usize];
-        let event = MarketEvent { stage, info, resolution: None };
+        let event = MarketEvent { stage, info, resolution: None, is_repeated: false };
         self.on(market(0), |session, _, bodies, out| session.on_lifecycle(&event, 7, bodies, out))
     }
 }

@@ -210,7 +210,8 @@ fn catalog() -> Catalog {
     let page = r#"{"id":"5","conditionId":"0xa1","question":"Q","slug":"a-b","outcomes":["A","B"],"clobTokenIds":["1","2"],"active":true,"enableOrderBook":true,"acceptingOrders":true,"events":[{"id":"7","slug":"c-d","title":"T"}]}"#;
     let mut catalog = Catalog::default();
     for info in parse_page(page.as_bytes()).unwrap().markets {
-        let event = MarketEvent { stage: MarketStage::Opened, info, resolution: None };
+        let event =
+            MarketEvent { stage: MarketStage::Opened, info, resolution: None, is_repeated: false };
         catalog.on_event(VENUE, &event);
     }
     catalog

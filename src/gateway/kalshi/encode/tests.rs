@@ -176,6 +176,7 @@ fn a_trade_and_a_ticker_have_every_field_of_strict_clients() {
 fn stages_are_the_venues_events() {
     let event = |stage, resolution| MarketEvent {
         stage,
+        is_repeated: false,
         info: MarketInfo {
             market: MarketId::new("KX-A").unwrap(),
             tokens: vec![Outcome { token: TokenId::new("KX-A").unwrap(), name: "Yes".into() }],

@@ -334,6 +334,7 @@ fn lifecycle_messages_are_numbered_and_combos_apart() {
     client.subscribe(1, r#""channels":["market_lifecycle_v2","multivariate_market_lifecycle"]"#);
     let event = |ticker: &str, stage| MarketEvent {
         stage,
+        is_repeated: false,
         info: MarketInfo {
             market: MarketId::new(ticker).unwrap(),
             tokens: Vec::new(),

@@ -271,8 +271,10 @@ fn markets_have_what_the_registry_knows() {
     let of = |path: &str, listing: Option<Listing>| {
         let info = MarketInfo { listing: listing.map(Arc::new), ..info.clone() };
         let mut catalog = Catalog::default();
-        catalog
-            .on_event(VENUE, &MarketEvent { stage: MarketStage::Opened, info, resolution: None });
+        catalog.on_event(
+            VENUE,
+            &MarketEvent { stage: MarketStage::Opened, info, resolution: None, is_repeated: false },
+        );
         let (method, query, body) = ("GET", "", &b""[..]);
         let request = Request { method, path, query, body, now_wall_ns: NOW };
         let trades = VecDeque::new();
