@@ -6,7 +6,8 @@
 //! Runs of NUL bytes, which a power failure leaves in place of data, end a value and are skipped.
 //!
 //! A line that begins with white space or a closing bracket continues the previous value if that is JSON
-//! with open brackets. Any other line starts a new value, so an incomplete line affects only itself.
+//! with open brackets. Any other line starts a new value, so an incomplete line affects only itself. An empty line
+//! before one of Tardis is the end of its connection: a value in the form of an event.
 use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
 use crate::capture::envelope::prefix;
 use crate::capture::outline::{Openness, is_whole};
@@ -56,6 +57,10 @@ pub(super) struct Lines<R> {
     nuls: u64,
     /// The current line continues after NUL bytes.
     within: bool,
+    /// An empty line was read since the last value.
+    blank: bool,
+    /// A line that was read behind the event in the buffer.
+    held: Option<(Vec<u8>, LineEnd)>,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -73,6 +78,8 @@ impl<R: BufRead> Lines<R> {
             fault: None,
             nuls: 0,
             within: false,
+            blank: false,
+            held: None,
         }
     }
 
@@ -92,16 +99,23 @@ impl<R: BufRead> Lines<R> {
     /// The reader's error, after every value that was complete before it.
     pub(super) fn next(&mut self) -> io::Result<Option<Value<'_>>> {
         loop {
-            if let Some(fault) = self.fault.take() {
-                return Err(fault);
+            let (line, offset);
+            let mut ended;
+            if let Some((text, end)) = self.held.take() {
+                (line, offset) = (self.lines, self.bytes - text.len() as u64);
+                (self.buffer, ended) = (text, end);
+            } else {
+                if let Some(fault) = self.fault.take() {
+                    return Err(fault);
+                }
+                self.buffer.clear();
+                self.pass_nuls();
+                if let Some(fault) = self.fault.take() {
+                    return Err(fault);
+                }
+                (line, offset) = (self.lines + u64::from(!self.within), self.bytes);
+                ended = self.take_line();
             }
-            self.buffer.clear();
-            self.pass_nuls();
-            if let Some(fault) = self.fault.take() {
-                return Err(fault);
-            }
-            let (line, offset) = (self.lines + u64::from(!self.within), self.bytes);
-            let mut ended = self.take_line();
             if ended == LineEnd::Nothing {
                 match self.fault.take() {
                     Some(fault) => return Err(fault),
@@ -111,7 +125,16 @@ impl<R: BufRead> Lines<R> {
             let first = self.buffer.iter().position(|byte| !byte.is_ascii_whitespace());
             let bom = offset == 0 && self.buffer.starts_with(b"\xef\xbb\xbf");
             let first = if bom { Some(3) } else { first };
-            let Some(first) = first else { continue };
+            let Some(mut first) = first else {
+                self.blank = true;
+                continue;
+            };
+            if std::mem::take(&mut self.blank)
+                && let Some(event) = disconnect(&self.buffer[first..])
+            {
+                self.held = Some((std::mem::replace(&mut self.buffer, event.into_bytes()), ended));
+                (first, ended) = (0, LineEnd::EndOfText);
+            }
             let mut joined = false;
             let json_at = first + prefix(&self.buffer[first..]);
             let json = matches!(self.buffer.get(json_at), Some(b'{' | b'['));
@@ -225,6 +248,7 @@ impl<R: BufRead> Lines<R> {
             self.reader.consume(1);
             self.bytes += 1;
             self.lines += u64::from(byte == b'\n');
+            self.blank |= byte == b'\n';
         }
     }
 
@@ -235,6 +259,18 @@ impl<R: BufRead> Lines<R> {
     fn at_end(&mut self) -> bool {
         self.fault.is_some() || self.peek().is_none()
     }
+}
+
+/// The end of the connection at the time of a line as tardis-machine or the servers of Tardis send it.
+fn disconnect(line: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(line).ok()?;
+    let time = match line.strip_prefix(r#"{"localTimestamp":""#) {
+        Some(rest) => rest.split_once('"')?.0,
+        None => {
+            line.get(..28).filter(|time| time.ends_with('Z') && line[28..].starts_with(" {"))?
+        }
+    };
+    Some(format!(r#"{{"time":"{time}","event":"disconnected"}}"#))
 }
 
 /// How a line ended.

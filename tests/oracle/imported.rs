@@ -51,6 +51,62 @@ fn imported_kalshi_streams_replay_to_the_reference() {
     }
 }
 
+/// Lines of a recorder with a frame and its time in milliseconds.
+type Recorder = fn(u64, &str) -> String;
+
+fn iso(ms: u64) -> String {
+    format!("2026-08-06T07:06:{:02}.{:03}0000Z", 40 + (ms / 1000) % 10, ms % 1000)
+}
+
+/// Files as public recorders and archives have them: books, times and, where they say so, ends of connections.
+#[test]
+fn files_of_public_recorders_come_in() {
+    let recorders: [(&str, Recorder); 5] = [
+        ("hftbacktest", |ms, frame| format!("{ms}000000 {frame}")),
+        ("tardis-machine", |ms, frame| {
+            format!(r#"{{"localTimestamp":"{}","message":{frame}}}"#, iso(ms))
+        }),
+        ("tardis", |ms, frame| format!("{} {frame}", iso(ms))),
+        ("object", |ms, frame| format!(r#"{{"recv_ts":{ms},"raw":{frame}}}"#)),
+        ("string", |ms, frame| {
+            format!(r#"{{"local_timestamp_ms":{ms},"message":{}}}"#, serde_json::json!(frame))
+        }),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let market = format!("0x{}", "a".repeat(64));
+    let book = format!(
+        r#"{{"market":"{market}","asset_id":"71","timestamp":"1786000000000","hash":"","bids":[{{"price":"0.4","size":"5"}}],"asks":[],"event_type":"book"}}"#
+    );
+    let change = format!(
+        r#"{{"market":"{market}","price_changes":[{{"asset_id":"71","price":"0.5","size":"2","side":"BUY"}}],"timestamp":"1786000001000","event_type":"price_change"}}"#
+    );
+    for (name, line) in recorders {
+        for between in ["", "\n"] {
+            let is_end = !between.is_empty() && name.starts_with("tardis");
+            let state = if is_end { "stale:disconnected" } else { "live" };
+            let [first, second] = [(0, &book), (1_000, &change)];
+            let [first, second] =
+                [first, second].map(|(ms, frame)| line(1_786_000_000_000 + ms, frame));
+            let path = folder.path().join(format!("{name}{}.gz", between.len()));
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(
+                &mut packed,
+                format!("{first}\n{between}{second}\n").as_bytes(),
+            )
+            .unwrap();
+            std::fs::write(&path, packed.finish().unwrap()).unwrap();
+            let out = path.with_extension("capture");
+            let (code, reported) = import(&[path], &out, "polymarket");
+            assert_eq!((code, reported.as_str()), (Some(0), ""), "{name}");
+            let out = [out];
+            let run = binary::replay(&out, &["--from", "1786000000500000000"]);
+            assert_eq!(run.report.messages, 1, "{name}: the times of receipt");
+            let book = &binary::replay(&out, &[]).books[0];
+            assert_eq!((book.state.as_str(), book.bids.len()), (state, 2), "{name}");
+        }
+    }
+}
+
 /// What is missing in a file is reported, with the exit code, and the books are stale there.
 #[test]
 fn what_a_recording_lacks_is_reported_and_makes_its_books_stale() {

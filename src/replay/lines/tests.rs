@@ -127,3 +127,28 @@ fn a_value_behind_a_prefix_may_be_torn() {
     assert_eq!(torn("1786000000123 {\"a\":1}"), ["1: 1786000000123 {\"a\":1}"]);
     assert_eq!(torn("1786000000123 {\"a\":"), ["1: TORN 1786000000123 {\"a\":"]);
 }
+
+#[test]
+fn an_empty_line_before_a_line_of_tardis_is_the_end_of_its_connection() {
+    let time = "2026-08-06T07:06:40.1234567Z";
+    for line in [
+        format!(r#"{{"localTimestamp":"{time}","message":{{"a":1}}}}"#),
+        format!(r#"{time} {{"a":1}}"#),
+    ] {
+        let text = format!("{line}\n\n{line}\n{line}\n");
+        let end = format!(r#"2: {{"time":"{time}","event":"disconnected"}}"#);
+        for buffer in [1, 7, 1000] {
+            let mut lines = Lines::new(BufReader::with_capacity(buffer, text.as_bytes()));
+            let mut seen = Vec::new();
+            while let Some(value) = lines.next().unwrap() {
+                assert_eq!(value.condition, Condition::Whole);
+                seen.push(format!("{}: {}", value.line - 1, String::from_utf8_lossy(value.bytes)));
+            }
+            let expected =
+                [format!("0: {line}"), end.clone(), format!("2: {line}"), format!("3: {line}")];
+            assert_eq!(seen, expected, "buffer of {buffer}");
+        }
+    }
+    // Of others it says nothing.
+    assert_eq!(all(b"1786000000 {\"a\":1}\n\n{\"a\":1}\n", 64, 1000).len(), 2);
+}
