@@ -26,6 +26,8 @@ pub(super) struct At {
     pub(super) token: TokenId,
     /// The market's price step, if it is known.
     pub(super) tick: Option<Price>,
+    /// The smallest order, if it is known.
+    pub(super) min_order: Option<Quantity>,
     /// The venue's; the time of receipt if it gave none.
     pub(super) venue_ns: u64,
     /// When it was received; in a recording without times of receipt the venue's.
@@ -38,7 +40,8 @@ impl At {
         let local_ns = if view.read_wall_ns == 0 { venue_ns } else { view.read_wall_ns };
         let venue_ns = if venue_ms == 0 { local_ns } else { venue_ns };
         let (market, tick) = (*view.market, view.facts.tick_size);
-        Self { venue: view.venue, market, token: *view.token, tick, venue_ns, local_ns }
+        let (venue, token, min_order) = (view.venue, *view.token, view.facts.min_order_size);
+        Self { venue, market, token, tick, min_order, venue_ns, local_ns }
     }
 
     /// Of the time of receipt, since the epoch.

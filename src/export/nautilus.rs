@@ -104,6 +104,7 @@ struct Span {
 struct Instrument {
     market: MarketId,
     tick: Option<Price>,
+    min_order: Option<Quantity>,
     since_ns: u64,
 }
 
@@ -203,9 +204,9 @@ impl Nautilus {
 
     /// Notes the file and the token of a row. The time of receipt, not before the one of the row before it.
     fn span(&mut self, at: &At, is_trades: bool) -> (Key, &mut Span) {
-        let At { venue, token, local_ns, market, tick, .. } = *at;
+        let At { venue, token, local_ns, market, tick, min_order, .. } = *at;
         let key = Key { venue, token, is_trades, day: at.day() };
-        let fresh = Instrument { market, tick, since_ns: local_ns };
+        let fresh = Instrument { market, tick, min_order, since_ns: local_ns };
         let instrument = self.instruments.entry((venue, token)).or_insert(fresh);
         // The finest of them has all prices.
         instrument.tick = instrument.tick.into_iter().chain(tick).min();
@@ -307,9 +308,11 @@ impl Nautilus {
         let tick = of.tick.map_or(1, |tick| tick.0.max(1));
         let increment = format!("{}.{:06}", tick / 1_000_000, tick % 1_000_000);
         let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
+        // The names of nautilus' own adapters.
+        let currency = if venue.name() == "polymarket" { "USDC.e" } else { "USD" };
         file.push(|columns| {
             for (column, value) in
-                columns.iter_mut().zip([&name, token.as_str(), "ALTERNATIVE", "USD"])
+                columns.iter_mut().zip([&name, token.as_str(), "ALTERNATIVE", currency])
             {
                 column.text(text(value));
             }
@@ -321,9 +324,9 @@ impl Nautilus {
             columns[9].long(0);
             columns[10].text(text("0"));
             columns[11].text(text("0"));
-            for column in &mut columns[12..15] {
-                column.maybe_text(None);
-            }
+            columns[12].maybe_text(None);
+            columns[13].maybe_text(of.min_order.map(|least| text(&least.to_string())));
+            columns[14].maybe_text(None);
             columns[15].text(text(of.market.as_str()));
             columns[16].maybe_text(None);
             columns[17].long(of.since_ns);

@@ -125,12 +125,17 @@ fn a_catalog_opens_in_nautilus_with_equal_books_trades_and_instruments() {
         assert_eq!(rows("binary_option", name), 1, "{printed}");
     }
     let [polymarket, kalshi] = books();
-    let check = |name: &str, books: &Value, trades: &Value| {
+    let check = |name: &str, books: &Value, trades: &Value, (deltas, ask): (u32, f64)| {
         let files = [out.to_str().unwrap(), name];
-        check(read("nautilus_trader", "nautilus_catalog.py", &files).as_ref(), books, trades);
+        let results = read("nautilus_trader", "nautilus_catalog.py", &files);
+        check(results.as_ref(), books, trades);
+        // A strategy sees every row, and buys one at the first ask.
+        let seen = json!({"deltas": deltas, "trades": 1, "bought": [[ask, 1.0]]});
+        let found = results.map(|results| results["nautilus"]["backtest"].clone());
+        assert!(found.as_ref().is_none_or(|found| *found == seen), "{found:?}");
     };
-    check("0xa1-7.POLYMARKET", &polymarket, &json!([[0.45, 2.25, "buy"]]));
-    check("KXA-1.KALSHI", &kalshi, &json!([[0.41, 2.0, "sell"]]));
+    check("0xa1-7.POLYMARKET", &polymarket, &json!([[0.45, 2.25, "buy"]]), (7, 0.45));
+    check("KXA-1.KALSHI", &kalshi, &json!([[0.41, 2.0, "sell"]]), (8, 0.5));
 }
 
 fn check(results: Option<&Value>, books: &Value, trades: &Value) {
