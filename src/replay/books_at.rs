@@ -7,11 +7,13 @@ use super::plan::{Plan, Speed, time_text};
 use super::run::run_to_books;
 use super::{Recorded, ReplayError};
 use crate::base::text::counted;
+use crate::io::clock::HostClock;
 use crate::market::book::image::BookImage;
 use crate::market::book::{BookState, StaleReason};
 use crate::shard::books::{Books, OpenBook};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread::Builder;
 
 /// The books of one market at some time.
 #[derive(Clone, Debug)]
@@ -61,6 +63,8 @@ pub fn books_at(
 ) -> Result<BooksAt, String> {
     let (mut failures, mut nothing) = (Vec::new(), None);
     let mut is_recorded = false;
+    // The first clock of a process is calibrated, which takes 6 ms: meanwhile the image is looked for.
+    let _ = Builder::new().name("calibrate".to_owned()).spawn(HostClock::new);
     for one in recorded {
         if !one.is_timed() {
             let lines = "the lines of the recording have no receive times";
@@ -74,7 +78,14 @@ pub fn books_at(
         }
         is_recorded = true;
         let continued = match one.last_image(market, at_ns, stop) {
-            Ok(image) => continued(one, &image, end_ns, stop)?.map(|books| (books, image.at_ns)),
+            Ok(mut image) => {
+                let mut found = continued(one, &image, end_ns, stop)?;
+                // The lines of the files are those of a fault.
+                if found.is_err() && image.text.take().is_some() {
+                    found = continued(one, &image, end_ns, stop)?;
+                }
+                found.map(|books| (books, image.at_ns))
+            }
             Err(why) => Err(why),
         };
         let (mut books, image_ns) = match continued {

@@ -8,12 +8,19 @@
 use super::annotations::books_in;
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::capture::outline::Values;
-use memchr::memmem::Finder;
+use memchr::memmem::{Finder, find};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Beginning of most frames of Polymarket.
 const MARKET_FIRST: &str = r#"{"market":"#;
+
+/// Bytes of a line within which its kind is.
+const HEAD_BYTES: usize = 96;
+/// The first record of a file.
+const HEADER: &str = r#","k":"v","#;
+/// Beginnings of records that name the markets or tokens that they are about.
+const OF_MARKETS: [&str; 3] = [r#","k":"t","f":{"market":"#, r#","k":"c","#, r#","k":"z","#];
 
 /// What is kept of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +132,14 @@ impl MarketFilter {
             return self.ids.iter().any(|id| rest.starts_with(id)) || self.is_named_in(rest);
         }
         self.is_named_in(frame) || !has_market(frame)
+    }
+
+    /// Whether a line of a capture is about other markets than those known by now, whatever was before it, or about
+    /// none.
+    pub(crate) fn is_of_others(&self, line: &str) -> bool {
+        let head = &line.as_bytes()[..line.len().min(HEAD_BYTES)];
+        let is_kind = |kind: &str| find(head, kind.as_bytes()).is_some();
+        is_kind(HEADER) || OF_MARKETS.into_iter().any(is_kind) && !self.is_named_in(line)
     }
 
     fn is_named_in(&self, text: &str) -> bool {

@@ -7,6 +7,7 @@ use crate::venue::{self, Feed};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Speed of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -84,6 +85,7 @@ pub struct Plan {
     measures_day: bool,
     markets: Vec<String>,
     resumes: Option<Resumption>,
+    text: Option<Arc<[u8]>>,
     feed: Feed,
 }
 
@@ -141,6 +143,7 @@ impl Plan {
             measures_day: false,
             markets: Vec::new(),
             resumes: None,
+            text: None,
             feed: venue::ALL[0],
         })
     }
@@ -224,6 +227,17 @@ impl Plan {
     /// What [`Plan::resuming`] was called with.
     pub(super) const fn resumes(&self) -> Option<Resumption> {
         self.resumes
+    }
+
+    /// Has the records of the range that concern its market: the files need not be read, unless something is missing.
+    #[must_use]
+    pub(super) fn with_text(self, text: Option<Arc<[u8]>>) -> Self {
+        Self { text, ..self }
+    }
+
+    /// What [`Plan::with_text`] was called with.
+    pub(super) const fn text(&self) -> Option<&Arc<[u8]>> {
+        self.text.as_ref()
     }
 
     /// Sets the venue of the frames.

@@ -15,11 +15,11 @@ use crate::base::limits::REPLAY_VALUE_BYTES_MAX;
 use crate::base::time::{Clock, MILLISECOND_NS};
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::io::clock::HostClock;
-use crate::io::file::{self, Damage, Form, Source};
+use crate::io::file::{self, Damage, Form, Input, Source};
 use crate::io::progress::Progress;
 use crate::link::replay_gate::ReplayGate;
 use std::collections::BTreeSet;
-use std::io::BufRead;
+use std::io::{BufRead, Cursor};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,6 +138,7 @@ impl<'a> Reader<'a> {
     pub(super) fn run(&mut self) -> Result<(), ReplayError> {
         self.missing = expected::missing(self.plan);
         self.outside = expected::outside(self.plan);
+        let text = self.plan.text().filter(|_| self.missing == Missing::default());
         self.failures.append(&mut self.missing.failures);
         for pass in 0..self.plan.repeat() {
             self.pass = pass;
@@ -156,7 +157,12 @@ impl<'a> Reader<'a> {
             if let Some(resumes) = resumes {
                 self.dispatcher.resume(resumes);
             }
-            for number in 0..self.plan.files().len() {
+            if let Some(text) = text {
+                let (reader, form) = (Box::new(Cursor::new(Arc::clone(text))), Form::Plain);
+                let input = Input { reader, form, taken: Arc::default() };
+                self.read_input(self.plan.files().len() - 1, input)?;
+            }
+            for number in (0..self.plan.files().len()).filter(|_| text.is_none()) {
                 self.hole |= self.missing.before.contains(&number);
                 if !self.outside.contains(&number) {
                     self.read_file(number)?;
@@ -212,12 +218,16 @@ impl<'a> Reader<'a> {
 
     fn read_file(&mut self, number: usize) -> Result<(), ReplayError> {
         let source = &self.plan.files()[number];
-        self.dispatcher.file_frames = 0;
         let part = self.part_of(source);
-        let mut input = match file::open_part(source, self.stop, part) {
-            Ok(input) => input,
-            Err(why) => return self.on_unreadable(why),
-        };
+        match file::open_part(source, self.stop, part) {
+            Ok(input) => self.read_input(number, input),
+            Err(why) => self.on_unreadable(why),
+        }
+    }
+
+    fn read_input(&mut self, number: usize, mut input: Input) -> Result<(), ReplayError> {
+        let source = &self.plan.files()[number];
+        self.dispatcher.file_frames = 0;
         let mut file = FileTroubles::default();
         let head = match input.reader.fill_buf() {
             Ok(head) => head,

@@ -140,7 +140,8 @@ impl Recorded {
         let plan = Plan::new(self.recording.files.clone(), 1, 1, Speed::Max, None)?;
         let plan = plan.between(Some(image.at_ns..end_ns)).of(self.recording.feed);
         let resumes = Resumption { shards: image.shards, counts_from_ns: None };
-        Ok(plan.resuming(resumes).of_markets(vec![image.name.clone()]))
+        let plan = plan.resuming(resumes).with_text(image.text.clone());
+        Ok(plan.of_markets(vec![image.name.clone()]))
     }
 
     /// The plan of a replay of all markets whose range begins at `from_ns`, continuing from images before that, if

@@ -136,7 +136,8 @@ fn replayed<H: Handler + Clone + Send>(
         threads.push(ShardThread::start(&name, plan.core(shard), worker)?);
         senders.push(sender);
     }
-    let total = expected::stored_bytes(plan).map(|bytes| bytes * u64::from(plan.repeat()));
+    let stored = plan.text().is_none().then(|| expected::stored_bytes(plan)).flatten();
+    let total = stored.map(|bytes| bytes * u64::from(plan.repeat()));
     let mut reader = Reader::new(plan, stop, clock.clone(), senders, Progress::of_bytes(total));
     let result = reader.run();
     let begun_ns = reader.begun_mono_ns().unwrap_or(start.mono_ns);
