@@ -28,13 +28,13 @@ pub fn run(command: &CaptureCommand) -> Result<ExitCode, Failure> {
     match command {
         CaptureCommand::Ls(args) => ls(args),
         CaptureCommand::Verify(args) => {
-            let folders = args.folders().map_err(failed)?;
+            let folders = args.folders()?;
             Ok(ExitCode::from(verify::execute(&folders, &stop_on_signals())))
         }
         CaptureCommand::Cut(args) => cut(args),
         CaptureCommand::Merge(args) => merge(args),
         CaptureCommand::Compact(args) => {
-            let folders = args.folders.folders().map_err(failed)?;
+            let folders = args.folders.folders()?;
             let before_ns = days_before(HostClock::new().now().wall_ns, args.older_than_days);
             let compaction = Compaction { level: args.level, before_ns };
             Ok(ExitCode::from(compact::execute(&folders, compaction, &stop_on_signals())))
@@ -44,13 +44,13 @@ pub fn run(command: &CaptureCommand) -> Result<ExitCode, Failure> {
 
 fn cut(args: &CutArgs) -> Result<ExitCode, Failure> {
     let range = args.range().map_err(UsageError)?;
-    let folders = args.folders.folders().map_err(failed)?;
+    let folders = args.folders.folders()?;
     let cut = Cut { folders, out: args.out.clone(), range, markets: args.market.clone() };
     Ok(ExitCode::from(cut::execute(&cut, &stop_on_signals())))
 }
 
 fn merge(args: &MergeArgs) -> Result<ExitCode, Failure> {
-    let (recordings, names) = args.recordings().map_err(failed)?.into_iter().unzip();
+    let (recordings, names) = args.recordings()?.into_iter().unzip();
     let merge = Merge { recordings, names, out: args.out.clone() };
     Ok(ExitCode::from(merge::execute(&merge, &stop_on_signals())))
 }
@@ -62,20 +62,16 @@ fn merge(args: &MergeArgs) -> Result<ExitCode, Failure> {
 pub fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let from = match args.has_tables() {
         true => From::Levels(args.recordings.clone()),
-        false => From::Recording(args.recording().map_err(failed)?),
+        false => From::Recording(args.recording()?),
     };
     let import = Import { from, out: args.out.clone() };
     Ok(ExitCode::from(import::execute(&import, &stop_on_signals())))
 }
 
-fn failed(line: String) -> Failure {
-    Failure { line, code: 1 }
-}
-
 fn ls(args: &ListArgs) -> Result<ExitCode, Failure> {
-    let folders = args.folders.folders().map_err(failed)?;
+    let folders = args.folders.folders()?;
     let stop = stop_on_signals();
-    let (days, markets) = list(&folders, args.markets, &stop).map_err(failed)?;
+    let (days, markets) = list(&folders, args.markets, &stop)?;
     if stop.load(Ordering::Relaxed) {
         return Ok(ExitCode::from(130));
     }

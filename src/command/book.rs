@@ -22,18 +22,17 @@ const TABLE_LEVELS: usize = 10;
 /// A flag is unusable, a file cannot be read, or there is no such book.
 pub fn run(args: &BookArgs) -> Result<ExitCode, Failure> {
     let market = args.market().map_err(UsageError)?;
-    let fail = |line: String| Failure { line, code: 1 };
     let stop = stop_on_signals();
     let mut recorded = Vec::new();
-    for recording in args.recordings().map_err(fail)? {
+    for recording in args.recordings()? {
         // What is missing is reported by the replay, if it concerns the time.
-        recorded.push(Recorded::open(recording).map_err(fail)?.0);
+        recorded.push(Recorded::open(recording)?.0);
     }
     let found = books_at(&recorded, market, args.at, &stop);
     if stop.load(Ordering::Relaxed) {
         return Ok(ExitCode::from(130));
     }
-    let mut found = found.map_err(fail)?;
+    let mut found = found?;
     let is_json = args.json || !stdout_is_terminal();
     let depth = args.depth.map(usize::from).or((!is_json).then_some(TABLE_LEVELS));
     found.books.iter_mut().for_each(|image| cut(image, depth));

@@ -198,7 +198,7 @@ pub fn run(flags: &CompareFlags) -> Result<ExitCode, Failure> {
         venue: client("--clob-url", &flags.clob_url)?,
         venue_path: "/book?token_id=",
     };
-    let verdict = comparison.run().map_err(|line| Failure { line, code: 1 })?;
+    let verdict = comparison.run()?;
     print_line(&verdict);
     let good = verdict.different == 0 && verdict.equal > 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

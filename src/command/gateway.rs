@@ -16,25 +16,24 @@ use std::process::ExitCode;
 /// A flag is unusable, a file cannot be read, or the address cannot be used.
 pub fn run(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     let (defaults, settings) = args.check().map_err(UsageError)?;
-    let fail = |line: String| Failure { line, code: 1 };
     let signals = super::run::listen()?;
     let (mut recorded, mut faults) = (Vec::new(), Vec::new());
-    for recording in args.recordings().map_err(fail)? {
-        let (known, mut faults_of) = Recorded::open(recording).map_err(fail)?;
+    for recording in args.recordings()? {
+        let (known, mut faults_of) = Recorded::open(recording)?;
         recorded.push(known);
         faults.append(&mut faults_of);
     }
     let venues: Vec<String> = recorded.iter().map(Recorded::venue).collect();
     let access = args.access(venues.iter().map(String::as_str))?;
-    let listeners = bind(args, &access, &recorded).map_err(fail)?;
+    let listeners = bind(args, &access, &recorded)?;
     if let Some((listener, _)) = listeners.first() {
         access.advice(listener.address()).iter().for_each(|line| info!("{line}"));
     }
     let sessions = Sessions::new(recorded, defaults, settings, usize::from(args.replays));
     sessions.log(&faults);
-    let server = ReplayServer::start(sessions, listeners, access.keys).map_err(fail)?;
+    let server = ReplayServer::start(sessions, listeners, access.keys)?;
     signals.poll_until(|| false);
-    server.stop().map_err(fail)?;
+    server.stop()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -93,6 +93,12 @@ pub struct Failure {
     pub code: u8,
 }
 
+impl From<String> for Failure {
+    fn from(line: String) -> Self {
+        Self { line, code: 1 }
+    }
+}
+
 impl From<UsageError> for Failure {
     fn from(error: UsageError) -> Self {
         Self { line: format!("{error}; `ringbook --help` lists all flags"), code: 2 }

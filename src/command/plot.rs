@@ -20,12 +20,12 @@ pub fn run(args: &PlotArgs) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals();
     let MarketPlot { svg, summary, failures } =
         plot(&plans, &wanted, &stop).map_err(|error| match error {
-            ReplayError::Input(line) => Failure { line, code: 1 },
+            ReplayError::Input(line) => line.into(),
             ReplayError::Usage(line) => Failure { line, code: 2 },
         })?;
     match out {
         Some((file, path)) => {
-            file.finish(svg.as_bytes()).map_err(|line| Failure { line, code: 1 })?;
+            file.finish(svg.as_bytes())?;
             print_line(format_args!("{}: {summary}", path.display()));
         }
         None => print(svg),

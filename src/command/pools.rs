@@ -68,7 +68,7 @@ pub fn run(flags: &PoolsFlags) -> Result<ExitCode, Failure> {
     let authority = tls_ca(flags.tls_ca.as_deref())?;
     let tls = client_config(authority.as_deref()).map_err(|e| UsageError(e.to_string()))?;
     let rows = probe(services, tls, flags.timeout * MILLISECOND_NS);
-    let rows = rows.map_err(|error| Failure { line: error.to_string(), code: 1 })?;
+    let rows = rows.map_err(|error| error.to_string())?;
     if flags.json {
         let text = sonic_rs::to_string(&rows).expect("a row is plain data");
         print(text + "\n");
@@ -86,15 +86,12 @@ fn listen(
     address: SocketAddr,
     names: Vec<ServeName>,
 ) -> Result<ExitCode, Failure> {
-    let failure = |line: String| Failure { line, code: 1 };
-    check_host().map_err(|error| failure(error.to_string()))?;
+    check_host().map_err(|error| error.to_string())?;
     let authority = tls_ca(flags.tls_ca.as_deref())?;
     let tls = client_config(authority.as_deref()).map_err(|e| UsageError(e.to_string()))?;
-    let listener =
-        Listener::bind(address).map_err(|error| failure(format!("--listen: {error}")))?;
+    let listener = Listener::bind(address).map_err(|error| format!("--listen: {error}"))?;
     let signals = super::run::listen()?;
-    let resolver =
-        Resolver::new().map_err(|error| failure(no_thread("resolve", &error).to_string()))?;
+    let resolver = Resolver::new().map_err(|error| no_thread("resolve", &error).to_string())?;
     let address = listener.address();
     let listed: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
     info!("http://{address}/SERVICE/… is forwarded to {}; /stats and /metrics", listed.join(", "));
@@ -108,12 +105,12 @@ fn listen(
         ended.store(true, Ordering::Release);
         reports
     });
-    let executor = executor.map_err(|error| failure(error.to_string()))?;
+    let executor = executor.map_err(|error| error.to_string())?;
     signals.poll_until(|| stopped.load(Ordering::Acquire));
     stop.store(true, Ordering::Release);
     let reports = executor.join_within(FORWARD_DRAIN_NS.saturating_add(THREAD_END_NS));
-    let reports = reports.map_err(|error| failure(error.to_string()))?;
-    let reports = reports.map_err(|error: PoolError| failure(error.to_string()))?;
+    let reports = reports.map_err(|error| error.to_string())?;
+    let reports = reports.map_err(|error: PoolError| error.to_string())?;
     if flags.json {
         print(sonic_rs::to_string(&reports).expect("a report is plain data") + "\n");
     } else {

@@ -24,7 +24,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
         files.add(measured.start_wall_ns, measured.report.elapsed_ns, &measured.latencies);
     });
     let written = files.write();
-    written.map_err(|line| Failure { line: format!("--histograms {line}"), code: 1 })?;
+    written.map_err(|line| format!("--histograms {line}"))?;
     Ok(ExitCode::from(code))
 }
 

@@ -60,16 +60,16 @@ fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
     }
     let own = config.own_names();
     if let Some(why) = services.iter().find_map(|service| own.find_fault(&service.host)) {
-        return Err(Failure { line: format!("--gateway-impersonate: {why}"), code: 1 });
+        return Err(format!("--gateway-impersonate: {why}").into());
     }
     let looks = check_services(&services, &tls, || signals.asked());
-    let looks = looks.map_err(|error| Failure { line: error.to_string(), code: 1 })?;
+    let looks = looks.map_err(|error| error.to_string())?;
     for ((flag, service), look) in flags.into_iter().zip(&services).zip(looks) {
         match look {
             // A venue that is away: the engine says so and tries again.
             ServiceCheck::Fine | ServiceCheck::Away(_) => {}
             ServiceCheck::Wrong(why) => {
-                return Err(Failure { line: format!("{flag} {}: {why}", service.url), code: 1 });
+                return Err(format!("{flag} {}: {why}", service.url).into());
             }
         }
     }
@@ -81,8 +81,7 @@ fn look_first(config: &Config, signals: &Signals) -> Result<(), Failure> {
 /// # Errors
 /// The kernel refuses a handler.
 pub fn listen() -> Result<Signals, Failure> {
-    Signals::listen()
-        .map_err(|error| Failure { line: no_thread("signals", &error).to_string(), code: 1 })
+    Ok(Signals::listen().map_err(|error| no_thread("signals", &error).to_string())?)
 }
 
 /// A running engine with the main thread's state.
@@ -110,7 +109,7 @@ impl Session {
             return Self::of(Engine::start(config, |_| ()), config);
         };
         let prices = PriceTable::create(path);
-        let prices = prices.map_err(|line| Failure { line: format!("--shm {line}"), code: 1 })?;
+        let prices = prices.map_err(|line| format!("--shm {line}"))?;
         let session = Self::of(Engine::start(config, |_| prices.writer()), config)?;
         info!("best prices are in {}", path.display());
         Ok(Self { prices: Some(prices), ..session })
@@ -250,8 +249,7 @@ impl Session {
         }
         complain(format_args!("host: {host}"));
         complain(histograms.table().trim_end());
-        let dir =
-            written.map_err(|line| Failure { line: format!("--histograms {line}"), code: 1 })?;
+        let dir = written.map_err(|line| format!("--histograms {line}"))?;
         if let Some(dir) = dir {
             info!("histograms are in {}", dir.display());
         }

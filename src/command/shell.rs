@@ -22,11 +22,8 @@ pub fn completions(shell: Shell) -> Result<ExitCode, Failure> {
 /// # Errors
 /// The folder cannot be written.
 pub fn man(folder: &Path) -> Result<ExitCode, Failure> {
-    match Cli::write_manual(folder) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => {
-            let line = format!("{}: the manual pages cannot be written: {error}", folder.display());
-            Err(Failure { line, code: 1 })
-        }
-    }
+    Cli::write_manual(folder).map_err(|error| {
+        format!("{}: the manual pages cannot be written: {error}", folder.display())
+    })?;
+    Ok(ExitCode::SUCCESS)
 }

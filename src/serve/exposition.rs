@@ -84,7 +84,9 @@ struct PoolReports {
 
 impl Collector for PoolReports {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut out = Out { encoder: &mut encoder, now_wall_ns: self.now_wall_ns };
+        let mut family =
+            |metric: &Metric, series: &[Series]| write_family(&mut encoder, metric, series);
+        let mut out = Out { family: &mut family, now_wall_ns: self.now_wall_ns };
         out.version(env!("CARGO_PKG_VERSION"))?;
         out.services(&self.services)?;
         out.rows(SERVE_CLIENTS, [(vec![], &self.serve)])?;
@@ -102,56 +104,25 @@ type Labels = Vec<(&'static str, String)>;
 
 impl Collector for Reports {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { engine, serve } = self;
-        let now_wall_ns = engine.now_wall_ns;
-        let mut out = Out { encoder: &mut encoder, now_wall_ns };
-        out.version(&engine.version)?;
-        out.rows(ENGINE, [(vec![], &**engine)])?;
-        let skipped = engine.lifecycle.skipped.iter();
-        out.rows(
-            SKIP,
-            skipped.map(|s| {
-                let labels = [("venue", s.venue.clone()), ("reason", s.reason.clone())];
-                let by_rule = ("by_rule", s.by_rule.to_string());
-                (labels.into_iter().chain([by_rule]).collect(), s)
-            }),
-        )?;
-        let venues = engine.venues.iter();
-        out.rows(VENUE, venues.map(|v| (vec![("venue", v.venue.clone())], v)))?;
-        out.rows(EXCHANGE, engine.exchange.iter().map(|e| (vec![], e)))?;
-        out.rows(SUBSCRIPTIONS, [(vec![], &engine.pool.subscriptions)])?;
-        out.rows(CORRECTNESS, [(vec![], &engine.correctness)])?;
-        out.rows(SNAPSHOT_REQUESTS, [(vec![], &engine.correctness.snapshot_requests)])?;
-        out.rows(RECYCLING, [(vec![], &engine.recycling)])?;
-        out.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
-        out.rows(BUS, engine.bus.iter().map(|b| (vec![], b)))?;
-        out.rows(BUS_SOURCE, engine.bus_source.iter().map(|b| (vec![], b)))?;
-        out.rows(CLUSTER, engine.cluster.iter().map(|c| (vec![], c)))?;
-        out.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
-        let shard = |s: &ShardReport| vec![("shard", s.shard.to_string())];
-        let shards = &engine.shards;
-        out.rows(SHARD, shards.iter().map(|s| (shard(s), s)))?;
-        out.counters(IntakeCounts::ROWS, shards.iter().map(|s| (shard(s), &s.intake)))?;
-        out.counters(BookCounts::ROWS, shards.iter().map(|s| (shard(s), &s.books)))?;
-        out.counters(CheckCounts::ROWS, shards.iter().map(|s| (shard(s), &s.checks)))?;
-        out.counters(RepairCounts::ROWS, shards.iter().map(|s| (shard(s), &s.repairs)))?;
-        let connections = engine.pool.connections.iter();
-        out.rows(
-            CONNECTION,
-            connections.map(|c| {
-                (vec![("connection", c.id.to_string()), ("shard", c.shard.to_string())], c)
-            }),
-        )?;
-        out.services(&engine.services)?;
-        out.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
-        let stages = engine.latencies.iter().filter(|l| l.count > 0);
-        out.rows(QUANTILE, stages.flat_map(|l| quantiles(&vec![("stage", l.stage.clone())], l)))?;
-        let stages = engine.latencies.iter();
-        out.rows(LATENCY, stages.map(|l| (vec![("stage", l.stage.clone())], l)))?;
-        out.rows(SERVE_CLIENTS, [(vec![], serve)])?;
-        out.rows(SERVE, [(vec![], serve)])?;
-        out.requests(&serve.requests)
+        let mut family =
+            |metric: &Metric, series: &[Series]| write_family(&mut encoder, metric, series);
+        let mut out = Out { family: &mut family, now_wall_ns: self.engine.now_wall_ns };
+        out.reports(&self.engine, &self.serve)
     }
+}
+
+/// Every metric, in the order of `/metrics`.
+#[must_use]
+pub fn all() -> Vec<Metric> {
+    let mut metrics = Vec::new();
+    let mut family = |metric: &Metric, _: &[Series]| {
+        metrics.push(*metric);
+        Ok(())
+    };
+    let mut out = Out { family: &mut family, now_wall_ns: 0 };
+    let listed = out.reports(&EngineReport::default(), &ServeReport::default());
+    listed.expect("nothing is written");
+    metrics
 }
 
 /// The timed phases of a service.
@@ -186,16 +157,67 @@ fn quantiles(labels: &Labels, latency: &LatencySummary) -> Vec<(Labels, Quantile
     points.into_iter().map(point).collect()
 }
 
-struct Out<'a, 'b> {
-    encoder: &'a mut DescriptorEncoder<'b>,
+/// A value with its labels.
+type Series<'l> = (&'l Labels, Value);
+
+/// The metrics of reports, one after the other.
+struct Out<'a> {
+    family: &'a mut dyn FnMut(&Metric, &[Series<'_>]) -> fmt::Result,
     now_wall_ns: u64,
 }
 
-impl Out<'_, '_> {
+impl Out<'_> {
     fn version(&mut self, version: &str) -> fmt::Result {
-        let Metric { name, meaning, .. } = BUILD;
-        let mut family = self.encoder.encode_descriptor(name, meaning, None, MetricType::Info)?;
-        family.encode_info(&vec![("version", version.to_owned())])
+        (self.family)(&BUILD, &[(&vec![("version", version.to_owned())], Value::Whole(1))])
+    }
+
+    fn reports(&mut self, engine: &EngineReport, serve: &ServeReport) -> fmt::Result {
+        self.version(&engine.version)?;
+        self.rows(ENGINE, [(vec![], engine)])?;
+        let skipped = engine.lifecycle.skipped.iter();
+        self.rows(
+            SKIP,
+            skipped.map(|s| {
+                let labels = [("venue", s.venue.clone()), ("reason", s.reason.clone())];
+                let by_rule = ("by_rule", s.by_rule.to_string());
+                (labels.into_iter().chain([by_rule]).collect(), s)
+            }),
+        )?;
+        let venues = engine.venues.iter();
+        self.rows(VENUE, venues.map(|v| (vec![("venue", v.venue.clone())], v)))?;
+        self.rows(EXCHANGE, engine.exchange.iter().map(|e| (vec![], e)))?;
+        self.rows(SUBSCRIPTIONS, [(vec![], &engine.pool.subscriptions)])?;
+        self.rows(CORRECTNESS, [(vec![], &engine.correctness)])?;
+        self.rows(SNAPSHOT_REQUESTS, [(vec![], &engine.correctness.snapshot_requests)])?;
+        self.rows(RECYCLING, [(vec![], &engine.recycling)])?;
+        self.rows(TRADES, engine.trades.iter().map(|t| (vec![], t)))?;
+        self.rows(BUS, engine.bus.iter().map(|b| (vec![], b)))?;
+        self.rows(BUS_SOURCE, engine.bus_source.iter().map(|b| (vec![], b)))?;
+        self.rows(CLUSTER, engine.cluster.iter().map(|c| (vec![], c)))?;
+        self.rows(CAPTURE, engine.capture.iter().map(|c| (vec![], c)))?;
+        let shard = |s: &ShardReport| vec![("shard", s.shard.to_string())];
+        let shards = &engine.shards;
+        self.rows(SHARD, shards.iter().map(|s| (shard(s), s)))?;
+        self.counters(IntakeCounts::ROWS, shards.iter().map(|s| (shard(s), &s.intake)))?;
+        self.counters(BookCounts::ROWS, shards.iter().map(|s| (shard(s), &s.books)))?;
+        self.counters(CheckCounts::ROWS, shards.iter().map(|s| (shard(s), &s.checks)))?;
+        self.counters(RepairCounts::ROWS, shards.iter().map(|s| (shard(s), &s.repairs)))?;
+        let connections = engine.pool.connections.iter();
+        self.rows(
+            CONNECTION,
+            connections.map(|c| {
+                (vec![("connection", c.id.to_string()), ("shard", c.shard.to_string())], c)
+            }),
+        )?;
+        self.services(&engine.services)?;
+        self.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
+        let stages = engine.latencies.iter().filter(|l| l.count > 0);
+        self.rows(QUANTILE, stages.flat_map(|l| quantiles(&vec![("stage", l.stage.clone())], l)))?;
+        let stages = engine.latencies.iter();
+        self.rows(LATENCY, stages.map(|l| (vec![("stage", l.stage.clone())], l)))?;
+        self.rows(SERVE_CLIENTS, [(vec![], serve)])?;
+        self.rows(SERVE, [(vec![], serve)])?;
+        self.requests(&serve.requests)
     }
 
     /// The families of pools.
@@ -223,9 +245,9 @@ impl Out<'_, '_> {
         items: impl IntoIterator<Item = (Labels, I)>,
     ) -> fmt::Result {
         let items: Vec<(Labels, I)> = items.into_iter().collect();
-        let now_wall_ns = self.now_wall_ns;
         for Row { metric, read } in rows {
-            self.family(metric, &items, |item| read(item.borrow(), now_wall_ns))?;
+            let now_wall_ns = self.now_wall_ns;
+            self.write(metric, &items, |item| read(item.borrow(), now_wall_ns))?;
         }
         Ok(())
     }
@@ -238,36 +260,44 @@ impl Out<'_, '_> {
     ) -> fmt::Result {
         let items: Vec<(Labels, &T)> = items.into_iter().collect();
         for row in rows {
-            self.family(&counter_metric(row), &items, |item| Value::Whole((row.read)(item)))?;
+            self.write(&counter_metric(row), &items, |item| Value::Whole((row.read)(item)))?;
         }
         Ok(())
     }
 
-    fn family<I>(
+    fn write<I>(
         &mut self,
         metric: &Metric,
         items: &[(Labels, I)],
         read: impl Fn(&I) -> Value,
     ) -> fmt::Result {
-        let kind = match metric.kind {
-            Kind::Counter => MetricType::Counter,
-            Kind::Gauge => MetricType::Gauge,
-            Kind::Info => MetricType::Info,
-        };
-        let mut family = self.encoder.encode_descriptor(metric.name, metric.meaning, None, kind)?;
-        for (labels, item) in items {
-            let value = read(item);
-            if value == Value::Absent {
-                continue;
-            }
-            if labels.is_empty() {
-                write_value(&mut family, metric.kind, value)?;
-            } else {
-                write_value(&mut family.encode_family(labels)?, metric.kind, value)?;
-            }
-        }
-        Ok(())
+        let series: Vec<Series<'_>> =
+            items.iter().map(|(labels, item)| (labels, read(item))).collect();
+        (self.family)(metric, &series)
     }
+}
+
+fn write_family(
+    encoder: &mut DescriptorEncoder<'_>,
+    metric: &Metric,
+    series: &[Series<'_>],
+) -> fmt::Result {
+    let kind = match metric.kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Info => MetricType::Info,
+    };
+    let mut family = encoder.encode_descriptor(metric.name, metric.meaning, None, kind)?;
+    for &(labels, value) in series.iter().filter(|(_, value)| *value != Value::Absent) {
+        if labels.is_empty() {
+            write_value(&mut family, metric.kind, value)?;
+        } else if metric.kind == Kind::Info {
+            family.encode_info(labels)?;
+        } else {
+            write_value(&mut family.encode_family(labels)?, metric.kind, value)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: Value) -> fmt::Result {

@@ -6,7 +6,7 @@ use super::request::Head;
 use super::response::Response;
 use crate::base::id::{MarketId, TokenId, Venue};
 use crate::base::limits::MARKETS_PAGE_MAX;
-use crate::base::text::{percent_decoded, visible_json};
+use crate::base::text::percent_decoded;
 use crate::base::time::SECOND_NS;
 use crate::gateway::catalog::{Catalog, Listed};
 use crate::link::serve_history::PricePoint;
@@ -311,7 +311,10 @@ pub(super) fn page(
     let known = markets.iter().filter_map(|market| catalog.listed(market));
     let cursor = next.map(|(_, (end, number))| format!("{end}-{number}"));
     let next = next.map(|(place, _)| place);
-    json(&Page { total, next, cursor, markets: known.map(|listed| row(listed, books)).collect() })
+    Response::of(
+        200,
+        &Page { total, next, cursor, markets: known.map(|listed| row(listed, books)).collect() },
+    )
 }
 
 /// The market that a request names by `market=` or by one of its tokens (`token_id=`).
@@ -323,7 +326,7 @@ pub(super) fn named<'a>(catalog: &'a Catalog, head: &Head) -> Option<&'a Listed>
 }
 
 pub(super) fn market(listed: &Listed, books: &[(TokenId, BookRow)]) -> Response {
-    json(&row(listed, books))
+    Response::of(200, &row(listed, books))
 }
 
 #[derive(Serialize)]
@@ -347,7 +350,7 @@ pub(super) fn trades(trades: &VecDeque<(TokenId, TradeUpdate)>, tokens: &[TokenI
         side: if trade.side == Side::Bid { "buy" } else { "sell" },
         id: trade.id.as_ref().map(|id| id.as_str()),
     });
-    json(&rows.collect::<Vec<_>>())
+    Response::of(200, &rows.collect::<Vec<_>>())
 }
 
 #[derive(Serialize)]
@@ -361,17 +364,13 @@ struct Prices {
 /// Stored prices; `None` where no trades are stored.
 pub(super) fn prices(points: Option<&[PricePoint]>) -> Response {
     let row = |point: &PricePoint| (point.second, point.price.to_string());
-    json(&Prices {
-        stored: points.is_some(),
-        points: points.unwrap_or_default().iter().map(row).collect(),
-    })
-}
-
-fn json<T: Serialize>(value: &T) -> Response {
-    match sonic_rs::to_vec(value) {
-        Ok(body) => Response::json(200, visible_json(body)),
-        Err(_) => Response::error(500, "the markets cannot be written as JSON"),
-    }
+    Response::of(
+        200,
+        &Prices {
+            stored: points.is_some(),
+            points: points.unwrap_or_default().iter().map(row).collect(),
+        },
+    )
 }
 
 #[cfg(test)]

@@ -3,13 +3,15 @@
 //! Runs on:  any (pure). Owns: nothing. `/metrics` and `ringbook counters` read the same tables, so every metric
 //! has an explanation.
 use super::exposition::ServeReport;
+pub use super::exposition::all;
 use crate::base::time::{MICROSECOND_NS, MILLISECOND_NS};
 use crate::counter::capture::CaptureReport;
 use crate::counter::latency::LatencySummary;
 use crate::counter::report::{ConnectionReport, EngineReport, LinkReport, ShardReport, SkipReport};
 use crate::counter::service::{HealthState, ServiceReport};
-use crate::counter::shard::{BookCounts, CheckCounts, CounterRow, IntakeCounts, RepairCounts};
+use crate::counter::shard::CounterRow;
 use crate::counter::trades::TradeReport;
+use serde::Serialize;
 
 /// How a value moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +24,18 @@ pub enum Kind {
     Info,
 }
 
-/// Description of a metric.
-#[derive(Clone, Copy, Debug)]
+/// Description of a metric; `/counters` has what is for people.
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Metric {
     /// Name in `/metrics` without the suffix `_total` or `_info`.
     pub name: &'static str,
     /// How it moves.
+    #[serde(skip)]
     pub kind: Kind,
     /// Unit.
     pub unit: &'static str,
     /// Labels, comma separated; empty if there is one series per engine.
+    #[serde(skip)]
     pub labels: &'static str,
     /// What it measures.
     pub meaning: &'static str,
@@ -56,49 +60,6 @@ pub(super) struct Row<T: 'static> {
 }
 
 type Rows<T> = &'static [Row<T>];
-
-/// Every metric, in the order of `/metrics`.
-#[must_use]
-pub fn all() -> Vec<Metric> {
-    fn of<T>(rows: Rows<T>) -> impl Iterator<Item = Metric> {
-        rows.iter().map(|row| row.metric)
-    }
-    std::iter::once(BUILD)
-        .chain(of(ENGINE))
-        .chain(of(SKIP))
-        .chain(of(VENUE))
-        .chain(of(EXCHANGE))
-        .chain(of(SUBSCRIPTIONS))
-        .chain(of(CORRECTNESS))
-        .chain(of(SNAPSHOT_REQUESTS))
-        .chain(of(RECYCLING))
-        .chain(of(TRADES))
-        .chain(of(CAPTURE))
-        .chain(of(BUS))
-        .chain(of(BUS_SOURCE))
-        .chain(of(CLUSTER))
-        .chain(of(SHARD))
-        .chain(counters(IntakeCounts::ROWS))
-        .chain(counters(BookCounts::ROWS))
-        .chain(counters(CheckCounts::ROWS))
-        .chain(counters(RepairCounts::ROWS))
-        .chain(of(CONNECTION))
-        .chain(of(SERVICE))
-        .chain(of(PHASE_QUANTILE))
-        .chain(of(PHASE))
-        .chain(of(LINK))
-        .chain(of(QUANTILE))
-        .chain(of(LATENCY))
-        .chain(of(SERVE_CLIENTS))
-        .chain(of(SERVE))
-        .chain(of(REQUESTS))
-        .collect()
-}
-
-/// Metrics of counters that `counter::shard` declares.
-fn counters<T>(rows: &'static [CounterRow<T>]) -> impl Iterator<Item = Metric> {
-    rows.iter().map(counter_metric)
-}
 
 pub(super) const fn counter_metric<T>(row: &CounterRow<T>) -> Metric {
     let kind = if row.is_gauge { Kind::Gauge } else { Kind::Counter };

@@ -70,15 +70,6 @@ struct Condition {
     remedy: String,
 }
 
-/// A metric with its meaning, and what to do about it.
-#[derive(Debug, Serialize)]
-struct Counter {
-    name: &'static str,
-    unit: &'static str,
-    meaning: &'static str,
-    when_it_rises: &'static str,
-}
-
 /// Every condition of `/health` with its remedy, as JSON.
 #[must_use]
 pub fn conditions() -> Response {
@@ -86,26 +77,13 @@ pub fn conditions() -> Response {
         condition,
         remedy: remedy(OPERATING, condition).unwrap_or_default(),
     });
-    json(&conditions.collect::<Vec<_>>())
+    Response::of(200, &conditions.collect::<Vec<_>>())
 }
 
 /// Every metric with its meaning and remedy, as JSON.
 #[must_use]
 pub fn counters() -> Response {
-    let counters = metrics::all().into_iter().map(|metric| Counter {
-        name: metric.name,
-        unit: metric.unit,
-        meaning: metric.meaning,
-        when_it_rises: metric.when_it_rises,
-    });
-    json(&counters.collect::<Vec<_>>())
-}
-
-fn json<T: Serialize>(list: &[T]) -> Response {
-    match sonic_rs::to_vec(list) {
-        Ok(body) => Response::json(200, body),
-        Err(_) => Response::error(500, "the list cannot be written as JSON"),
-    }
+    Response::of(200, &metrics::all())
 }
 
 /// What the operator's guide says of a condition: the indented paragraph below its list item.

@@ -25,7 +25,6 @@ use crate::base::limits::{
     FORWARD_DRAIN_NS, POOL_STOP_POLL_NS, SERVE_HEAD_TIMEOUT_NS, SERVE_IDLE_NS, SERVE_STOP_POLL_NS,
     SERVE_TURNED_AWAY_MAX,
 };
-use crate::base::text::visible_json;
 use crate::base::time::SECOND_NS;
 use crate::counter::service::ServiceReport;
 use crate::io::authority::{Names, ServeName};
@@ -210,10 +209,7 @@ impl Proxy {
             requests: requests.collect(),
             services: self.manager.reports(),
         };
-        match sonic_rs::to_vec(&stats) {
-            Ok(body) => Response::json(200, visible_json(body)),
-            Err(_) => Response::error(500, "the report cannot be written as JSON"),
-        }
+        Response::of(200, &stats)
     }
 
     fn metrics(&self) -> Response {

@@ -1,6 +1,8 @@
 //! An HTTP response to a local client, and its bytes.
 //!
 //! Runs on:  serve core (pure). Owns: its body.
+use crate::base::text::visible_json;
+use serde::Serialize;
 use std::fmt::Write as _;
 
 /// A response.
@@ -21,6 +23,15 @@ impl Response {
     #[must_use]
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, content_type: "application/json", headers: Vec::new(), body: body.into() }
+    }
+
+    /// A value as JSON, without characters that have an effect in a terminal.
+    #[must_use]
+    pub fn of(status: u16, value: &impl Serialize) -> Self {
+        match sonic_rs::to_vec(value) {
+            Ok(body) => Self::json(status, visible_json(body)),
+            Err(_) => Self::error(500, "the answer cannot be written as JSON"),
+        }
     }
 
     /// `{"error":"..."}`, the shape that Polymarket uses. `text` must not need JSON escapes.

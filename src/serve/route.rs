@@ -7,7 +7,6 @@ use super::page as web_page;
 use super::request::{BodyError, Head, HeadError, Method, Sender};
 use super::response::Response;
 use crate::base::id::{ConnectionId, TokenId};
-use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::latency::StageBuckets;
 use crate::counter::report::{EngineReport, HealthReport};
@@ -94,25 +93,9 @@ pub enum NoAnswer {
 /// Route name for counters; one name for all unknown paths.
 #[must_use]
 pub fn name(head: &Head) -> &'static str {
-    match head.path.as_str() {
-        "/" => "/",
-        "/health" => "/health",
-        "/stats" => "/stats",
-        "/metrics" => "/metrics",
-        "/latency" => "/latency",
-        "/book" => "/book",
-        "/v1/stream" => "/v1/stream",
-        "/markets" => "/markets",
-        "/market" => "/market",
-        "/trades" => "/trades",
-        "/prices" => "/prices",
-        "/host" => "/host",
-        "/conditions" => "/conditions",
-        "/counters" => "/counters",
-        "/admin/recycle" => "/admin/recycle",
-        path if path.starts_with("/page/") => "/page/",
-        _ => "other",
-    }
+    let mut known = PATHS.iter().map(|(path, _)| path.split('?').next().unwrap_or(path));
+    let page = head.path.starts_with("/page/").then_some("/page/");
+    known.find(|path| *path == head.path).or(page).unwrap_or("other")
 }
 
 /// What to do for a request; `is_local` if it comes from this host.
@@ -267,10 +250,7 @@ pub fn page(
         (Page::Health, Err(why)) => health_unknown(why),
         (_, Err(why)) => no_answer("control core", why),
         (Page::Stats, Ok(report)) => {
-            match sonic_rs::to_vec(&Stats { report: &report, gateway: &serve.gateway }) {
-                Ok(body) => Response::json(200, visible_json(body)),
-                Err(_) => Response::error(500, "the report cannot be written as JSON"),
-            }
+            Response::of(200, &Stats { report: &report, gateway: &serve.gateway })
         }
         (Page::Latency, Ok(report)) => {
             let (started_ms, now_ms) = (report.started_wall_ns, report.now_wall_ns);
@@ -279,10 +259,7 @@ pub fn page(
                 now_ms: now_ms / MILLISECOND_NS,
                 stages: &report.buckets,
             };
-            match sonic_rs::to_vec(&body) {
-                Ok(body) => Response::json(200, body),
-                Err(_) => Response::error(500, "the histograms cannot be written as JSON"),
-            }
+            Response::of(200, &body)
         }
         (Page::Metrics, Ok(report)) => Response {
             status: 200,
@@ -324,7 +301,7 @@ fn health(report: &EngineReport) -> Response {
         uptime_s: report.now_wall_ns.saturating_sub(report.started_wall_ns) / SECOND_NS,
         health: &report.health,
     };
-    health_answer(healthy, &body)
+    Response::of(if healthy { 200 } else { 503 }, &body)
 }
 
 fn health_unknown(why: NoAnswer) -> Response {
@@ -334,14 +311,7 @@ fn health_unknown(why: NoAnswer) -> Response {
     };
     let health = HealthReport { reasons: vec![reason.to_owned()], ..HealthReport::default() };
     let version = env!("CARGO_PKG_VERSION");
-    health_answer(false, &Health { status: "unhealthy", version, uptime_s: 0, health: &health })
-}
-
-fn health_answer(healthy: bool, body: &Health<'_>) -> Response {
-    match sonic_rs::to_vec(body) {
-        Ok(body) => Response::json(if healthy { 200 } else { 503 }, visible_json(body)),
-        Err(_) => Response::error(500, "the report cannot be written as JSON"),
-    }
+    Response::of(503, &Health { status: "unhealthy", version, uptime_s: 0, health: &health })
 }
 
 /// A book, or the error without it. `now_wall_ns` is the present time, for the age.

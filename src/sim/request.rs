@@ -1,6 +1,7 @@
 //! Parser for HTTP/1.1 requests with bounds, and answers.
 //!
 //! Runs on:  the venue's thread (pure).
+use crate::base::text::percent_decoded;
 use std::io::Write;
 
 use flate2::Compression;
@@ -41,25 +42,10 @@ impl Query {
     }
 }
 
+/// A text that is not encoded is as it was.
 fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = bytes.get(at + 1..at + 3).filter(|_| byte == b'%');
-        let escaped = escaped.and_then(|hex| std::str::from_utf8(hex).ok());
-        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(value) => {
-                out.push(value);
-                at += 3;
-            }
-            None => {
-                out.push(if byte == b'+' { b' ' } else { byte });
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    let spaced = text.replace('+', " ");
+    percent_decoded(&spaced).map_or(spaced.clone(), std::borrow::Cow::into_owned)
 }
 
 #[derive(Debug)]
@@ -179,7 +165,10 @@ impl Answer {
         let mut head = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
             self.status,
-            reason(self.status),
+            http::StatusCode::from_u16(self.status)
+                .ok()
+                .and_then(|s| s.canonical_reason())
+                .unwrap_or("Unknown"),
             body.len()
         );
         if packed {
@@ -198,24 +187,6 @@ fn compress(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     encoder.write_all(body).expect("a Vec takes every byte");
     encoder.finish().expect("a Vec takes every byte")
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        411 => "Length Required",
-        413 => "Content Too Large",
-        422 => "Unprocessable Entity",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        503 => "Service Unavailable",
-        _ => "Unknown",
-    }
 }
 
 #[cfg(test)]

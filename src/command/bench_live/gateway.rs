@@ -84,7 +84,7 @@ pub fn run(flags: &BenchGatewayFlags) -> Result<ExitCode, Failure> {
     result?;
     drawn?;
     if outcome.steps.iter().any(|step| step.books.different > 0) {
-        return Err(Failure { line: "a client's books are not the venue's".into(), code: 1 });
+        return Err("a client's books are not the venue's".to_owned().into());
     }
     Ok(code)
 }
@@ -118,16 +118,14 @@ fn measure_all(
     rig: &mut Rig,
     outcome: &mut GatewayOutcome,
 ) -> Result<(), Failure> {
-    let line = |line| Failure { line, code: 1 };
     let comparison = demo::comparison(&rig.session, &rig.config);
-    let tokens = comparison.and_then(|mut comparison| comparison.tokens()).map_err(line)?;
+    let tokens = comparison.and_then(|mut comparison| comparison.tokens())?;
     for &(clients, each) in steps {
         for &rate in rates {
             if rig.signals.asked() {
                 return Ok(());
             }
-            let plan =
-                plan(flags, rig, &tokens, (clients, each.min(tokens.len()))).map_err(line)?;
+            let plan = plan(flags, rig, &tokens, (clients, each.min(tokens.len())))?;
             let number = outcome.steps.len() as u8 + 1;
             let step = measure(flags, rig, plan, (number, rate, each.min(tokens.len())))?;
             if !flags.bench.json {
@@ -172,16 +170,15 @@ fn measure(
     plan: Plan,
     (number, rate, tokens): (u8, u64, usize),
 ) -> Result<GatewayStep, Failure> {
-    let line = |line| Failure { line, code: 1 };
     let (clients, subscription) = (plan.texts.len(), plan.texts.first().cloned());
     let patient = !(plan.never_reads && clients > 1);
-    let running = Clients::start(plan, Arc::clone(&rig.client_frames)).map_err(line)?;
+    let running = Clients::start(plan, Arc::clone(&rig.client_frames))?;
     if !rig.await_books(&running, clients) {
         let fault = running.stop().fault.unwrap_or_default();
-        return Err(line(format!("the clients have not received their books; {fault}")));
+        return Err(format!("the clients have not received their books; {fault}").into());
     }
     rig.read_to_applied();
-    let before = rig.counts().map_err(line)?;
+    let before = rig.counts()?;
     let length = Length { seconds: flags.bench.seconds, warm_up: flags.bench.warm_up };
     let engine = rig.measure(number, rate, length)?;
     let stage = Stage::ReadToWritten;
@@ -189,10 +186,10 @@ fn measure(
     let read_to_written =
         interval.map(|all| LatencySummary::of(stage.name(), all.stage(stage))).unwrap_or_default();
     rig.await_quiet(&running, DRAIN_TIMEOUT_NS);
-    let after = rig.counts().map_err(line)?;
+    let after = rig.counts()?;
     let ended_count = running.ended();
     let ended = running.stop();
-    let books = rig.compare_client(&ended.texts, subscription.as_deref()).map_err(line)?;
+    let books = rig.compare_client(&ended.texts, subscription.as_deref())?;
     let serve_seconds = engine.serve_cpu * engine.seconds as f64;
     let frames = engine.client_frames as f64;
     let mut step = GatewayStep {

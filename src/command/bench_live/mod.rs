@@ -80,7 +80,7 @@ pub fn run(flags: &BenchLiveFlags) -> Result<ExitCode, Failure> {
     match (failure, outcome.books) {
         (Some(failure), _) => Err(failure),
         (None, Some(books)) if books.different > 0 || books.equal == 0 => {
-            Err(Failure { line: "the books are not the venue's".into(), code: 1 })
+            Err("the books are not the venue's".to_owned().into())
         }
         _ => Ok(code),
     }
@@ -123,8 +123,8 @@ fn create(path: &std::path::Path) -> Result<NewFile, UsageError> {
 
 fn write_plot(file: NewFile, steps: &Steps) -> Result<(), Failure> {
     let svg = steps.render().ok_or("no step has a value: there is nothing to draw".to_owned());
-    svg.and_then(|svg| file.finish(svg.as_bytes()))
-        .map_err(|line| Failure { line: format!("--svg: {line}"), code: 1 })
+    let written = svg.and_then(|svg| file.finish(svg.as_bytes()));
+    Ok(written.map_err(|line| format!("--svg: {line}"))?)
 }
 
 /// Starts venue and engine, with settings that `prepare` changes; returns when every book is live.
@@ -167,7 +167,7 @@ fn start(
             false => format!("not every book was live after {} s", timeout_ns / SECOND_NS),
         };
         rig.session.stop()?;
-        return Err(Failure { line, code: 1 });
+        return Err(line.into());
     }
     // What the engine measured of the dumps belongs to no step.
     rig.read_to_applied();
@@ -298,7 +298,7 @@ fn compare(rig: &mut Rig) -> Result<Books, Failure> {
     });
     info!("comparing {tokens} books with the venue's");
     let verdict = demo::check(&rig.session, &rig.config);
-    let verdict = verdict.map_err(|line| Failure { line: format!("no check: {line}"), code: 1 })?;
+    let verdict = verdict.map_err(|line| format!("no check: {line}"))?;
     verdict.differences.iter().for_each(|line| warn!("{line}"));
     Ok(Books {
         equal: verdict.equal,

@@ -72,11 +72,10 @@ pub fn run(flags: &TopFlags) -> Result<ExitCode, Failure> {
             app.url,
             app.without_url(why)
         );
-        return Err(Failure { line, code: 1 });
+        return Err(line.into());
     }
     app.on_answer(Ask::Stats, first, clock.now());
-    let fail =
-        |what: &str, error: std::io::Error| Failure { line: format!("{what}: {error}"), code: 1 };
+    let fail = |what: &str, error: std::io::Error| format!("{what}: {error}");
     let signals = Signals::listen().map_err(|error| fail("signals cannot be handled", error))?;
     let threads = start_threads(client).map_err(|error| fail("no thread can be started", error))?;
     let result = Screen::open()

@@ -14,36 +14,19 @@ use crate::market::info::{MarketEvent, MarketStage};
 use sha1::{Digest as _, Sha1};
 use std::fmt::Write as _;
 
-/// Decimals of one unit of [`Price`] and [`Quantity`].
-const SCALE_DIGITS: usize = 6;
-const SCALE: u64 = 1_000_000;
 /// Name space of [`push_market_id`].
 const NAME_SPACE: &[u8; 16] = b"ringbook-kalshi-";
 
 /// Appends units of 1e-6 with at least `decimals` decimals.
 fn push_fixed(out: &mut String, units: u64, decimals: usize) {
-    // A point and 20 digits, six of them behind it.
-    let mut digits = [b'0'; 21];
-    let (mut whole, mut fraction) = (units / SCALE, units % SCALE);
-    for digit in digits[15..].iter_mut().rev() {
-        *digit = b'0' + (fraction % 10) as u8;
-        fraction /= 10;
-    }
-    digits[14] = b'.';
-    let mut begin = 14;
-    loop {
-        begin -= 1;
-        digits[begin] = b'0' + (whole % 10) as u8;
-        whole /= 10;
-        if whole == 0 {
-            break;
-        }
-    }
-    let mut end = digits.len();
-    while end > digits.len() - SCALE_DIGITS + decimals && digits[end - 1] == b'0' {
-        end -= 1;
-    }
-    out.push_str(std::str::from_utf8(&digits[begin..end]).unwrap_or_default());
+    let begin = out.len();
+    Quantity(units).push_to(out);
+    let point = out[begin..].find('.').unwrap_or_else(|| {
+        out.push('.');
+        out.len() - begin - 1
+    });
+    let shown = out.len() - begin - point - 1;
+    out.extend(std::iter::repeat_n('0', decimals.saturating_sub(shown)));
 }
 
 /// Appends a price in dollars, as in `0.4300`.
@@ -84,9 +67,7 @@ pub fn push_market_id(out: &mut String, ticker: &str) {
         if matches!(place, 4 | 6 | 8 | 10) {
             out.push('-');
         }
-        for nibble in [byte >> 4, byte & 15] {
-            out.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-        }
+        let _ = write!(out, "{byte:02x}");
     }
 }
 

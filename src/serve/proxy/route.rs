@@ -3,7 +3,6 @@
 //! Runs on:  the pools' core (pure). Owns: nothing.
 use super::super::request::{Head, Method};
 use super::super::response::Response;
-use crate::base::text::visible_json;
 use crate::base::time::{MILLISECOND_NS, SECOND_NS};
 use crate::counter::service::Health;
 use crate::io::authority::Authority;
@@ -148,7 +147,7 @@ pub fn services<'a>(
     });
     let error = unknown.map(|name| format!("there is no service named {name}"));
     let status = if error.is_some() { 404 } else { 200 };
-    json(status, &Services { error, services: listed.collect() })
+    Response::of(status, &Services { error, services: listed.collect() })
 }
 
 #[derive(Serialize)]
@@ -191,7 +190,7 @@ fn answer(status: u16, kind: &str, error: String, service: &str, health: &Health
         since_ms: (health.since_ns > 0).then_some(health.since_ns / MILLISECOND_NS),
         last_error: health.last_error.as_deref(),
     };
-    json(status, &fault).with("X-Ringbook-Error", kind)
+    Response::of(status, &fault).with("X-Ringbook-Error", kind)
 }
 
 /// Status of an error: 429 for the rate limit, 503 if no connection was leased, 504 after the request timeout, 502 for
@@ -239,13 +238,6 @@ pub fn wrong_kind(service: &Service) -> Response {
 #[must_use]
 pub fn needs_http11() -> Response {
     Response::error(505, "the response has no length: use HTTP/1.1")
-}
-
-fn json(status: u16, value: &impl Serialize) -> Response {
-    match sonic_rs::to_vec(value) {
-        Ok(body) => Response::json(status, visible_json(body)),
-        Err(_) => Response::error(500, "the answer cannot be written as JSON"),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Runs on:  any (pure).
 use crate::base::time::SECOND_NS;
+use jiff::{civil::DateTime, fmt::rfc2822::DateTimeParser, tz::TimeZone};
 
 /// The pause that a server requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,63 +40,16 @@ impl RetryAfter {
     }
 }
 
-/// A date as seconds since the Unix epoch.
+/// A date as seconds since the Unix epoch: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`,
+/// `Sun Nov  6 08:49:37 1994`.
 fn date(text: &str) -> Option<u64> {
-    http_date(text).or_else(|| {
-        let date = jiff::fmt::rfc2822::parse(text).ok()?;
-        Some(u64::try_from(date.timestamp().as_second()).unwrap_or(0))
-    })
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`, `Sun Nov  6 08:49:37 1994`.
-fn http_date(text: &str) -> Option<u64> {
-    let (mut day, mut month, mut year, mut time) = (None, None, None, None);
-    for part in text.split([' ', ',', '-']).filter(|part| !part.is_empty()) {
-        if part.contains(':') {
-            time = Some(clock(part)?);
-        } else if let Some(number) = month_of(part) {
-            month = Some(number);
-        } else if part.bytes().all(|b| b.is_ascii_digit()) {
-            match (day, year) {
-                (None, _) => day = Some(part.parse().ok()?),
-                (Some(_), None) => year = Some(year_of(part)?),
-                _ => return None,
-            }
-        } else if !part.bytes().all(|b| b.is_ascii_alphabetic())
-            || (time.is_some() && !["GMT", "UTC", "UT", "Z"].contains(&part))
-        {
-            return None;
-        }
-    }
-    let (hour, minute, second) = time?;
-    let date = jiff::civil::DateTime::new(year?, month?, day?, hour, minute, second, 0).ok()?;
-    let at = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    Some(u64::try_from(at.timestamp().as_second()).unwrap_or(0))
-}
-
-fn month_of(part: &str) -> Option<i8> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let place = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(part))?;
-    Some(place as i8 + 1)
-}
-
-/// Two-digit years are 1970 to 2069.
-fn year_of(part: &str) -> Option<i16> {
-    let year: i16 = part.parse().ok()?;
-    Some(match (part.len(), year) {
-        (2, ..70) => 2000 + year,
-        (2, _) => 1900 + year,
-        _ => year,
-    })
-}
-
-fn clock(part: &str) -> Option<(i8, i8, i8)> {
-    let mut numbers = part.split(':').map(|number| number.parse::<i8>().ok());
-    let (hour, minute) = (numbers.next()??, numbers.next()??);
-    // A leap second counts as second 59.
-    let second = numbers.next().unwrap_or(Some(0))?.min(59);
-    numbers.next().is_none().then_some((hour, minute, second))
+    const OLD_FORMS: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let parser = DateTimeParser::new().relaxed_weekday(true);
+    let at = parser.parse_timestamp(text).or_else(|error| {
+        let date = OLD_FORMS.into_iter().find_map(|form| DateTime::strptime(form, text).ok());
+        date.ok_or(error)?.to_zoned(TimeZone::UTC).map(|date| date.timestamp())
+    });
+    Some(u64::try_from(at.ok()?.as_second()).unwrap_or(0))
 }
 
 #[cfg(test)]
