@@ -105,6 +105,7 @@ pub struct Polymarket {
     clob_url: String,
     ws_url: String,
     custom_features: bool,
+    tokens_per_connection: u16,
 }
 
 impl Default for Polymarket {
@@ -114,6 +115,7 @@ impl Default for Polymarket {
             clob_url: CLOB_URL.into(),
             ws_url: WS_URL.into(),
             custom_features: true,
+            tokens_per_connection: TOKENS_PER_CONNECTION_TARGET as u16,
         }
     }
 }
@@ -151,7 +153,19 @@ impl Polymarket {
         Self { custom_features, ..self }
     }
 
+    /// Tokens that are placed on one connection, 2 to 400. Default: 400.
+    #[must_use]
+    pub fn tokens_per_connection(self, tokens_per_connection: u16) -> Self {
+        Self { tokens_per_connection, ..self }
+    }
+
     fn check(&self) -> Result<VenueConfig, SettingError> {
+        let tokens = usize::from(self.tokens_per_connection);
+        if !(2..=TOKENS_PER_CONNECTION_TARGET).contains(&tokens) {
+            return Err(SettingError(format!(
+                "tokens-per-connection {tokens}: must be 2 to {TOKENS_PER_CONNECTION_TARGET}"
+            )));
+        }
         Ok(VenueConfig {
             feed: venue::polymarket::feed(self.custom_features),
             catalog: endpoint("gamma-url", &self.gamma_url, ["http", "https"])?,
@@ -159,7 +173,7 @@ impl Polymarket {
             ws: endpoint("ws-url", &self.ws_url, ["ws", "wss"])?,
             table: None,
             signer: None,
-            tokens_per_connection: TOKENS_PER_CONNECTION_TARGET,
+            tokens_per_connection: tokens,
             poll_round_ns: 0,
         })
     }

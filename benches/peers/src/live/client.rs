@@ -116,7 +116,10 @@ impl Client {
         match self {
             Self::Thread { handle, .. } if handle.is_finished() => Err("it ended early".into()),
             Self::Thread { .. } => Ok(()),
-            Self::Engine(engine) => engine.look(),
+            Self::Engine(engine) => {
+                engine.look();
+                Ok(())
+            }
         }
     }
 

@@ -3,8 +3,7 @@
 use super::CHANNEL;
 use super::client::Task;
 use super::recorder::Recorder;
-use ringbook::link::main_control::ControlEvent;
-use ringbook::{BookView, Change, Engine, Handler, Idle, Polymarket, TokenId};
+use ringbook::{BookView, Change, Engine, Handler, Idle, Polymarket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,14 +27,11 @@ impl Handler for Stamps {
 /// A running engine.
 pub struct Ours {
     engine: Engine,
-    /// Sockets that are not asked for yet: their tokens.
-    waiting: Vec<Vec<TokenId>>,
-    /// The socket that is being asked for.
-    asked: Option<(u64, Vec<TokenId>)>,
 }
 
 impl Ours {
-    /// Starts the engine for the tokens of the task with this idle policy.
+    /// Starts the engine for the tokens of the task with this idle policy, with as many tokens to a connection as a
+    /// socket of the task has.
     pub(super) fn start(policy: &str, task: Task) -> Result<Self, String> {
         let address = task.address;
         let (http, ws) = (format!("http://{address}"), format!("ws://{address}{CHANNEL}"));
@@ -45,8 +41,12 @@ impl Ours {
             "adaptive-half" => Idle::Adaptive { cpu_percent: 50 },
             _ => Idle::Spin,
         };
+        let of_socket = |markets: &Vec<super::frame::Market>| {
+            markets.iter().map(|market| market.tokens.len()).sum::<usize>()
+        };
+        let tokens = task.sockets.iter().map(of_socket).max().unwrap_or_default();
         let builder = Engine::builder()
-            .venue(Polymarket::at(&http, &ws))
+            .venue(Polymarket::at(&http, &ws).tokens_per_connection(tokens as u16))
             .idle(idle)
             .shard_cores(&[task.core as u32])
             .control_core(task.other_core as u32);
@@ -56,37 +56,12 @@ impl Ours {
         let shared = Arc::clone(&task.shared);
         let factory = |_| Stamps(Recorder::new(Arc::clone(&shared)));
         let engine = builder.start(factory).map_err(|error| error.to_string())?;
-        let tokens = |text: &String| TokenId::new(text).ok_or_else(|| format!("{text}: no token"));
-        let of_socket = |markets: &Vec<super::frame::Market>| {
-            markets.iter().flat_map(|market| &market.tokens).map(tokens).collect()
-        };
-        let waiting: Result<Vec<_>, String> = task.sockets.iter().map(of_socket).collect();
-        let mut waiting = waiting?;
-        waiting.reverse();
-        Ok(Self { engine, waiting, asked: None })
+        Ok(Self { engine })
     }
 
-    /// Reads the events; asks for one connection after the other, each with its own tokens, because
-    /// placement by itself would put all of them on one.
-    pub(super) fn look(&mut self) -> Result<(), String> {
-        while let Some(event) = self.engine.poll_event() {
-            let ControlEvent::Forced { ticket, refused, .. } = event else { continue };
-            if let Some((_, tokens)) = self.asked.take_if(|(asked, _)| *asked == ticket)
-                && !refused.is_empty()
-            {
-                // Its markets are not looked up yet.
-                self.waiting.push(tokens);
-            }
-        }
-        if self.asked.is_none()
-            && let Some(tokens) = self.waiting.pop()
-        {
-            self.asked = match self.engine.force_subscribe(tokens.clone()) {
-                Some(ticket) => Some((ticket, tokens)),
-                None => return Err("the engine takes no commands".into()),
-            };
-        }
-        Ok(())
+    /// Reads the events, so that their ring never fills.
+    pub(super) fn look(&mut self) {
+        while self.engine.poll_event().is_some() {}
     }
 
     pub(super) fn end(self: Box<Self>) -> Result<(), String> {
