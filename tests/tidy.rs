@@ -62,7 +62,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // In place of shards: the same handlers, the same links with the serve core.
     ("bus_source", &["base", "ring", "counter", "market", "io", "link", "shard", "bus"]),
-    ("export", &["base", "market", "io", "shard", "sink", "replay"]),
+    ("export", &["base", "market", "venue", "io", "shard", "sink", "replay"]),
     ("archive", &["base", "capture", "io", "sink", "replay"]),
     // A handler, as a user's own code would be.
     ("price_table", &["base", "market", "io", "shard"]),

@@ -12,7 +12,7 @@ use crate::base::limits::SERVICES_REPORT_INTERVAL_NS;
 use crate::base::time::Clock as _;
 use crate::io::{
     clock::HostClock,
-    executor::{sleep, spawn, yield_now},
+    executor::{sleep, sleep_thread, spawn},
     resolve::Resolver,
 };
 use crate::pool::rate::Rate;
@@ -27,7 +27,6 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Addresses and services of one venue.
 #[derive(Clone, Debug)]
@@ -157,9 +156,7 @@ pub async fn run(mut supervisor: Supervisor, sources: Vec<Sources>, mut clock: H
         if venues.iter().any(VenueServices::has_tasks) {
             sleep(rest_ns).await;
         } else {
-            // The runtime's own sleep costs ten times as much and interrupts every core of the process.
-            std::thread::sleep(Duration::from_nanos(rest_ns));
-            yield_now().await;
+            sleep_thread(rest_ns).await;
         }
     }
 }

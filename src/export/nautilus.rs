@@ -308,8 +308,8 @@ impl Nautilus {
         let tick = of.tick.map_or(1, |tick| tick.0.max(1));
         let increment = format!("{}.{:06}", tick / 1_000_000, tick % 1_000_000);
         let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
-        // The names of nautilus' own adapters.
-        let currency = if venue.name() == "polymarket" { "USDC.e" } else { "USD" };
+        let feed = crate::venue::of(venue.name());
+        let currency = feed.map_or("USD", |feed| feed.capabilities().currency);
         file.push(|columns| {
             for (column, value) in
                 columns.iter_mut().zip([&name, token.as_str(), "ALTERNATIVE", currency])

@@ -292,6 +292,13 @@ pub async fn sleep(ns: u64) {
     glommio::timer::sleep(Duration::from_nanos(ns)).await;
 }
 
+/// Lets the whole thread sleep for `ns`, then the other tasks run. Costs less than [`sleep`], which parks the runtime
+/// and interrupts every core of the process; for an executor on which nothing else is due earlier.
+pub async fn sleep_thread(ns: u64) {
+    std::thread::sleep(Duration::from_nanos(ns));
+    yield_now().await;
+}
+
 /// Spawns `task` on this executor; it must end by itself (a cancelled task leaks).
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(task).detach();

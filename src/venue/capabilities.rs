@@ -37,6 +37,8 @@ pub struct Capabilities {
     pub catalog_requests_per_second: u64,
     /// Maximum tokens per book request, and book requests per second.
     pub books_request_limits: (usize, u64),
+    /// What prices are in, by the name that NautilusTrader's adapter of the venue uses.
+    pub currency: &'static str,
 }
 
 impl Capabilities {
@@ -52,6 +54,7 @@ impl Capabilities {
         rest_rate: None,
         catalog_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND,
         books_request_limits: (limits::TOKENS_PER_BOOKS_REQUEST, limits::BOOKS_REQUESTS_PER_SECOND),
+        currency: "USD",
     };
 
     /// Whether updates are [`Updates::Sequenced`].

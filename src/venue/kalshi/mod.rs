@@ -74,6 +74,7 @@ impl Protocol for Kalshi {
             // The lowest tier allows 20 (kalshi/protocol.md, 4), shared with the user's other programs.
             catalog_requests_per_second: limits::DISCOVERY_PAGES_PER_SECOND / 2,
             books_request_limits: (orderbooks::BOOKS_PER_REQUEST, orderbooks::REQUESTS_PER_SECOND),
+            currency: "USD",
         }
     }
 

@@ -42,7 +42,7 @@ impl Protocol for Polymarket {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { heartbeat: subscribe::PING, ..Capabilities::USUAL }
+        Capabilities { heartbeat: subscribe::PING, currency: "USDC.e", ..Capabilities::USUAL }
     }
 
     fn address_flags(&self) -> [&'static str; 2] {
