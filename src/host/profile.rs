@@ -145,6 +145,7 @@ impl Profile {
     }
 }
 
+/// Whether `value` is valid for `key`; `None` for an unknown key.
 fn takes(key: &str, value: &str) -> Option<bool> {
     let keep = value == "keep";
     if let Some((_, digits)) = NUMBERS.iter().find(|(it, _)| *it == key) {

@@ -270,6 +270,7 @@ impl BlockingClient {
     }
 }
 
+/// Connects to the first address of the host that answers; `timeout` for each connect, read and write.
 pub(super) fn connect(host: &str, port: u16, timeout: Duration) -> std::io::Result<TcpStream> {
     let mut failure = std::io::Error::new(ErrorKind::NotFound, "the host has no address");
     for address in (host, port).to_socket_addrs()? {

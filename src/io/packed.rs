@@ -70,6 +70,7 @@ impl<R: Read> Packed<R> {
         Self { raw, buffer: Vec::new(), at: 0, before, find, mark_bytes }
     }
 
+    /// Offset of the next unconsumed byte.
     pub(super) fn offset(&self) -> u64 {
         self.before + self.at as u64
     }

@@ -28,6 +28,7 @@ pub struct TooFast {
 /// The bucket of one service.
 #[derive(Clone, Debug)]
 pub struct Bucket {
+    /// Interval at the sustained rate; 0 means no limit.
     interval_ns: u64,
     /// How far a burst may be ahead of the sustained rate.
     ahead_ns: u64,

@@ -87,6 +87,7 @@ impl Pool {
         result
     }
 
+    /// Counts an error. Those of acquiring and opening are counted there.
     pub(super) fn count(&self, error: PoolError) -> PoolError {
         self.statistics.borrow_mut().on_error(error.kind());
         error

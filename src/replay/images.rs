@@ -60,7 +60,7 @@ pub(super) fn last_image(
 ) -> Option<ImageAt> {
     let quoted = sonic_rs::to_string(name).ok()?;
     let find = |line: &str| image(line, name, &quoted, times);
-    let ((image, filter), texts) = backwards(files, times, stop, find)?;
+    let ((image, filter), texts) = backwards(files, times, stop, true, find)?;
     Some(ImageAt { text: texts.and_then(|texts| about(&filter, &texts)), ..image })
 }
 
@@ -71,7 +71,7 @@ pub(super) fn last_round(
     stop: &Arc<AtomicBool>,
 ) -> Option<Round> {
     let mut since_of = BTreeMap::new();
-    let found = backwards(files, times, stop, |line| {
+    let found = backwards(files, times, stop, false, |line| {
         if !line.contains(SINCE) || !is_image_within(&Record::read(line), times) {
             return None;
         }
@@ -84,14 +84,16 @@ pub(super) fn last_round(
 }
 
 /// The first find among the lines that look like images, the last line first, with the texts of all blocks up to there
-/// if nothing may be missing between them. Blocks are read backwards, by their indices; damaged ones are passed over.
+/// if they are kept and nothing may be missing between them. Blocks are read backwards, by their indices; damaged ones
+/// are passed over.
 fn backwards<T>(
     files: &[&Source],
     times: &RangeInclusive<u64>,
     stop: &Arc<AtomicBool>,
+    keeps_texts: bool,
     mut find: impl FnMut(&str) -> Option<T>,
 ) -> Option<(T, Option<Vec<String>>)> {
-    let (mut blocks, mut is_whole) = (Vec::new(), true);
+    let (mut blocks, mut is_whole) = (Vec::new(), keeps_texts);
     for &source in files.iter().rev() {
         let indexed = index::read(&file::read_index(source).unwrap_or_default());
         is_whole &= is_gapless(source, &indexed, *times.end());

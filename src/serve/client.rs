@@ -16,6 +16,7 @@ use crate::io::{dial::within, executor::yield_now, listen::ClientStream, listen:
 use futures_lite::future::or;
 use std::net::IpAddr;
 
+/// Bytes per read; a request has a few hundred.
 const READ_BYTES: usize = 4096;
 
 pub(super) struct Client {

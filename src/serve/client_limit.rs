@@ -75,6 +75,7 @@ pub(super) struct ClientLimit {
     records: RefCell<Records>,
 }
 
+/// The permit of one client; released when dropped.
 pub(super) struct ClientPermit {
     limit: Rc<ClientLimit>,
     number: u64,

@@ -51,6 +51,7 @@ pub struct ServeLinks {
 }
 
 type Report = Arc<EngineReport>;
+/// Result of a command: the error is shown to the user.
 type CommandResult = Result<(), String>;
 type BookResult = Result<Option<Box<BookImage>>, NoAnswer>;
 

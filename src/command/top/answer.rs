@@ -128,6 +128,7 @@ pub(super) struct Level {
     pub(super) size: String,
 }
 
+/// A trade of `/trades`, which lists the oldest first.
 #[derive(Debug, Deserialize)]
 pub(super) struct Trade {
     pub(super) token: String,

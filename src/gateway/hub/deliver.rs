@@ -500,6 +500,7 @@ impl Hub {
     }
 }
 
+/// Books that fit into a frame of about `bytes` bytes; at least one.
 fn books_of_frame(books: &[(SubscriptionKey, &Replica)], bytes: usize) -> usize {
     let mut sum = 0;
     let fits = |(_, replica): &&(SubscriptionKey, &Replica)| {

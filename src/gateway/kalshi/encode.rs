@@ -67,7 +67,9 @@ pub fn push_market_id(out: &mut String, ticker: &str) {
         if matches!(place, 4 | 6 | 8 | 10) {
             out.push('-');
         }
-        let _ = write!(out, "{byte:02x}");
+        for nibble in [byte >> 4, byte & 15] {
+            out.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+        }
     }
 }
 

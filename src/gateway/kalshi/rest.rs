@@ -144,6 +144,7 @@ fn values<'q>(query: &'q str, key: &str) -> impl Iterator<Item = Cow<'q, str>> {
     pairs(query).filter_map(move |(name, value)| (name == key).then_some(value))
 }
 
+/// A number of at most `max`; `None` if it is not in the query.
 fn number(query: &str, key: &str, max: usize) -> Result<Option<usize>, Answer> {
     let Some(text) = values(query, key).find(|text| !text.is_empty()) else { return Ok(None) };
     match text.parse() {

@@ -201,6 +201,7 @@ impl Session {
         }
     }
 
+    /// Adds a market to channels; the request for its image, if one is needed.
     fn add(&mut self, ticker: TokenId, channels: &[Channel], initial: bool) -> Option<Request> {
         let interest = self.books.entry(ticker).or_default();
         let mut is_needed = interest.is_over();

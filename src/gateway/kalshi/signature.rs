@@ -22,6 +22,7 @@ pub const HEADERS: [&str; 3] =
 
 /// Algorithm identifier of an RSA key: `rsaEncryption` (RFC 8017, A.1).
 const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// Bytes of a modulus, which may have a zero before it.
 const MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1025;
 
 /// Values of [`HEADERS`]; empty where a header is missing.

@@ -13,6 +13,7 @@ const STEAL_WARN_PERCENT: f64 = 1.0;
 /// Interrupts per second on a shard's core from which a warning is given.
 const INTERRUPTS_WARN: f64 = 10.0;
 
+/// Shard cores: those of the profile, or else of the layout.
 fn shard_cores<'f>(facts: &'f Facts, profile: &'f Profile) -> &'f [u32] {
     if !profile.shard_cores.is_empty() {
         return &profile.shard_cores;

@@ -14,6 +14,7 @@ const KERNEL_MIN: (u32, u32) = (5, 8);
 const KERNEL_WANTED: (u32, u32) = (6, 1);
 /// Locked memory required by glommio, bytes; `io::executor` refuses to start with less.
 const LOCKED_MEMORY_MIN_BYTES: u64 = 512 * 1024;
+/// Locked memory for several shards, bytes.
 const LOCKED_MEMORY_WANTED_BYTES: u64 = 8 << 20;
 /// Open files required at startup; `io::executor` refuses to start with less.
 const OPEN_FILES_MIN: u64 = 128;

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 const TOP: f64 = 88.0;
 const BOTTOM: f64 = 558.0;
 const HEIGHT: f64 = 630.0;
+/// Units of 1e-6 of a dollar.
 const DOLLAR: f64 = 1e6;
 /// Sizes below this share of the largest have the lightest shade.
 const SIZES_SHOWN: f64 = 1e-4;

@@ -53,6 +53,7 @@ fn levels(side: &Bids) -> impl DoubleEndedIterator<Item = (u32, &u64)> {
     side.iter().map(|(&price, size)| (price, size))
 }
 
+/// `msg` of a snapshot; an empty side is omitted. With `yes_price`, bids for NO are given as YES prices.
 pub(super) fn snapshot(market: &Market, yes_price: Option<YesLevels>) -> String {
     let Market { ticker, id, yes, no, .. } = market;
     let mut out = format!(r#"{{"market_ticker":"{ticker}","market_id":"{id}""#);
