@@ -1,7 +1,7 @@
 //! Kalshi: WebSocket v2 and catalog.
+//! `protocol.md` beside this file, in the repository, has the facts of the protocol with their sources.
 //!
 //! Runs on:  any (pure).
-#![doc = include_str!("protocol.md")]
 pub mod catalog;
 pub mod command;
 pub mod decode;
