@@ -378,6 +378,7 @@ const TOP_LEVEL: &[&str] = &[
     "benches",
     "tests",
     "tuning",
+    "CONTRIBUTING.md",
     "README.md",
     "rust-toolchain.toml",
     "LICENSE-APACHE",

@@ -104,6 +104,24 @@ impl ConnectionTable {
         self.tickers as u32 + self.trades as u32 + self.lifecycle as u32 + self.books as u32
     }
 
+    /// The share of each of `members` that use one account and have `shards` shards: the account has room for one more
+    /// member, which joins before the others have closed any. At least one for each purpose of the table, and one for
+    /// the books of each shard. Nothing for 0 members.
+    #[must_use]
+    pub fn share(self, members: u64, shards: u16) -> Self {
+        let Self { mut tickers, mut trades, mut lifecycle, books } = self;
+        if members == 0 {
+            return Self { tickers: 0, trades: 0, lifecycle: 0, books: 0 };
+        }
+        let most = (u64::from(self.total()) / (members + 1)) as u16;
+        let books_min = books.min(shards);
+        if tickers + trades + lifecycle + books_min > most {
+            [tickers, trades, lifecycle] = [tickers, trades, lifecycle].map(|count| count.min(1));
+        }
+        let books_max = most.saturating_sub(tickers + trades + lifecycle);
+        Self { tickers, trades, lifecycle, books: books_max.clamp(books_min, books) }
+    }
+
     /// Parses four comma-separated numbers in the order of the fields: `2,2,2,144`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -15,9 +15,9 @@ use super::{BusError, ClusterMember};
 use crate::base::limits::{BUS_DOWN_NS, BUS_RETRY_NS, CLUSTER_CLAIM_NS, CLUSTER_SESSION_NS};
 use crate::base::slices::{SLICES, SliceSet};
 use crate::base::time::{Clock as _, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
-use crate::cluster::Member;
 use crate::cluster::catalog::{CatalogRole, CatalogWatch};
 use crate::cluster::claim::{CatalogScan, Claim, ClaimState};
+use crate::cluster::{Member, Members};
 use crate::counter::cluster::ClusterBoard;
 use crate::io::{clock::HostClock, executor::no_thread, threads::lower_priority};
 use crate::link::cluster_control::{MarketSender, SharedMarket, SliceBoard};
@@ -142,6 +142,8 @@ pub fn start(
         headers: headers(&options.engine, epoch),
         retry_ns: 0,
         member: Member::default(),
+        members: Members::default(),
+        count_ns: 0,
         catalog: CatalogWatch::new(clock.mono_ns()),
         markets,
         held: None,
@@ -180,6 +182,9 @@ struct Cluster {
     /// When a missing topic is created again.
     retry_ns: u64,
     member: Member,
+    members: Members,
+    /// When they are counted again.
+    count_ns: u64,
     catalog: CatalogWatch,
     markets: MarketSender,
     /// A market that found no room.
@@ -304,6 +309,12 @@ impl Cluster {
             if is_leaving && self.member.has_left(now_ns) {
                 return self.release(clients);
             }
+            if self.board.assignments.get() > 0 && now_ns >= self.count_ns {
+                self.count_ns = now_ns + SECOND_NS;
+                let members = self.members.count(&self.options.engine, now_ns);
+                self.slices.set_members(members);
+                self.board.members.set(members);
+            }
         }
     }
 
@@ -421,6 +432,7 @@ impl Cluster {
                 info!("cluster {}: {} slices are assigned", self.group, slices.len());
                 self.member.on_assigned(slices);
                 self.board.assignments.add(1);
+                self.count_ns = 0;
                 self.board.in_session.set(1);
                 self.board.set_error("");
             }
@@ -450,7 +462,11 @@ impl Cluster {
 
     fn on_record(&mut self, record: &BusRecord) {
         let (now, is_own) = (self.clock.now(), self.is_own(record));
+        let cluster = |group: &str| group.split('.').next().map(str::to_owned);
         if let Ok(claim) = Claim::parse(&record.text) {
+            if cluster(&claim.group) == cluster(&self.group) {
+                self.members.on_claim(&claim, now.mono_ns);
+            }
             if claim.group == self.group {
                 self.member.on_claim(claim.slice, is_own, claim.state, now.mono_ns);
             }

@@ -11,9 +11,11 @@
 pub mod catalog;
 pub mod claim;
 mod member;
+mod members;
 pub mod overview;
 
 pub use member::Member;
+pub use members::Members;
 
 /// The group of a cluster's members: those of each rack follow all markets among themselves.
 #[must_use]

@@ -102,13 +102,25 @@ impl Overview {
             let found = groups.len();
             status.lines.push(format!("cluster {cluster}: {found} groups, {replicas} expected"));
         }
-        for (group, slices) in groups {
-            self.add_group(group, slices, &mut status);
+        let counts =
+            groups.iter().map(|(group, slices)| self.add_group(group, slices, &mut status));
+        let members: usize = counts.sum();
+        if members > 0 {
+            let parts = members + 1;
+            status
+                .lines
+                .push(format!("an account's connections: 1/{parts} for each of {members} members"));
         }
         status
     }
 
-    fn add_group(&self, group: &str, slices: &BTreeMap<u8, SliceClaims>, status: &mut Status) {
+    /// Gives the number of its members that run.
+    fn add_group(
+        &self,
+        group: &str,
+        slices: &BTreeMap<u8, SliceClaims>,
+        status: &mut Status,
+    ) -> usize {
         let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
         let (mut moving, mut missing) = (0, Vec::new());
         for number in 0..=u8::MAX {
@@ -147,5 +159,6 @@ impl Overview {
             line.push_str(if missing.len() > NAMED { " …" } else { "" });
             status.lines.push(line);
         }
+        members
     }
 }

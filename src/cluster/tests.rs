@@ -1,10 +1,10 @@
 //! One member step by step, claims, and the status of a cluster.
 mod simulation;
 
-use super::Member;
 use super::catalog::{CatalogRole, CatalogWatch};
 use super::claim::{CatalogScan, Claim, ClaimState};
 use super::overview::Overview;
+use super::{Member, Members};
 use crate::base::slices::SliceSet;
 use crate::base::time::SECOND_NS;
 
@@ -200,6 +200,23 @@ fn a_member_leaves_when_others_have_its_slices_and_at_once_when_it_is_alone() {
 }
 
 #[test]
+fn members_of_all_racks_count_until_they_can_have_no_connection_left() {
+    let mut members = Members::default();
+    let mut count = |engine: &str, rack: &str, state, own: &str, second: u64| {
+        let group = format!("fleet.{rack}").into();
+        let claim = Claim { slice: 17, engine: engine.into(), group, state, receive_time: 0 };
+        members.on_claim(&claim, second * SECOND_NS);
+        let count = |second: u64| members.count(own, second * SECOND_NS);
+        [second, second + 29, second + 30].map(count)
+    };
+    assert_eq!(count("a", "east", ClaimState::Live, "a", 0), [1; 3]);
+    assert_eq!(count("a", "east", ClaimState::Live, "b", 0), [2; 3], "the joiner is none yet");
+    assert_eq!(count("c", "west", ClaimState::Taken, "a", 0), [2; 3]);
+    assert_eq!(count("b", "east", ClaimState::Taken, "c", 9), [3, 3, 2], "a has left");
+    assert_eq!(count("b", "east", ClaimState::Released, "c", 60), [2, 2, 1]);
+}
+
+#[test]
 fn the_claims_of_all_members_are_the_status_of_a_cluster() {
     let mut overview = Overview::default();
     let mut claim = |slices: std::ops::RangeInclusive<u8>, engine: &str, group: &str, state| {
@@ -226,6 +243,7 @@ fn the_claims_of_all_members_are_the_status_of_a_cluster() {
             "group fleet.x: 2 members run, 256 of 256 slices have a live owner, 56 are moving",
             "  a: 200 live, 0 being opened",
             "  b: 0 live, 56 being opened",
+            "an account's connections: 1/3 for each of 2 members",
         ]
     );
     assert!(!moving.status("fleet", 2).is_well, "one rack is missing");

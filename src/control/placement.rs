@@ -165,7 +165,7 @@ impl Placement {
 
     /// Has these connections from the start, and no others, with at most `tokens` tokens each. Their numbers follow one
     /// another from 1 or from [`Placement::number_above`] on, in the order of [`Role::ALL`], and stay theirs whatever
-    /// becomes of their sockets.
+    /// becomes of their sockets, and of the share that [`Placement::share_among`] sets.
     #[must_use]
     pub fn fixed(mut self, table: ConnectionTable, tokens: usize) -> Self {
         self.fixed = Some(Fixed::new(table));
@@ -345,10 +345,15 @@ impl Placement {
         }
         self.last_id += 1;
         let connection = ConnectionId(self.last_id);
+        self.insert(connection, shard, Role::Books, 0);
+        Ok(connection)
+    }
+
+    fn insert(&mut self, connection: ConnectionId, shard: ShardId, role: Role, place: u16) {
         self.by_shard[usize::from(shard.0)].insert(connection);
         let (state, why) = (ConnectionState::Waiting, "not dialed yet".to_owned());
         let (connected_wall_ns, connects) = (0, 0);
-        let (replaces, replaced_by, role, place) = (Vec::new(), None, Role::Books, 0);
+        let (replaces, replaced_by) = (Vec::new(), None);
         let new = Connection {
             shard,
             role,
@@ -361,7 +366,6 @@ impl Placement {
             replaced_by,
         };
         self.connections.insert(connection, new);
-        Ok(connection)
     }
 
     /// A new connection for the shard's oldest pending markets; with `all`, no more are on their way.

@@ -29,6 +29,7 @@ pub(super) struct Slices {
     /// When markets of other members are placed.
     place_ns: Option<u64>,
     next_count_ns: u64,
+    members: Option<u64>,
     /// What the controllers follow.
     followed: Option<SliceSet>,
     live: SliceSet,
@@ -42,6 +43,7 @@ impl Slices {
             scans: None,
             place_ns: None,
             next_count_ns: 0,
+            members: None,
             followed: None,
             live: SliceSet::default(),
         }
@@ -74,6 +76,10 @@ impl Slices {
     /// Follows what the cluster wants, and reports what is live.
     pub(super) fn step(&mut self, venues: &mut [Controller], now: Now) {
         let has_read = self.board.shares_catalog() && self.share_catalog(venues, now);
+        let members = self.board.members();
+        if self.members.replace(members) != Some(members) {
+            venues.iter_mut().for_each(|venue| venue.connections.placement.share_among(members));
+        }
         let followed = self.board.followed.get();
         if self.followed != Some(followed) {
             self.followed = Some(followed);

@@ -300,13 +300,18 @@ impl Supervisor {
             board.fill(&mut report, in_grace);
         }
         if let Some((_, board)) = &self.cluster {
-            let cluster = board.read();
+            let mut cluster = board.read();
+            for [all, share] in self.venues.iter().filter_map(|venue| venue.placement().share()) {
+                cluster.connections_account += u64::from(all);
+                cluster.connections_share += u64::from(share);
+            }
             let in_grace = report.health.in_grace;
             if let Some(line) = cluster.trouble() {
                 let health = &mut report.health;
                 if in_grace { health.notices.push(line) } else { health.reasons.push(line) }
             }
             report.health.notices.extend(cluster.catalog_notice());
+            report.health.notices.extend(cluster.share_notice());
             report.cluster = Some(cluster);
         }
         report.health.settle();

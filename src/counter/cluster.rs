@@ -39,6 +39,12 @@ pub struct ClusterReport {
     pub markets_read: u64,
     /// Of the topic of markets, records that could not be read.
     pub markets_unreadable: u64,
+    /// Members of all racks, this one included: they share the limits of an account; 0 before it has joined.
+    pub members: u64,
+    /// The connections of `--kalshi-connections`, which are the account's.
+    pub connections_account: u64,
+    /// Of these, the share of this member.
+    pub connections_share: u64,
     /// Why the member has no session; empty while it has one.
     pub error: String,
 }
@@ -53,6 +59,15 @@ impl ClusterReport {
             format!(
                 "{engine} has no session in the cluster {group}: {why}; {slices_followed} slices are followed for local users and not published"
             )
+        })
+    }
+
+    /// Its share of the connections of an account; `None` without such an account.
+    #[must_use]
+    pub fn share_notice(&self) -> Option<String> {
+        let Self { engine, members, connections_share: share, connections_account: all, .. } = self;
+        (*share > 0).then(|| {
+            format!("{engine} has {share} of the {all} connections of the account; {members} members share them")
         })
     }
 
@@ -74,7 +89,7 @@ board! {
         texts: group, engine; messages: error; figures:
             in_session, slices_assigned, slices_followed, slices_published, slices_live, claims,
             claims_failed, assignments, sessions_lost, scans_catalog, catalog_silent_seconds,
-            catalog_fallbacks, markets_read, markets_unreadable,
+            catalog_fallbacks, markets_read, markets_unreadable, members,
     }
 }
 

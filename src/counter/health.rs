@@ -43,6 +43,7 @@ pub const CONDITIONS: &[&str] = &[
     "{engine} has no session in the cluster {group}: {error}; {slices} slices are followed for local users and not \
      published",
     "{engine} scans the catalog itself: no other member of the cluster {group} has reported a scan for {seconds} s",
+    "{engine} has {share} of the {all} connections of the account; {members} members share them",
 ];
 
 /// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.

@@ -31,6 +31,7 @@ pub struct SliceBoard {
     scans: AtomicBool,
     has_read: AtomicBool,
     scanned_wall_ns: AtomicU64,
+    members: AtomicU64,
 }
 
 impl SliceBoard {
@@ -77,6 +78,17 @@ impl SliceBoard {
     /// A scan has ended; the control core's alone.
     pub fn set_scanned(&self, wall_ns: u64) {
         self.scanned_wall_ns.store(wall_ns, Ordering::Release);
+    }
+
+    /// Members that share the limits of an account with this one, which is among them; 0 before it has joined.
+    #[must_use]
+    pub fn members(&self) -> u64 {
+        self.members.load(Ordering::Acquire)
+    }
+
+    /// So many there are; the cluster's alone.
+    pub fn set_members(&self, members: u64) {
+        self.members.store(members, Ordering::Release);
     }
 
     /// Whether the markets of every venue are known, so that a slice can be followed at once.

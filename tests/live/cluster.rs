@@ -266,7 +266,7 @@ fn engines_divide_the_markets_whoever_comes_and_goes() {
     assert_eq!(equal, TOKENS as usize);
     wait_for_status(&fleet, &[], |is_well, lines| {
         let all = "group fleet: 2 members run, 256 of 256 slices have a live owner, 0 are moving";
-        is_well && lines[0] == all && lines.len() == 3
+        is_well && lines[0] == all && lines.len() == 4
     });
     wait_for_status(&fleet, &["--replicas", "2"], |is_well, lines| {
         !is_well && lines[0] == "cluster fleet: 1 groups, 2 expected"

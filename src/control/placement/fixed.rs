@@ -18,7 +18,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(super) struct Fixed {
     table: ConnectionTable,
-    opened: bool,
+    /// What this engine has of the table, and what was opened of it.
+    share: ConnectionTable,
+    opened: Option<ConnectionTable>,
+    /// The number before the first one's.
+    base: Option<u32>,
     /// Markets wait until the connections had time to come up, so that the first does not get them all.
     gate_ns: Option<u64>,
     next_check_ns: u64,
@@ -34,7 +38,9 @@ impl Fixed {
     pub(super) const fn new(table: ConnectionTable) -> Self {
         Self {
             table,
-            opened: false,
+            share: table,
+            opened: None,
+            base: None,
             gate_ns: None,
             next_check_ns: 0,
             away: BTreeMap::new(),
@@ -77,6 +83,20 @@ impl Placement {
         self.fixed.as_ref().map_or(0, |fixed| fixed.moved)
     }
 
+    /// Has a member's share of the table, of so many members; nothing for 0.
+    pub fn share_among(&mut self, members: u64) {
+        let shards = self.by_shard.len() as u16;
+        if let Some(fixed) = &mut self.fixed {
+            fixed.share = fixed.table.share(members, shards);
+        }
+    }
+
+    /// Connections of the table, and of its share; `None` without a table.
+    #[must_use]
+    pub fn share(&self) -> Option<[u32; 2]> {
+        self.fixed.as_ref().map(|fixed| [fixed.table.total(), fixed.share.total()])
+    }
+
     /// True where the connections are a fixed table.
     #[must_use]
     pub const fn is_fixed(&self) -> bool {
@@ -108,17 +128,15 @@ impl Placement {
     pub(super) fn poll_fixed(&mut self, now_ns: u64, registry: &mut Registry) -> Vec<Action> {
         let Some(mut fixed) = self.fixed.take() else { return Vec::new() };
         let mut actions = std::mem::take(&mut self.queued);
-        if !fixed.opened {
-            fixed.opened = true;
-            fixed.gate_ns = Some(now_ns + limits::START_GATE_NS);
-            self.open_table(fixed.table, &mut actions);
+        // Tokens are subscribed on their new connection before they leave the old one.
+        let mut left = Vec::new();
+        if fixed.opened != Some(fixed.share) {
+            self.open_share(&mut fixed, now_ns, registry, (&mut actions, &mut left));
         }
         let all_up = self.books().all(|(_, known)| known.state == ConnectionState::Active);
         if all_up || fixed.gate_ns.is_some_and(|gate_ns| now_ns >= gate_ns) {
             fixed.gate_ns = None;
         }
-        // Tokens are subscribed on their new connection before they leave the old one.
-        let mut left = Vec::new();
         self.leave_away(&mut fixed, now_ns, registry, &mut left);
         if fixed.gate_ns.is_none() {
             for shard in (0..self.by_shard.len() as u16).map(ShardId) {
@@ -141,18 +159,36 @@ impl Placement {
         all.filter(|(_, known)| known.role == Role::Books)
     }
 
-    fn open_table(&mut self, table: ConnectionTable, actions: &mut Vec<Action>) {
-        let shards = self.by_shard.len();
+    /// Opens what the share has more than before, and closes what it has less: markets of those wait for another one.
+    fn open_share(
+        &mut self,
+        fixed: &mut Fixed,
+        now_ns: u64,
+        registry: &mut Registry,
+        (actions, left): (&mut Vec<Action>, &mut Vec<Action>),
+    ) {
+        if self.connections.is_empty() {
+            fixed.gate_ns = Some(now_ns + limits::START_GATE_NS);
+        }
+        fixed.opened = Some(fixed.share);
+        let mut number = *fixed.base.get_or_insert(self.last_id);
         for role in Role::ALL {
-            for place in 0..count(table, role) {
-                let shard = ShardId((usize::from(place) % shards) as u16);
-                let Ok(connection) = self.add(shard) else { continue };
-                if let Some(known) = self.connections.get_mut(&connection) {
-                    (known.role, known.place) = (role, place + 1);
+            for place in 0..count(fixed.table, role) {
+                number += 1;
+                let connection = ConnectionId(number);
+                let shard = ShardId(place % self.by_shard.len() as u16);
+                let is_open = self.connections.contains_key(&connection);
+                if place >= count(fixed.share, role) {
+                    fixed.moved += registry.load(connection).map_or(0, |load| load.active() as u64);
+                    registry.release(connection, now_ns);
+                    self.close(connection, "it is another member's share", left);
+                } else if !is_open && !self.is_full(shard) {
+                    self.insert(connection, shard, role, place + 1);
+                    actions.push(Action::Open { connection, shard, tokens: Vec::new() });
                 }
-                actions.push(Action::Open { connection, shard, tokens: Vec::new() });
             }
         }
+        self.last_id = number;
     }
 
     /// Markets of connections that have been down for too long wait again, if another connection could take them.

@@ -155,6 +155,11 @@ pub(in crate::serve) const CLUSTER: Rows<ClusterReport> = rows! { "", ClusterRep
         "the broker was away, or this machine has too little CPU", sessions_lost;
     Gauge "cluster_scans_catalog", "1", "1 while this member scans the catalogs for all, 0 while it reads from others",
         "nothing: one member of each rack has 1", scans_catalog;
+    Gauge "cluster_members", "members", "Members of all racks, this one included", "nothing", members;
+    Gauge "cluster_connections_account", "connections", "Connections of the account, of all members",
+        "nothing", connections_account;
+    Gauge "cluster_connections_share", "connections", "Of these, the share of this member", "nothing",
+        connections_share;
     Gauge "cluster_catalog_silent_seconds", "s", "Time without a scan of another member, while this one scans for that",
         "above 0: the member with slice 0 cannot read the catalog, or the broker is away", catalog_silent_seconds;
     Counter "cluster_catalog_fallbacks", "times", "Times that it began to scan for want of another member's scans",

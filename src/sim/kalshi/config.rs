@@ -94,6 +94,9 @@ pub struct KalshiConfig {
     /// Markets of all subscriptions of a connection; more are refused with code 26.
     #[arg(long = "kalshi-session-markets-max", default_value_t = 500_000, value_name = "COUNT")]
     pub markets_per_session_max: usize,
+    /// Connections of all clients; more are refused with HTTP 429.
+    #[arg(long = "kalshi-connections-max", default_value_t = 200, value_name = "COUNT")]
+    pub connections_max: usize,
     /// Commands per second; more are refused with code 27; 0 for no limit.
     #[arg(long = "kalshi-commands-per-second", default_value_t = 10_000, value_name = "COUNT")]
     pub commands_per_second_max: u32,

@@ -272,6 +272,10 @@ impl Server {
         if !self.door.admits(request, wall_ms()) {
             return Err(Answer::error(401, "unauthorized"));
         }
+        if self.sessions.clients() >= self.config.connections_max {
+            self.sessions.faults.count("connections-max");
+            return Err(Answer::error(429, "too many connections"));
+        }
         let Some(connection) = self.connections.get_mut(&slot) else { return Ok(()) };
         connection.upgrade(key);
         self.sessions.add(slot);

@@ -2,12 +2,12 @@
 //!
 //! Runs on:  test threads, with venue and engines as processes; the broker on threads of this process.
 use super::gateway::Follower;
-use super::{KEYS, Kalshi, wait_live};
+use super::{KEYS, Kalshi, count, sum, wait_live};
 use crate::bus::mock;
 use crate::engine::Engine;
 use crate::program::TIMEOUT;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const MARKETS: u64 = 10;
 
@@ -38,4 +38,51 @@ fn clients_of_an_engine_that_reads_a_bus_have_kalshis_books() {
     follower.read_until("equal books", |me| truth.iter().all(|book| me.has(book)));
     second.program.signal(Signal::INT);
     assert!(second.program.wait(TIMEOUT).success(), "{}", second.program);
+}
+
+/// Two members have no more connections than their account may have, while one joins and leaves, too.
+#[test]
+fn members_of_a_cluster_share_the_connections_of_an_account() {
+    let mut venue = Kalshi::start(&["--markets", "60", "--kalshi-connections-max", "12"]);
+    let (broker, url) = mock();
+    broker.create_topic("live.slices", 256, 1).unwrap();
+    let add = |venue: &Kalshi, name: &str| {
+        let bus = url.replace("engine=one", &format!("engine={name}"));
+        let cluster = ["--kalshi-connections", "1,1,1,9", "--bus", &bus, "--cluster", "fleet"];
+        venue.engine(&cluster)
+    };
+    let wait = |engine: &mut Engine, members: u64, share: u64| {
+        engine.wait_for(&format!("a share of {members} members"), TIMEOUT, |stats: &Value| {
+            let figures = ["/cluster/members", "/cluster/connections_share"];
+            figures.map(|figure| count(stats, figure)) == [members, share]
+                && count(stats, "/pool/connections_active") == share
+                && count(stats, "/registry/tokens_pending") == 0
+                && sum(stats, "books") == sum(stats, "books_live")
+        });
+    };
+    let mut first = add(&venue, "first");
+    wait(&mut first, 1, 6);
+    wait_live(&mut first, 60);
+    let mut second = add(&venue, "second");
+    wait(&mut second, 2, 4);
+    wait(&mut first, 2, 4);
+    let notice = "first has 4 of the 12 connections of the account; 2 members share them";
+    assert!(first.health().1.to_string().contains(notice), "{}", first.health().1);
+    let begun = std::time::Instant::now();
+    loop {
+        let live = [&mut first, &mut second].map(|engine| sum(&engine.stats(), "books_live"));
+        if live.iter().sum::<u64>() == 60 && !live.contains(&0) {
+            break;
+        }
+        assert!(begun.elapsed() < TIMEOUT, "{live:?}");
+    }
+    assert_eq!(venue.stat("/clients"), 8);
+    second.program.signal(Signal::TERM);
+    assert!(second.program.wait(TIMEOUT).success(), "{}", second.program);
+    wait(&mut first, 1, 6);
+    wait_live(&mut first, 60);
+    assert_eq!(venue.stat("/faults/connections-max"), 0, "none was refused");
+    venue.ask("POST", "/sim/pause");
+    let truth: Vec<String> = venue.truth().into_iter().map(|book| book.0).collect();
+    assert!(truth.iter().all(|ticker| first.book(ticker).status == 200));
 }

@@ -177,3 +177,30 @@ fn what_the_venue_refuses_goes_elsewhere_and_the_cap_is_learnt() {
     assert_eq!(rig.loads()[0], 6, "never more again: {:?}", rig.loads());
     assert_eq!(rig.loads().iter().sum::<usize>(), 120);
 }
+
+#[test]
+fn a_member_opens_its_share_and_its_markets_leave_what_it_closes() {
+    let mut rig = Rig::new(1);
+    rig.placement.share_among(0);
+    rig.list(0..600);
+    assert_eq!(rig.pass(30), [], "it has not joined");
+    rig.placement.share_among(1);
+    rig.up();
+    rig.poll();
+    assert_eq!((rig.books(), rig.loads()), ([7, 8, 9].map(ConnectionId).to_vec(), vec![200; 3]));
+    assert_eq!(rig.placement.share(), Some([12, 6]));
+    rig.placement.share_among(2);
+    let actions = rig.poll();
+    let close = |&number| Action::Close { connection: ConnectionId(number) };
+    assert!(matches!(actions[0], Action::Subscribe { connection: ConnectionId(7), .. }));
+    assert_eq!(actions[1..], [8, 9].iter().map(close).collect::<Vec<_>>());
+    let Rig { placement, registry, now_ns, .. } = &mut rig;
+    [8, 9].into_iter().for_each(|id| placement.on_closed(ConnectionId(id), *now_ns, registry));
+    assert_eq!((rig.loads(), rig.placement.moved()), (vec![600], 400));
+    // The others have left: connections have the numbers and names that they had.
+    rig.placement.share_among(1);
+    rig.up();
+    assert_eq!(rig.placement.name(ConnectionId(9)), "orderbook-3");
+    rig.pass(60);
+    assert!(rig.loads().iter().all(|&load| load > 100), "{:?}", rig.loads());
+}
