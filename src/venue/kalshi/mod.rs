@@ -1,5 +1,5 @@
 //! Kalshi: WebSocket v2 and catalog.
-//! `protocol.md` beside this file, in the repository, has the facts of the protocol with their sources.
+//! `kalshi/protocol.md`, in the repository, has the facts of the protocol with their sources.
 //!
 //! Runs on:  any (pure).
 pub mod catalog;

@@ -1,5 +1,5 @@
 //! Polymarket: market channel and catalog.
-//! `protocol.md` beside this file, in the repository, has the facts of the protocol with their sources.
+//! `polymarket/protocol.md`, in the repository, has the facts of the protocol with their sources.
 //!
 //! Runs on:  any (pure).
 pub mod catalog;
