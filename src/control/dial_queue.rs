@@ -241,12 +241,6 @@ impl DialQueue {
         self.failures_in_a_row >= OUTAGE_FAILURES
     }
 
-    /// Number of waiting connections.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Number of dials in progress.
     #[must_use]
     pub const fn in_progress(&self) -> usize {

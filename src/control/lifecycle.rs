@@ -258,16 +258,6 @@ impl Lifecycle {
         upkeep
     }
 
-    /// When [`Lifecycle::poll`] is due if nothing else happens.
-    #[must_use]
-    pub fn next_due(&self, now_ns: u64) -> u64 {
-        if self.scan_completed {
-            return now_ns;
-        }
-        let others = [self.next_cleanup_ns, self.next_confirm_ns].into_iter().flatten();
-        others.fold(self.next_expiry_ns, u64::min).max(now_ns)
-    }
-
     /// Whether markets of scans and the stream are registered.
     #[must_use]
     pub const fn is_scanning(&self) -> bool {

@@ -227,19 +227,6 @@ impl Placement {
         actions
     }
 
-    /// When [`Placement::poll`] next has something to do if nothing else happens.
-    #[must_use]
-    pub fn next_due(&self, now_ns: u64, registry: &Registry) -> u64 {
-        if self.check_requested || !self.queued.is_empty() {
-            return now_ns;
-        }
-        let shards = (0..self.by_shard.len()).filter(|&shard| !self.blocked[shard]);
-        let waits = shards.filter_map(|shard| registry.oldest_pending_since(ShardId(shard as u16)));
-        let deadline = waits.map(|since| since.saturating_add(WAIT_MAX_NS)).min();
-        let check = self.next_check_ns.unwrap_or(now_ns);
-        deadline.map_or(check, |deadline| deadline.min(check)).max(now_ns)
-    }
-
     /// Opens a connection at once for the pending ones among `markets`, without threshold but
     /// within the limits. The first pending market decides the shard; markets of other shards and
     /// those beyond [`limits::TOKENS_PER_CONNECTION_MAX`] stay pending, so ask again for them.

@@ -92,12 +92,6 @@ impl Resolutions {
         self.open.contains_key(market)
             || self.settled.iter().any(|record| record.info.market == *market)
     }
-
-    /// Number of markets requested.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.open.len()
-    }
 }
 
 #[cfg(test)]

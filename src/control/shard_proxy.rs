@@ -55,7 +55,7 @@ impl ShardProxy {
         Self {
             id,
             core,
-            heartbeat: Heartbeat { shard: id, ..Heartbeat::default() },
+            heartbeat: Heartbeat::default(),
             heartbeat_seen_ns: 0,
             report_waits: [0; 3],
             stopped: false,

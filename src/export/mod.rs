@@ -127,7 +127,7 @@ fn replay_all(
 ) -> Result<(Vec<String>, u64), String> {
     let (mut failures, mut messages) = (Vec::new(), 0);
     for replayed in plans {
-        let report = replay::run_with(replayed, stop, gatherer);
+        let report = replay::run(replayed, stop, gatherer);
         let report = report.map_err(|error| match error {
             ReplayError::Input(why) | ReplayError::Usage(why) => why,
         })?;

@@ -209,8 +209,6 @@ struct ClientText<'a> {
 pub struct Session {
     /// Kinds of events that it receives.
     pub kinds: Kinds,
-    /// Shortest interval between two `top` events of a book, nanoseconds.
-    pub interval_ns: u64,
     /// Books of the last requests that are resumed, and from which number.
     resumed: HashMap<TokenId, u64>,
 }
@@ -218,11 +216,10 @@ pub struct Session {
 impl Session {
     /// A session, and the subscriptions of its URL.
     pub fn new(options: &Options, out: &mut Vec<Request>) -> Self {
-        let Options { kinds, interval_ns, .. } = *options;
         let from = |&token| Some((token, options.from_sequence?));
         let resumed = options.tokens.iter().filter_map(from).collect();
         out.extend(options.tokens.iter().copied().map(Request::Subscribe));
-        Self { kinds, interval_ns, resumed }
+        Self { kinds: options.kinds, resumed }
     }
 
     /// Handles a text message: an object with `"subscribe":[TOKEN, …]`, `"unsubscribe":[TOKEN, …]` or

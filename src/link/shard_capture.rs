@@ -227,7 +227,6 @@ pub fn image_text(write: impl FnOnce(&mut ImageOut<'_>)) -> String {
 /// The shard's end.
 #[derive(Debug)]
 pub struct CaptureSender {
-    shard: ShardId,
     full: Producer<Chunk>,
     empty: Consumer<Chunk>,
     /// Chunks that may still be made: as few go round as are needed, which keeps them in the cache.
@@ -280,7 +279,7 @@ pub fn capture_link(shard: ShardId, chunks: usize) -> (CaptureSender, CaptureRec
     let unsent = Arc::new(Unsent::default());
     let theirs = Arc::clone(&unsent);
     let (engine, slugs) = Default::default();
-    let sender = CaptureSender { shard, full, empty, unmade, open, dropped, engine, slugs, unsent };
+    let sender = CaptureSender { full, empty, unmade, open, dropped, engine, slugs, unsent };
     (sender, CaptureReceiver { shard, full: full_receiver, empty: empty_sender, unsent: theirs })
 }
 
@@ -545,12 +544,6 @@ impl CaptureSender {
     fn keep(&mut self, kind: Kind, connection: ConnectionId, wall_ns: u64, payload: &str) {
         self.open.text.push_str(payload);
         self.open.push(kind, connection, wall_ns);
-    }
-
-    /// The shard.
-    #[must_use]
-    pub const fn shard(&self) -> ShardId {
-        self.shard
     }
 }
 

@@ -4,7 +4,7 @@
 //! Depth: `SHARD_CONTROL_DEPTH`. When full: the report is dropped and counted. The next heartbeat, twice a second, has
 //! the whole state. Completed handovers and the last reports are sent again; market updates come again from the
 //! catalog; requests for books are repeated; a set of histograms is lost.
-use crate::base::id::{ConnectionId, ShardId, TokenId};
+use crate::base::id::{ConnectionId, TokenId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
 use crate::counter::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
@@ -91,8 +91,6 @@ pub enum Report {
 /// The state of a shard.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeat {
-    /// Which shard.
-    pub shard: ShardId,
     /// When.
     pub at: Now,
     /// What was read.
@@ -134,8 +132,6 @@ pub struct ConnectionBeat {
     pub connection: ConnectionId,
     /// True while its socket is up.
     pub up: bool,
-    /// Tokens placed on it.
-    pub tokens: u32,
     /// Books that are live.
     pub live: u32,
     /// Of a replacement: live books whose snapshot it has yet to deliver.

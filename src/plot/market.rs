@@ -273,30 +273,10 @@ impl MarketDay {
         self.trades.sort_by_key(|trade| trade.at_ns);
     }
 
-    /// Whether the book was never live and nothing was traded.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.trades.is_empty()
-            && self.bid.points().iter().all(|point| point.1.is_none())
-            && self.ask.points().iter().all(|point| point.1.is_none())
-    }
-
     /// Level changes and trades.
     #[must_use]
     pub const fn counts(&self) -> (u64, u64) {
         (self.changes, self.trade_count)
-    }
-
-    /// Curve of the mid price: sums of best bid and best ask, in units of 1e-6.
-    #[must_use]
-    pub const fn mid(&self) -> &Series {
-        &self.mid
-    }
-
-    /// Marks of the trades, ascending.
-    #[must_use]
-    pub fn trades(&self) -> &[TradeMark] {
-        &self.trades
     }
 }
 

@@ -114,12 +114,6 @@ impl Scale {
         self.places.0 + share * (self.places.1 - self.places.0)
     }
 
-    /// Lowest and highest value.
-    #[must_use]
-    pub const fn range(&self) -> (f64, f64) {
-        (self.from, self.to)
-    }
-
     /// Places of the lowest and the highest value.
     #[must_use]
     pub const fn places(&self) -> (f64, f64) {

@@ -5,7 +5,7 @@
 use super::annotations::market_named;
 use super::lines::Lines;
 use super::plan::Plan;
-use super::{ReplayError, run_with};
+use super::{ReplayError, run};
 use crate::base::id::{MarketId, TokenId};
 use crate::base::text::counted;
 use crate::capture::line::{AnnotationRecord, Record, What};
@@ -323,7 +323,7 @@ fn replayed(
 ) -> Result<(Found, Vec<String>), ReplayError> {
     let named = wanted.as_deref().and_then(|name| opened_as(plan, name, stop));
     let plotter = Plotter::new(wanted, named);
-    let report = run_with(plan, stop, &plotter)?;
+    let report = run(plan, stop, &plotter)?;
     let mut failures = report.failures;
     if !report.first_errors.is_empty() {
         failures.push(format!("{} inputs could not be decoded", report.errors));

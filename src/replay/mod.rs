@@ -53,7 +53,7 @@ pub use market_plot::{MarketPlot, Wanted, plot};
 pub use reader::ReplayError;
 pub use recorded::Recorded;
 pub use records::{Content, RawRecord, Recording, Records};
-pub use run::{Measured, run, run_from_images, run_with};
+pub use run::{Measured, run, run_from_images};
 pub(crate) use steps::{Step, Steps};
 pub(crate) use values::{Missing, Values};
 pub(crate) use venue_times::VenueTimes;

@@ -28,19 +28,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Replays the inputs of the plan to their end or until `stop` is set.
+/// Replays the inputs of the plan to their end or until `stop` is set. Each shard uses one clone of the handler per
+/// pass and per engine in the input.
 ///
 /// # Errors
 /// [`ReplayError`]: nothing was replayed, or the results could not be written.
-pub fn run(plan: &Plan, stop: &Arc<AtomicBool>) -> Result<ReplayReport, ReplayError> {
-    run_with(plan, stop, &())
-}
-
-/// As [`run`], with a handler on the books. Each shard uses one clone per pass and per engine in the input.
-///
-/// # Errors
-/// [`ReplayError`]: nothing was replayed, or the results could not be written.
-pub fn run_with<H: Handler + Clone + Send>(
+pub fn run<H: Handler + Clone + Send>(
     plan: &Plan,
     stop: &Arc<AtomicBool>,
     handler: &H,
@@ -61,7 +54,7 @@ pub struct Measured {
     pub day: Option<Day>,
 }
 
-/// As [`run_with`], with histograms and the recorded time.
+/// As [`run`], with histograms and the recorded time.
 pub(super) fn run_measured<H: Handler + Clone + Send>(
     plan: &Plan,
     stop: &Arc<AtomicBool>,
@@ -104,7 +97,7 @@ fn measured<H: Handler>(
     Ok(measured)
 }
 
-/// As [`run_with`], with the books at the end, one for each shard; their digest is left empty.
+/// As [`run`], with the books at the end, one for each shard; their digest is left empty.
 pub(super) fn run_to_books<H: Handler + Clone + Send>(
     plan: &Plan,
     stop: &Arc<AtomicBool>,

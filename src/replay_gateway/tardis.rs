@@ -14,7 +14,7 @@ use crate::link::shard_updates::{LevelChange, TradeUpdate};
 use crate::market::book::{Book, BookState};
 use crate::market::event::Trade;
 use crate::replay::plan::{Plan, Speed};
-use crate::replay::{Content, RawRecord, Recorded, ReplayError, run_with};
+use crate::replay::{Content, RawRecord, Recorded, ReplayError, run};
 use crate::serve::parts::{self, Part};
 use crate::serve::replays::{NoReplay, Reading};
 use crate::shard::publish::{BookView, Change, Handler};
@@ -181,7 +181,7 @@ fn read_normalized(
     let stop = Arc::clone(&output.stop);
     let normalizer = Normalizer::new(options, output, settings);
     let shared = Shared(Arc::new(Mutex::new(normalizer)));
-    let result = run_with(plan, &stop, &shared).map(|_| ());
+    let result = run(plan, &stop, &shared).map(|_| ());
     let mut normalizer = shared.lock();
     normalizer.begin();
     let Output { sender, waker, part, stop } = &mut normalizer.output;

@@ -18,16 +18,6 @@ impl Messages {
         self.bytes.extend_from_slice(message);
         self.ends.push((at_ns, self.bytes.len()));
     }
-
-    /// The messages with their times.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let mut begin = 0;
-        self.ends.iter().map(move |&(at_ns, end)| {
-            let message = &self.bytes[begin..end];
-            begin = end;
-            (at_ns, message)
-        })
-    }
 }
 
 /// A part of what a source sends.

@@ -48,12 +48,6 @@ impl Backoff {
     pub const fn reset(&mut self) {
         self.failures = 0;
     }
-
-    /// Failures since the last success.
-    #[must_use]
-    pub const fn failures(&self) -> u32 {
-        self.failures
-    }
 }
 
 const _: () = assert!(BACKOFF_MIN_NS < BACKOFF_MAX_NS && BACKOFF_MIN_NS <= u64::MAX >> 33);

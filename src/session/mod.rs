@@ -235,17 +235,6 @@ impl Session {
         Ok(())
     }
 
-    /// When [`Session::handle_timeout`] has something to do next, monotonic nanoseconds.
-    #[must_use]
-    pub fn next_timeout_ns(&self) -> Option<u64> {
-        let silence = self.counts.last_byte_ns.saturating_add(SILENCE_MAX_NS);
-        let heartbeat = self.next_ping_ns.map(|ping| ping.min(silence));
-        match (heartbeat, self.close_deadline_ns) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
     /// The decoder found the answer to a heartbeat.
     pub fn on_pong(&mut self, now_ns: u64) {
         self.counts.last_pong_ns = now_ns;

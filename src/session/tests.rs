@@ -113,7 +113,6 @@ fn no_heartbeat_before_the_subscription_then_one_every_interval() {
     assert_eq!(next_sent(&mut session), None);
     let start = 100 * SECOND_NS;
     session.start_heartbeat(start);
-    assert_eq!(session.next_timeout_ns(), Some(start + PING_INTERVAL_NS));
     assert_eq!(session.handle_timeout(start + PING_INTERVAL_NS - 1), Ok(()));
     assert_eq!(next_sent(&mut session), None);
     for beat in 1..=3 {

@@ -171,7 +171,6 @@ impl Connections {
             Some(ConnectionBeat {
                 connection: connection.id,
                 up: connection.transport.is_some(),
-                tokens: connection.tokens.len() as u32,
                 live: live_on(ConnectionSlot(place as u32)),
                 owing: owing(ConnectionSlot(place as u32)),
                 decode_errors: connection.decode_errors,

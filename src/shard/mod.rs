@@ -78,7 +78,6 @@ pub struct ShardConfig {
 /// One hot core's state.
 #[derive(Debug)]
 pub struct Shard<H, C = HostClock> {
-    id: ShardId,
     feed: Feed,
     capabilities: Capabilities,
     intake: Intake<H, C>,
@@ -178,7 +177,6 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             intake.time_every_frame();
         }
         Ok(Self {
-            id,
             feed,
             capabilities: feed.capabilities(),
             intake,

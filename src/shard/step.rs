@@ -324,7 +324,6 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         let Self { intake, connections, tally, .. } = self;
         let books = &intake.books;
         let heartbeat = Heartbeat {
-            shard: self.id,
             at: now,
             intake: intake.counts,
             books: *books.counts(),

@@ -70,7 +70,7 @@ fn replay(seed: u64) -> (u64, usize) {
     let shards = receivers.len() as u16;
     let files = vec![Source::Path(path)];
     let plan = Plan::new(files, shards, 1, Speed::Max, Some(out.clone())).unwrap();
-    let report = run(&plan, &Arc::new(AtomicBool::new(false))).unwrap();
+    let report = run(&plan, &Arc::new(AtomicBool::new(false)), &()).unwrap();
     let capture = report.capture;
     eprintln!("seed {seed}: {injected:?}, {capture:?}");
     assert_eq!(

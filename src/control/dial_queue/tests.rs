@@ -14,7 +14,7 @@ fn connections(count: u32) -> impl Iterator<Item = ConnectionId> {
 fn bring_up(queue: &mut DialQueue, count: u32) -> u64 {
     connections(count).for_each(|connection| queue.request(connection, 0));
     let mut now = 0;
-    while queue.waiting() > 0 {
+    while !queue.waiting.is_empty() {
         while let Some(dial) = queue.poll(now) {
             queue.on_success(dial.connection, now);
         }
@@ -146,12 +146,12 @@ fn late_and_unknown_answers_change_nothing() {
     queue.request(connection, 0);
     queue.on_failure(connection, 0, None);
     queue.request(connection, 0);
-    assert_eq!((queue.waiting(), queue.in_progress()), (1, 0));
+    assert_eq!((queue.waiting.len(), queue.in_progress()), (1, 0));
     assert_eq!(queue.poll(0).map(|dial| dial.connection), Some(connection));
     queue.cancel(connection);
     queue.on_success(connection, 1);
     queue.cancel(connection);
-    assert_eq!((queue.waiting(), queue.in_progress(), queue.next_due(1)), (0, 0, None));
+    assert_eq!((queue.waiting.len(), queue.in_progress(), queue.next_due(1)), (0, 0, None));
 }
 
 #[derive(Clone, Debug)]

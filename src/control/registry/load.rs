@@ -28,12 +28,6 @@ impl Load {
         self.tokens - self.tokens_expired
     }
 
-    /// Markets on it, expired ones too.
-    #[must_use]
-    pub fn markets(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Expired tokens among all, 0 to 1, for reading only.
     #[must_use]
     pub fn pollution(&self) -> f64 {

@@ -31,21 +31,6 @@ impl Registry {
         self.slots.iter().flatten()
     }
 
-    /// The markets with a status: pending by shard and wait, expired by the time they did. O(markets) for those of
-    /// other machines.
-    pub fn with_status(&self, status: Status) -> Box<dyn Iterator<Item = &Record> + '_> {
-        match status {
-            Status::Elsewhere => {
-                Box::new(self.markets().filter(|record| record.status == Status::Elsewhere))
-            }
-            Status::Pending => Box::new(
-                self.pending.iter().flat_map(|p| p.queue.values()).map(|&slot| self.record(slot)),
-            ),
-            Status::Subscribed => Box::new(self.subscribed.iter().map(|&slot| self.record(slot))),
-            Status::Expired => Box::new(self.expired.iter().map(|&(_, slot)| self.record(slot))),
-        }
-    }
-
     /// Tokens that one connection carries at most.
     #[must_use]
     pub const fn tokens_per_connection(&self) -> usize {
@@ -56,12 +41,6 @@ impl Registry {
     #[must_use]
     pub const fn markets_max(&self) -> usize {
         self.markets_max
-    }
-
-    /// Shards that markets are spread over.
-    #[must_use]
-    pub const fn shards(&self) -> u16 {
-        self.shards
     }
 
     /// Tokens of a shard that wait for a connection.
@@ -120,11 +99,6 @@ impl Registry {
     #[must_use]
     pub fn load(&self, connection: ConnectionId) -> Option<&Load> {
         self.loads.get(&connection)
-    }
-
-    /// Connections that carry something, by number.
-    pub fn loads(&self) -> impl Iterator<Item = (ConnectionId, &Load)> {
-        self.loads.iter().map(|(&connection, load)| (connection, load))
     }
 
     /// The markets on a connection, expired ones too.

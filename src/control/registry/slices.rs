@@ -16,12 +16,6 @@ pub struct Progress {
 }
 
 impl Registry {
-    /// Slices whose markets are followed.
-    #[must_use]
-    pub const fn slices(&self) -> SliceSet {
-        self.slices
-    }
-
     /// Follows the markets of these slices and no others; the tokens to unsubscribe, by connection. O(markets) if it is
     /// a change.
     pub fn follow_slices(

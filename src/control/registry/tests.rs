@@ -5,6 +5,36 @@ use proptest::prelude::*;
 
 const SHARDS: u16 = 3;
 
+impl Registry {
+    /// The markets with a status: pending by shard and wait, expired by the time they did. O(markets) for those of
+    /// other machines.
+    pub(in crate::control) fn with_status(
+        &self,
+        status: Status,
+    ) -> Box<dyn Iterator<Item = &Record> + '_> {
+        match status {
+            Status::Elsewhere => {
+                Box::new(self.markets().filter(|record| record.status == Status::Elsewhere))
+            }
+            Status::Pending => Box::new(
+                self.pending.iter().flat_map(|p| p.queue.values()).map(|&slot| self.record(slot)),
+            ),
+            Status::Subscribed => Box::new(self.subscribed.iter().map(|&slot| self.record(slot))),
+            Status::Expired => Box::new(self.expired.iter().map(|&(_, slot)| self.record(slot))),
+        }
+    }
+
+    /// Shards that markets are spread over.
+    pub(in crate::control) const fn shards(&self) -> u16 {
+        self.shards
+    }
+
+    /// Connections that carry something, by number.
+    pub(in crate::control) fn loads(&self) -> impl Iterator<Item = (ConnectionId, &Load)> {
+        self.loads.iter().map(|(&connection, load)| (connection, load))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Row {
     number: u32,
@@ -330,7 +360,7 @@ fn compare_connection(registry: &Registry, model: &Model, connection: Connection
         None => assert_eq!(tokens, 0),
         Some(load) => {
             assert_eq!((load.tokens, load.tokens_expired), (tokens, tokens - active));
-            assert_eq!(load.markets(), markets.len());
+            assert_eq!(load.slots.len(), markets.len());
             let pollution = (tokens - active) as f64 / tokens as f64;
             assert!((load.pollution() - pollution).abs() < 1e-12);
             assert!(model.on(connection).all(|row| row.shard == load.shard));

@@ -40,7 +40,7 @@ fn a_market_is_asked_about_less_and_less_often_until_it_is_decided() {
         settled,
         (Resolution { result: Some(name), settlement_value: value, ..won.clone() }, 9)
     );
-    assert_eq!((resolutions.waiting(), resolutions.take_settled().is_none()), (0, true));
+    assert_eq!((resolutions.open.len(), resolutions.take_settled().is_none()), (0, true));
     resolutions.on_closed(&market, &won, 10);
     assert!(resolutions.take_settled().is_none(), "once");
 }
@@ -54,11 +54,11 @@ fn a_market_that_is_decided_without_a_winner_is_not_asked_about() {
         let how = Resolution { result: Some(result.to_owned()), ..Resolution::default() };
         record.resolution = Some((how.clone(), 3));
         resolutions.note(&record, 1);
-        assert_eq!(resolutions.waiting(), 0, "{result}, from the stream");
+        assert_eq!(resolutions.open.len(), 0, "{result}, from the stream");
         record.resolution = None;
         resolutions.note(&record, 2);
         resolutions.on_closed(&record.info.market, &how, 4);
-        assert_eq!(resolutions.waiting(), 0, "{result}, from the catalog");
+        assert_eq!(resolutions.open.len(), 0, "{result}, from the catalog");
         assert_eq!(resolutions.take_settled().unwrap().resolution, Some((how, 4)));
         assert!(resolutions.poll(RESOLUTION_TIMEOUT_NS - 1).is_empty(), "{result}");
     }
@@ -72,10 +72,10 @@ fn what_trades_again_is_not_asked_about_and_nothing_is_for_ever() {
     let mut again = record.clone();
     again.status = Status::Subscribed;
     resolutions.note(&again, 5);
-    assert_eq!(resolutions.waiting(), 0);
+    assert_eq!(resolutions.open.len(), 0);
     resolutions.note(&record, 0);
     assert!(resolutions.poll(RESOLUTION_TIMEOUT_NS).is_empty());
-    assert_eq!(resolutions.waiting(), 0);
+    assert_eq!(resolutions.open.len(), 0);
 }
 
 #[test]

@@ -80,12 +80,6 @@ impl Session {
         self.subscribed
     }
 
-    /// Whether the client subscribes to the token.
-    #[must_use]
-    pub fn follows(&self, token: &TokenId) -> bool {
-        self.tokens.contains(token)
-    }
-
     /// Reads one text frame and appends what it asks for. A token that is subscribed already is not requested again.
     pub fn on_text(&mut self, text: &str, out: &mut Vec<Request>) {
         if self.closed {

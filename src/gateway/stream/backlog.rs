@@ -173,12 +173,6 @@ impl Backlog {
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX).min(self.events.len());
         self.events.range(skipped..)
     }
-
-    /// Bytes of the stored frames.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
 }
 
 #[cfg(test)]

@@ -86,12 +86,6 @@ impl Tops {
         Some(key)
     }
 
-    /// When [`Tops::take_due`] has a book next.
-    #[must_use]
-    pub fn next_due_ns(&self) -> Option<u64> {
-        self.waiting.first().map(|&(due_ns, _)| due_ns)
-    }
-
     /// The client has left the book.
     pub fn remove(&mut self, key: SubscriptionKey) {
         if let Some(Sent { due_ns: Some(due_ns), .. }) = self.sent.remove(&key) {

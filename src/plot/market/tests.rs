@@ -33,12 +33,12 @@ fn small() -> MarketDay {
 fn curves_have_the_points_of_the_book() {
     let day = small();
     assert_eq!(
-        day.mid().points(),
+        day.mid.points(),
         [(at(0), Some(850_000)), (at(10), Some(860_000)), (at(20), None), (at(50), Some(850_000)),]
     );
     assert_eq!(day.ask.gaps(at(60)), [(at(20), at(50))]);
     assert_eq!(day.live.gaps(at(60)), [(at(40), at(50))]);
-    assert_eq!((day.counts(), day.trades().len()), ((2, 2), 2));
+    assert_eq!((day.counts(), day.trades.len()), ((2, 2), 2));
     let sample = |second: u64| {
         let samples = day.depth.samples();
         let place = samples.place(at(second));
@@ -89,7 +89,7 @@ fn near_trades_of_one_price_become_one_mark_when_there_are_too_many() {
         let side = if place % 2 == 0 { MarketSide::Buy } else { MarketSide::Sell };
         day.on_trade(START_NS + place * 1_000_000, 400_000 + 10_000 * (place % 3) as u32, 3, side);
     }
-    let marks = day.trades();
+    let marks = &day.trades;
     assert!(marks.len() <= TRADES_MAX && marks.len() > 100, "{}", marks.len());
     let sum = |of: fn(&TradeMark) -> u64| marks.iter().map(of).sum::<u64>();
     assert_eq!((sum(|mark| mark.count), sum(|mark| mark.size)), (50_000, 150_000));
@@ -97,7 +97,7 @@ fn near_trades_of_one_price_become_one_mark_when_there_are_too_many() {
     for price in 0..20_000 {
         day.on_trade(at(100), price, 1, MarketSide::Buy);
     }
-    assert!(day.trades().len() <= TRADES_MAX);
+    assert!(day.trades.len() <= TRADES_MAX);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn the_plot_has_axes_curves_marks_and_what_was_not_live() {
     assert_eq!(render(&MarketDay::default(), &caption, at(60)), None);
     let mut never_live = MarketDay::default();
     never_live.on_not_live(at(1));
-    assert!(never_live.is_empty() && render(&never_live, &caption, at(60)).is_none());
+    assert!(render(&never_live, &caption, at(60)).is_none());
 }
 
 #[test]

@@ -48,13 +48,15 @@ fn messages(events: &[(&str, bool, u64, u64)]) -> Vec<(String, bool, u64, u64)> 
     normalizer.begin();
     normalizer.output.flush();
     let Ok(Part::Messages(part)) = parts.try_recv() else { return Vec::new() };
-    let message = |(at_ns, text): (u64, &[u8])| {
-        let message: Value = serde_json::from_slice(text).unwrap();
+    let mut begin = 0;
+    let message = |&(at_ns, end): &(u64, usize)| {
+        let message: Value = serde_json::from_slice(&part.bytes[begin..end]).unwrap();
+        begin = end;
         let symbol = message["symbol"].as_str().unwrap().to_owned();
         let amount = message["bids"][0]["amount"].as_f64().unwrap();
         (symbol, message["isSnapshot"] == true, amount as u64, at_ns)
     };
-    part.iter().map(message).collect()
+    part.ends.iter().map(message).collect()
 }
 
 #[test]

@@ -38,6 +38,6 @@ fn success_starts_over_and_many_failures_do_not_overflow() {
         assert!(backoff.next_delay_ns(&mut random) <= BACKOFF_MAX_NS);
     }
     backoff.reset();
-    assert_eq!(backoff.failures(), 0);
+    assert_eq!(backoff.failures, 0);
     assert!(backoff.next_delay_ns(&mut random) <= 2 * BACKOFF_MIN_NS);
 }

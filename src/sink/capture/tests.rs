@@ -350,8 +350,8 @@ fn the_backlog_of_a_shard_delays_no_other() {
     let (senders, receivers): (Vec<_>, Vec<_>) =
         (0..3).map(|shard| capture_link(ShardId(shard), 8)).unzip();
     // Everything is there before the writer starts.
-    for (mut sender, chunks) in senders.into_iter().zip([6, 3, 3]) {
-        let connection = ConnectionId(1 + u32::from(sender.shard().0));
+    for ((mut sender, chunks), number) in senders.into_iter().zip([6, 3, 3]).zip(1..) {
+        let connection = ConnectionId(number);
         for chunk in 0..chunks {
             sender.frame(connection, chunk, "{}", false);
             assert!(sender.ship(chunk));

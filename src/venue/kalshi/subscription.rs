@@ -279,12 +279,6 @@ impl Subscriptions {
             Err(single) => self.refuse(single, now_ns),
         }
     }
-
-    /// Number of outstanding snapshots.
-    #[must_use]
-    pub fn outstanding(&self) -> usize {
-        self.outstanding.len()
-    }
 }
 
 impl SubscriptionProtocol for Subscriptions {

@@ -31,7 +31,7 @@ enum Outcome {
 fn of_file(path: &Path, shards: u16) -> (Outcome, Option<ReplayReport>) {
     let files = vec![Source::Path(path.to_owned())];
     let plan = Plan::new(files, shards, 1, Speed::Max, None).expect("a plan that can work");
-    match replay(&plan, &Arc::new(AtomicBool::new(false))) {
+    match replay(&plan, &Arc::new(AtomicBool::new(false)), &()) {
         Err(ReplayError::Input(why)) => {
             assert!(why.contains(&*path.to_string_lossy()), "{why}: which file?");
             (Outcome::Unreadable, None)

@@ -107,7 +107,7 @@ fn later_messages_change_the_subscription() {
     assert!(!session.custom());
     let fewer = r#"{"operation":"unsubscribe","assets_ids":["2","2","77"]}"#;
     assert_eq!(read(&mut session, fewer), [Request::Unsubscribe(token("2"))]);
-    assert!(session.follows(&token("3")) && !session.follows(&token("2")));
+    assert!(session.tokens.contains(&token("3")) && !session.tokens.contains(&token("2")));
     assert_eq!(read(&mut session, toggle), subscribe(&["2"]), "again, after it was left");
 }
 

@@ -10,7 +10,7 @@ fn a_backlog_ends_at_its_bounds_and_knows_what_it_has() {
     for _ in 0..5 {
         backlog.push(event(10));
     }
-    assert_eq!((backlog.next_sequence(), backlog.bytes()), (1_005, 30));
+    assert_eq!((backlog.next_sequence(), backlog.bytes), (1_005, 30));
     assert_eq!(
         [0, 1_002, 1_004, 1_005, 9_999].map(|from| backlog.events_from(from).len()),
         [3, 3, 1, 0, 0]
@@ -41,10 +41,10 @@ fn a_backlog_ends_at_its_bounds_and_knows_what_it_has() {
         "what was before its first image is unknown"
     );
     backlog.push(event(95));
-    assert_eq!((backlog.events_from(0).len(), backlog.bytes()), (1, 95));
+    assert_eq!((backlog.events_from(0).len(), backlog.bytes), (1, 95));
     backlog.push(event(101));
     assert_eq!(
-        (backlog.events_from(0).len(), backlog.bytes(), backlog.next_sequence()),
+        (backlog.events_from(0).len(), backlog.bytes, backlog.next_sequence()),
         (0, 0, 1_007)
     );
 }

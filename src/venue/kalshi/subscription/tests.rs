@@ -65,12 +65,12 @@ fn one_subscribe_is_awaited_before_anything_is_added() {
     let more = all(&mut subscriptions, 1);
     assert_eq!(more.len(), 2, "600 markets in chunks of 256");
     assert!(more.iter().all(|text| text.contains(r#""sids":[1]"#) && text.contains("add_markets")));
-    assert_eq!(subscriptions.outstanding(), 600);
+    assert_eq!(subscriptions.outstanding.len(), 600);
     snapshots(&mut subscriptions, &markets, None);
     ok(&mut subscriptions, 3, 1);
     ok(&mut subscriptions, 2, 1);
     assert_eq!(
-        (subscriptions.outstanding(), subscriptions.queue.pending.len()),
+        (subscriptions.outstanding.len(), subscriptions.queue.pending.len()),
         (0, 0),
         "answers in any order"
     );
@@ -111,7 +111,7 @@ fn a_gap_requests_every_snapshot_once() {
     // Answered by snapshots with the id, without an `ok`.
     snapshots(&mut subscriptions, &markets[..256], Some(3));
     snapshots(&mut subscriptions, &markets[256..], Some(4));
-    assert_eq!((subscriptions.outstanding(), subscriptions.queue.pending.len()), (0, 0));
+    assert_eq!((subscriptions.outstanding.len(), subscriptions.queue.pending.len()), (0, 0));
     let counts = subscriptions.counts();
     assert_eq!((counts.holes, counts.missing, counts.duplicates), (2, 3, 1));
 }
@@ -219,7 +219,7 @@ fn too_many_markets_go_elsewhere_and_too_many_commands_wait() {
     }
     assert_eq!((has, refused.len()), (520, 80), "as many as fit");
     assert!(answered < 60, "{answered} commands");
-    assert_eq!(subscriptions.outstanding(), 0, "refused markets are not outstanding");
+    assert_eq!(subscriptions.outstanding.len(), 0, "refused markets are not outstanding");
 
     subscriptions.add(&tokens(700..701));
     assert_eq!(all(&mut subscriptions, SECOND).len(), 1);
@@ -307,7 +307,7 @@ fn a_refused_market_that_is_deleted_or_belongs_to_an_ended_session_is_not_added_
         subscriptions.delete(&markets[1..2]);
         // This code concerns the whole command.
         error(&mut subscriptions, Some(2), None, 5, 1);
-        assert_eq!((subscriptions.outstanding(), subscriptions.counts().refused), (1, 1));
+        assert_eq!((subscriptions.outstanding.len(), subscriptions.counts().refused), (1, 1));
         match ends {
             true => subscriptions.begin(&markets[..1], 1),
             false => subscriptions.delete(&markets[2..]),
@@ -421,7 +421,7 @@ fn a_market_whose_addition_had_no_response_is_deleted_after_the_response_to_its_
         let again = all(&mut subscriptions, 2 + COMMAND_TIMEOUT_NS);
         assert_eq!(again.len(), 1, "{again:?}");
         assert!(again[0].contains("add_markets") && again[0].contains("\"M-1\""), "{again:?}");
-        assert_eq!(subscriptions.outstanding(), 0, "no snapshot of a deleted market");
+        assert_eq!(subscriptions.outstanding.len(), 0, "no snapshot of a deleted market");
         ok(&mut subscriptions, 3, 3 + COMMAND_TIMEOUT_NS);
         let last = all(&mut subscriptions, 4 + COMMAND_TIMEOUT_NS);
         assert_eq!(last.len(), 1, "{last:?}");
@@ -451,7 +451,7 @@ fn no_snapshot_of_a_deleted_market_is_requested() {
     subscriptions.delete(&markets[..2]);
     let texts = all(&mut subscriptions, 1);
     assert!(texts[0].contains("delete_markets") && texts[0].contains("M-1"));
-    assert_eq!(subscriptions.outstanding(), 2);
+    assert_eq!(subscriptions.outstanding.len(), 2);
     subscriptions.delete(&markets[2..3]);
     subscriptions.add(&markets[2..3]);
     let texts = all(&mut subscriptions, 1);
@@ -516,7 +516,7 @@ fn a_snapshot_without_id_of_a_market_added_again_is_taken_once_the_addition_is_a
     assert!(next.contains("get_snapshot") && next.contains("\"M-0\""), "{next}");
     assert!(!next.contains("\"M-1\""), "{next}");
     assert!(takes(&mut subscriptions, None, markets[0]));
-    assert_eq!(subscriptions.outstanding(), 0);
+    assert_eq!(subscriptions.outstanding.len(), 0);
 
     // An answer before any snapshot: none is left, none is requested.
     let mut subscriptions = added_again(&markets);
