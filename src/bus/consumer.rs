@@ -6,7 +6,9 @@ use super::BusError;
 use super::address::BusOptions;
 use super::producer::{client_config, log_line, refusal};
 use super::record::Topic;
-use crate::base::limits::BUS_DOWN_NS;
+use crate::base::limits::{BUS_DOWN_NS, BUS_POSITION_WAIT_NS, BUS_RETRY_NS};
+use crate::base::time::Clock as _;
+use crate::io::clock::HostClock;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -52,6 +54,9 @@ pub struct BusConsumer {
     consumer: BaseConsumer<Context>,
     prefix: String,
     failures: u64,
+    /// The broker was away and may have lost records: when to ask it, monotonic nanoseconds.
+    check_ns: Option<u64>,
+    clock: HostClock,
 }
 
 impl std::fmt::Debug for BusConsumer {
@@ -134,7 +139,8 @@ impl BusConsumer {
             }
         }
         consumer.assign(&all).map_err(|error| fault(error.to_string()))?;
-        Ok(Self { consumer, prefix: options.prefix, failures: 0 })
+        let (prefix, clock) = (options.prefix, HostClock::new());
+        Ok(Self { consumer, prefix, failures: 0, check_ns: None, clock })
     }
 
     /// Where the records of a topic end now: the next offset of each partition that has any.
@@ -160,6 +166,7 @@ impl BusConsumer {
     /// # Errors
     /// [`BusError`]: the consumer cannot go on. A broker that is away is no error.
     pub fn poll(&mut self, time: Duration) -> Result<Option<BusRecord>, BusError> {
+        self.check_positions();
         match self.consumer.poll(time) {
             None => Ok(None),
             Some(Ok(message)) => Ok(record(&self.prefix, &message)),
@@ -168,10 +175,54 @@ impl BusConsumer {
             }
             Some(Err(error)) => {
                 self.failures += 1;
+                self.check_ns.get_or_insert_with(|| self.clock.mono_ns());
                 log_line("consumer", &error.to_string());
                 Ok(None)
             }
         }
+    }
+
+    /// A broker that is back may have fewer records than were read, as one that was replaced by an empty one: their
+    /// partitions are read from their beginning. Not every broker says so by itself.
+    fn check_positions(&mut self) {
+        let now_ns = self.clock.mono_ns();
+        if self.check_ns.is_none_or(|check_ns| now_ns < check_ns) {
+            return;
+        }
+        self.check_ns = match self.go_back() {
+            Ok(()) => None,
+            Err(error) => {
+                log_line("consumer", &error.to_string());
+                Some(self.clock.mono_ns() + BUS_RETRY_NS)
+            }
+        };
+    }
+
+    fn go_back(&self) -> Result<(), KafkaError> {
+        let wait = Duration::from_nanos(BUS_POSITION_WAIT_NS);
+        let positions = self.consumer.position()?;
+        let mut wanted = self.consumer.assignment()?;
+        wanted.set_all_offsets(Offset::End)?;
+        let ends = self.consumer.offsets_for_times(wanted, wait)?;
+        let mut back = TopicPartitionList::new();
+        for end in ends.elements() {
+            end.error()?;
+            let (topic, partition) = (end.topic(), end.partition());
+            let next = positions.find_partition(topic, partition).map(|found| found.offset());
+            if let (Some(Offset::Offset(next)), Offset::Offset(end)) = (next, end.offset())
+                && next > end
+            {
+                back.add_partition_offset(topic, partition, Offset::Beginning)?;
+            }
+        }
+        if back.count() > 0 {
+            log::warn!(
+                "the broker has lost records of {} partitions: they are read anew",
+                back.count()
+            );
+            self.consumer.seek_partitions(back, wait)?;
+        }
+        Ok(())
     }
 
     /// Errors that were no end: a broker that is away, a topic that is gone.

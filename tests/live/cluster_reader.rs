@@ -133,7 +133,7 @@ impl Reader {
 }
 
 /// Whether a reader's book is the venue's.
-fn is_equal(book: &BusBook, truth: &Value) -> bool {
+pub(crate) fn is_equal(book: &BusBook, truth: &Value) -> bool {
     let text = |level: Level| (level.price.to_string(), level.quantity.to_string());
     let side = |list: &Value| -> BTreeMap<String, String> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();

@@ -3,6 +3,8 @@
 //! Runs on:  test threads, with one venue and one engine as processes.
 mod both;
 #[cfg(feature = "kafka")]
+mod broker;
+#[cfg(feature = "kafka")]
 mod bus;
 mod faults;
 mod gateway;

@@ -60,3 +60,5 @@ pub const BUS_HOUSEKEEPING_NS: u64 = 30 * SECOND_NS;
 /// A reader counts what the former owner of a slice publishes this long after the claim of the next one: it should have
 /// ended after `CLUSTER_OVERLAP_NS`.
 pub const BUS_FENCE_NS: u64 = 10 * SECOND_NS;
+/// A question where partitions end waits so long.
+pub const BUS_POSITION_WAIT_NS: u64 = SECOND_NS / 2;
