@@ -10,8 +10,7 @@ use std::path::PathBuf;
 /// Longest topic name, bytes (Kafka's limit is 249), without the longest ending.
 const PREFIX_BYTES_MAX: usize = 200;
 /// What the address may say after `?`.
-const PARAMETERS: &str =
-    "engine, config, partitions, replication, compression, buffer_mib, tops_ms, stall_seconds";
+const PARAMETERS: &str = "engine, config, journal, partitions, replication, compression, buffer_mib, tops_ms, stall_seconds";
 /// Properties of librdkafka that follow from the address, or on which what readers have depends; also by their other
 /// names.
 const OWN: [&str; 23] = [
@@ -55,6 +54,8 @@ pub struct BusOptions {
     pub is_named: bool,
     /// The file with [`properties`] of librdkafka.
     pub file: Option<PathBuf>,
+    /// The file of what waits for the broker, if it is named.
+    pub journal: Option<PathBuf>,
     /// Partitions of topics that are created.
     pub partitions: u16,
     /// Replicas of topics that are created.
@@ -105,6 +106,7 @@ impl BusOptions {
             engine: "ringbook".to_owned(),
             is_named: false,
             file: None,
+            journal: None,
             partitions: 8,
             replication: 1,
             compression: "lz4",
@@ -118,6 +120,13 @@ impl BusOptions {
             options.set(name, value)?;
         }
         Ok(options)
+    }
+
+    /// The file of what waits for the broker.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        let Self { prefix, engine, .. } = self;
+        self.journal.clone().unwrap_or_else(|| format!("{prefix}-{engine}.journal.ndjson").into())
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -137,6 +146,10 @@ impl BusOptions {
                 self.file = Some(percent_decoded(value)?.into_owned().into());
             }
             "config" => return Err("config=: name a file with properties of librdkafka".into()),
+            "journal" if !value.is_empty() => {
+                self.journal = Some(percent_decoded(value)?.into_owned().into());
+            }
+            "journal" => return Err("journal=: name a file for what waits for the broker".into()),
             "partitions" => self.partitions = number(1, 4096)? as u16,
             "replication" => self.replication = number(1, 32)? as u16,
             "compression" => {

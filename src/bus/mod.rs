@@ -9,6 +9,8 @@
 //! mechanism for slow clients. `guide/bus.md` is the page for users. Publisher and reader need the cargo feature
 //! `kafka`; without it an address is refused.
 pub mod address;
+#[cfg(feature = "kafka")]
+mod backlog;
 pub mod books;
 #[cfg(feature = "kafka")]
 mod cluster;

@@ -36,8 +36,12 @@ pub(super) struct Notes {
     pub(super) bytes: u64,
     /// Records that did not arrive.
     pub(super) failed: u64,
-    /// Of these, trades.
+    /// Of these, trades that would fail again.
     pub(super) trades_failed: u64,
+    /// Of these, records that wait for another try: their texts.
+    pub(super) kept: Vec<String>,
+    /// A record of a batch of the journal did not arrive.
+    pub(super) batch_failed: bool,
     /// The last error that says that no broker answers.
     pub(super) down: Option<String>,
     /// Tokens whose books are incomplete.
@@ -64,8 +68,11 @@ impl Notepad {
     }
 }
 
-/// Records that are not acknowledged, by the turn in which they were sent: an even or an odd one.
-type Turns = Arc<[AtomicU64; 2]>;
+/// Records that are not acknowledged, by the turn in which they were sent: an even or an odd one, or [`BATCH`].
+type Turns = Arc<[AtomicU64; 3]>;
+
+/// The turn of what is in the journal still.
+const BATCH: usize = 2;
 
 /// The callbacks.
 struct Context {
@@ -74,20 +81,36 @@ struct Context {
     turns: Turns,
 }
 
+/// A record that did not arrive.
+struct Failed<'a> {
+    topic: &'a str,
+    key: Option<&'a [u8]>,
+    text: Option<&'a [u8]>,
+}
+
 impl Context {
-    fn on_failed(&self, error: &KafkaError, topic: &str, key: Option<&[u8]>) {
+    fn on_failed(&self, error: &KafkaError, turn: usize, record: Failed<'_>) {
+        let Failed { topic, key, text } = record;
         let topic = topic.strip_prefix(&self.prefix).and_then(|name| Topic::named(name.get(1..)?));
         let token = key.and_then(|key| TokenId::new(std::str::from_utf8(key).ok()?));
         let code = error.rdkafka_error_code();
         self.notes.note(|notes| {
             notes.failed += 1;
-            notes.trades_failed += u64::from(topic == Some(Topic::Trades));
             notes.error = Some(error.to_string());
             notes.lacks_topic |= lacks_topic(code);
             // A record that is too large would be so again.
             let is_repeated = code != Some(RDKafkaErrorCode::MessageSizeTooLarge);
-            if matches!(topic, Some(Topic::Books | Topic::Tops)) && is_repeated {
-                notes.incomplete.extend(token);
+            match topic {
+                Some(Topic::Books | Topic::Tops) if is_repeated => notes.incomplete.extend(token),
+                Some(Topic::Trades | Topic::Markets) if is_repeated && turn == BATCH => {
+                    notes.batch_failed = true;
+                }
+                Some(Topic::Trades | Topic::Markets) if is_repeated => {
+                    let text = text.and_then(|text| std::str::from_utf8(text).ok());
+                    notes.kept.extend(text.map(str::to_owned));
+                }
+                Some(Topic::Trades) => notes.trades_failed += 1,
+                _ => {}
             }
         });
     }
@@ -131,7 +154,10 @@ impl ProducerContext for Context {
                 notes.records += 1;
                 notes.bytes += record.payload_len() as u64;
             }),
-            Err((error, record)) => self.on_failed(error, record.topic(), record.key()),
+            Err((error, record)) => {
+                let (topic, key, text) = (record.topic(), record.key(), record.payload());
+                self.on_failed(error, turn, Failed { topic, key, text });
+            }
         }
     }
 }
@@ -289,9 +315,22 @@ impl Producer {
 
     /// Takes a record, without waiting.
     pub(super) fn send(&self, topic: Topic, key: &str, text: &str) -> Result<(), Refused> {
+        self.send_in(self.turn.get(), topic, key, text)
+    }
+
+    /// The same for a record of a batch of the journal.
+    pub(super) fn send_batched(&self, topic: Topic, key: &str, text: &str) -> Result<(), Refused> {
+        self.send_in(BATCH, topic, key, text)
+    }
+
+    /// Whether every record of a batch is acknowledged, or failed.
+    pub(super) fn is_batch_over(&self) -> bool {
+        self.turns[BATCH].load(Ordering::Relaxed) == 0
+    }
+
+    fn send_in(&self, turn: usize, topic: Topic, key: &str, text: &str) -> Result<(), Refused> {
         let name = self.names.iter().find(|(known, _)| *known == topic);
         let Some((_, name)) = name else { return Err(Refused::Failed) };
-        let turn = self.turn.get();
         let record = BaseRecord::with_opaque_to(name, turn).key(key).payload(text);
         self.turns[turn].fetch_add(1, Ordering::Relaxed);
         self.producer.send(record.headers(self.headers.clone())).map_err(|(error, _)| {
@@ -299,7 +338,8 @@ impl Producer {
             if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
                 return Refused::Full;
             }
-            self.producer.context().on_failed(&error, name, Some(key.as_bytes()));
+            let (topic, key, text) = (name.as_str(), Some(key.as_bytes()), Some(text.as_bytes()));
+            self.producer.context().on_failed(&error, turn, Failed { topic, key, text });
             Refused::Failed
         })
     }

@@ -1,16 +1,20 @@
 //! The thread `bus`: records of the serve core to the topics of a broker.
 //!
-//! Runs on:  the thread `bus`, not pinned, which may block. Owns: the producer, its end of the link.
+//! Runs on:  the thread `bus`, not pinned, which may block; `bus-ask` asks for topics. Owns: the producer, its end of
+//!           the link.
 //! Bounds:   the producer's records, and those of `BUS_ENDINGS_MAX` that end; then chunks stay in the link, and the
-//!           serve core's hub conflates books.
+//!           serve core's hub conflates books. While the broker is away, changes of books that find no room are left
+//!           out, and each book is published as a whole afterwards; trades and markets are in the `backlog`.
 //!
 //! A producer that cannot go on, or that gets no acknowledgements although the broker answers, is replaced: the next
 //! one has another epoch, and every book is published as a whole.
 use super::address::BusOptions;
+use super::backlog::{Backlog, Kept};
 use super::producer::{Ending, Notes, Producer, Refused, create_topics};
 use super::record::{RecordHead, Topic};
 use super::shown::{Progress, Shown};
 use super::{BusError, BusPublisher};
+use crate::base::id::TokenId;
 use crate::base::limits::{
     BUS_BEAT_NS, BUS_DOWN_NS, BUS_ENDINGS_MAX, BUS_RETRY_NS, SINK_DRAIN_NS, SINK_LOOK_NS,
 };
@@ -23,8 +27,10 @@ use crate::link::cluster_control::SliceBoard;
 use crate::link::serve_bus::{BusFeed, BusReceiver, BusSender, Repeat, link};
 use crate::wire::websocket::server::FrameTexts;
 use log::{info, warn};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Starts the publisher; gives the serve core's end, whose waker is `waker`. A broker that is away is waited for.
@@ -37,7 +43,10 @@ pub fn start(
     clock: HostClock,
     slices: Option<Arc<SliceBoard>>,
 ) -> Result<(BusPublisher, BusSender), BusError> {
-    let board = Arc::new(BusBoard::new(options.servers.clone(), options.engine.clone()));
+    let journal = options.journal();
+    let path = journal.display().to_string();
+    let board = Arc::new(BusBoard::new(options.servers.clone(), options.engine.clone(), path));
+    let backlog = Backlog::open(&journal, &board).map_err(BusError)?;
     let BusOptions { buffer_bytes, snapshot_ns, tops_ns, .. } = *options;
     let feed = BusFeed { buffer_bytes, snapshot_ns, tops_ns };
     let (sender, receiver) = link(feed, Arc::clone(&board), waker);
@@ -53,9 +62,13 @@ pub fn start(
         clock,
         endings: Vec::new(),
         held: None,
+        backlog,
+        batch_failed: false,
+        left_out: HashSet::new(),
         waits_since_ns: None,
         answers: 0,
         beat_ns: 0,
+        question: None,
         retry_ns: 0,
         has_topics: false,
         trades_reported: 0,
@@ -112,13 +125,20 @@ struct Publisher {
     endings: Vec<Ending>,
     /// What the producer before this one could not take.
     held: Option<Held>,
+    backlog: Backlog,
+    /// The producer has refused a record of the backlog's batch.
+    batch_failed: bool,
+    /// Books of which records are missing: left out until they come as a whole.
+    left_out: HashSet<TokenId>,
     /// Since when records wait and none was acknowledged.
     waits_since_ns: Option<u64>,
     /// How often the broker has answered another client since, one time after the other.
     answers: u64,
     /// When the engine says again that it is there.
     beat_ns: u64,
-    /// When the topics are asked for again.
+    /// The topics are asked for.
+    question: Option<JoinHandle<Result<(), String>>>,
+    /// When they are asked for again.
     retry_ns: u64,
     has_topics: bool,
     /// Lost trades that are on the bus as a record.
@@ -137,7 +157,7 @@ impl Publisher {
                 Err(why) => {
                     self.set_down(&why, self.clock.now());
                     if self.is_stopping(self.clock.now()) {
-                        return;
+                        return self.keep_rest();
                     }
                     std::thread::sleep(Duration::from_nanos(BUS_RETRY_NS));
                     continue;
@@ -151,8 +171,9 @@ impl Publisher {
                 End::Stopped => {
                     self.send_own(&producer, &self.engine_record(epoch, "stopped", None));
                     producer.finish(Duration::from_nanos(left_ns));
-                    self.count(&producer.take_notes());
+                    self.take(producer.take_notes());
                     self.look_at_endings();
+                    self.keep_rest();
                     self.board.waiting.set(0);
                     return;
                 }
@@ -168,6 +189,8 @@ impl Publisher {
                     (self.waits_since_ns, self.answers) = (None, 0);
                     self.link.repeat(Repeat::All);
                     self.shown.begin_again();
+                    self.backlog.begin_again();
+                    self.left_out.clear();
                     replaced = Some(why);
                 }
             }
@@ -187,19 +210,19 @@ impl Publisher {
             let is_stopping = self.is_stopping(now);
             let is_late = self.stop_ns.is_some_and(|ns| now.mono_ns >= ns + SINK_DRAIN_NS);
             if is_late || (is_stopping && !self.has_topics) {
-                self.drop_rest();
                 return End::Stopped;
             }
-            if !self.has_topics {
+            if !self.has_topics && !self.is_away() {
                 producer.poll(Duration::from_nanos(SINK_LOOK_NS));
                 continue;
             }
-            if !has_begun || now.mono_ns >= self.beat_ns {
+            if self.has_topics && (!has_begun || now.mono_ns >= self.beat_ns) {
                 let why = replaced.filter(|_| !has_begun);
                 self.beat_ns = now.mono_ns + BUS_BEAT_NS;
                 has_begun |= self.send_own(producer, &self.engine_record(epoch, "running", why));
             }
             self.report_loss(producer, now);
+            self.publish_backlog(producer, now);
             let next = self.held.take().or_else(|| {
                 let chunk = self.link.try_receive()?;
                 Some(Held { chunk, published: 0 })
@@ -210,7 +233,9 @@ impl Publisher {
                     self.held = self.publish_chunk(producer, held);
                     producer.poll(Duration::ZERO);
                 }
-                None if is_stopping => return End::Stopped,
+                None if is_stopping && (self.is_away() || self.backlog.is_empty()) => {
+                    return End::Stopped;
+                }
                 None => producer.poll(Duration::from_nanos(SINK_LOOK_NS)),
             }
         }
@@ -235,6 +260,24 @@ impl Publisher {
         is_stopping
     }
 
+    /// Whether the broker takes nothing.
+    fn is_away(&self) -> bool {
+        self.board.down_since_wall_ns.get() > 0
+    }
+
+    /// Publishes what waits in the journal, once all that was before it is published or in it.
+    fn publish_backlog(&mut self, producer: &Producer, now: Now) {
+        if self.backlog.is_empty() || !self.has_topics || self.is_away() || !self.endings.is_empty()
+        {
+            return;
+        }
+        self.backlog.store(&self.board);
+        let failed = std::mem::take(&mut self.batch_failed);
+        if let Err(error) = self.backlog.publish(producer, failed, &self.board, now) {
+            self.board.set_error(&format!("journal {}: {error}", self.options.journal().display()));
+        }
+    }
+
     /// Publishes the records of a chunk; gives it back if some could not be.
     fn publish_chunk(&mut self, producer: &Producer, held: Held) -> Option<Held> {
         let Held { chunk, published } = held;
@@ -244,8 +287,24 @@ impl Publisher {
                 continue;
             }
             let RecordHead { kind, key, .. } = head;
+            let is_kept = Kept::is_kept(kind);
+            let waits = self.is_away() || !self.backlog.is_empty() || !self.endings.is_empty();
+            if is_kept && waits {
+                self.backlog.push(text);
+                continue;
+            }
+            if self.is_left_out(kind, key) {
+                continue;
+            }
             for &topic in Topic::of_kind(kind) {
                 while producer.send(topic, key, text) == Err(Refused::Full) {
+                    if self.is_away() {
+                        match is_kept {
+                            true => self.backlog.push(text),
+                            false => self.leave_out(key),
+                        }
+                        break;
+                    }
                     producer.poll(Duration::from_nanos(SINK_LOOK_NS));
                     let now = self.clock.now();
                     self.look(producer, now);
@@ -258,7 +317,26 @@ impl Publisher {
             }
         }
         self.link.give_back(chunk);
+        self.backlog.store(&self.board);
         None
+    }
+
+    /// A record of a book finds no room.
+    fn leave_out(&mut self, key: &str) {
+        self.left_out.extend(TokenId::new(key));
+        self.board.left_out.add(1);
+    }
+
+    /// Whether a record is of a book that is incomplete on the bus, and does not make it whole.
+    fn is_left_out(&mut self, kind: &str, key: &str) -> bool {
+        let token = TokenId::new(key).filter(|_| !self.left_out.is_empty());
+        let Some(token) = token.filter(|token| self.left_out.contains(token)) else { return false };
+        let is_whole = kind == "snapshot" && !self.is_away();
+        match is_whole {
+            true => _ = self.left_out.remove(&token),
+            false => self.board.left_out.add(1),
+        }
+        !is_whole
     }
 
     /// Whether a record is another machine's to publish. Who scans the catalog publishes all markets. Of a slice that
@@ -330,24 +408,25 @@ impl Publisher {
             r#"{{"kind":"loss","engine":"{engine}","receive_time":{now_ns},"trades":{new}}}"#
         );
         if self.send_own(producer, &text) {
-            warn!("{new} trades are not on the bus: the broker was away for too long");
+            warn!("{new} trades are not on the bus: there was no room for them");
             self.trades_reported = lost;
         }
     }
 
-    fn count(&self, notes: &Notes) {
-        let Notes { records, bytes, failed, trades_failed, .. } = notes;
-        self.board.records.add(*records);
-        self.board.bytes.add(*bytes);
-        self.board.failed.add(*failed);
-        self.board.trades_failed.add(*trades_failed);
+    fn take(&mut self, notes: Notes) {
+        let Notes { records, bytes, failed, trades_failed, kept, .. } = notes;
+        self.board.records.add(records);
+        self.board.bytes.add(bytes);
+        self.board.failed.add(failed);
+        self.board.trades_failed.add(trades_failed);
+        self.backlog.give_back(kept);
     }
 
     fn look_at_endings(&mut self) {
         let endings = std::mem::take(&mut self.endings);
         for ending in endings {
             let is_over = ending.is_over();
-            self.count(&ending.take_notes());
+            self.take(ending.take_notes());
             if !is_over {
                 self.endings.push(ending);
             }
@@ -357,57 +436,74 @@ impl Publisher {
     /// Acts on what the callbacks have noted, and on what they have not.
     fn look(&mut self, producer: &Producer, now: Now) {
         self.look_at_endings();
-        let notes = producer.take_notes();
-        self.count(&notes);
+        let mut notes = producer.take_notes();
+        let (incomplete, error) = (std::mem::take(&mut notes.incomplete), notes.error.take());
+        let (down, lacks_topic, has_records) =
+            (notes.down.take(), notes.lacks_topic, notes.records > 0);
+        self.batch_failed |= notes.batch_failed;
+        self.take(notes);
         let waiting = producer.waiting();
         self.board.waiting.set(waiting);
-        if waiting == 0 || notes.records > 0 {
+        if waiting == 0 || has_records {
             (self.waits_since_ns, self.answers) = (None, 0);
         } else {
             self.waits_since_ns.get_or_insert(now.mono_ns);
         }
-        if notes.records > 0 {
+        if has_records {
             self.board.last_record_wall_ns.set(now.wall_ns);
             self.set_up();
-        } else if let Some(why) = notes.down {
+        } else if let Some(why) = down {
             self.set_down(&why, now);
         } else if self.waits_since_ns.is_some_and(|ns| now.mono_ns >= ns + BUS_DOWN_NS) {
             self.set_down("records are not acknowledged", now);
         }
-        if let Some(why) = notes.error {
+        if let Some(why) = error {
             self.board.set_error(&why);
         }
-        for token in notes.incomplete {
+        for token in incomplete {
             self.link.repeat(Repeat::Book(token));
         }
         self.repeat_returned();
         self.link.retry();
         // A broker that was away may be another one.
-        self.has_topics &= !notes.lacks_topic;
-        let is_down = self.board.down_since_wall_ns.get() > 0;
-        if (!self.has_topics || is_down) && now.mono_ns >= self.retry_ns {
+        self.has_topics &= !lacks_topic;
+        self.take_answer();
+        let is_due = self.question.is_none() && now.mono_ns >= self.retry_ns;
+        if (!self.has_topics || self.is_away()) && is_due {
             self.ask_for_topics();
         }
     }
 
-    /// That the broker takes records again is shown by the next acknowledgement: the engine always has one to publish.
+    /// On a thread of its own: a broker that is away answers nothing for seconds. That it takes records again is shown
+    /// by the next acknowledgement: the engine always has one to publish.
     fn ask_for_topics(&mut self) {
-        let topics = Topic::ALL.map(|topic| (topic, self.options.partitions));
-        match create_topics(&self.options, &topics) {
-            Ok(()) => {
+        let options = self.options.clone();
+        let ask = move || create_topics(&options, &Topic::ALL.map(|t| (t, options.partitions)));
+        self.question = std::thread::Builder::new().name("bus-ask".into()).spawn(ask).ok();
+    }
+
+    fn take_answer(&mut self) {
+        let Some(question) = self.question.take_if(|asked| asked.is_finished()) else { return };
+        match question.join() {
+            Ok(Ok(())) => {
                 self.has_topics = true;
                 self.answers += u64::from(self.waits_since_ns.is_some());
             }
-            Err(why) => {
+            Ok(Err(why)) => {
                 self.answers = 0;
                 self.set_down(&why, self.clock.now());
             }
+            Err(_) => {}
         }
         self.retry_ns = self.clock.mono_ns() + BUS_RETRY_NS;
     }
 
-    fn set_up(&self) {
-        if self.board.down_since_wall_ns.get() > 0 {
+    fn set_up(&mut self) {
+        if self.is_away() {
+            if !self.left_out.is_empty() {
+                self.link.repeat(Repeat::All);
+                self.shown.begin_again();
+            }
             info!("the broker {} takes records again", self.options.servers);
             self.board.down_since_wall_ns.set(0);
             self.board.set_error("");
@@ -422,21 +518,20 @@ impl Publisher {
         self.board.set_error(why);
     }
 
-    /// Counts the records that are not published any more.
-    fn drop_rest(&mut self) {
-        let held = self.held.take();
-        if let Some(Held { chunk, published }) = &held {
-            self.count_dropped(chunk, *published);
+    /// What is not published any more: the next run publishes what is in the journal.
+    fn keep_rest(&mut self) {
+        let held = self.held.take().map(|held| (held.chunk, held.published));
+        let mut rest = held.into_iter().collect::<Vec<_>>();
+        rest.extend(std::iter::from_fn(|| self.link.try_receive()).map(|chunk| (chunk, 0)));
+        self.backlog.begin_again();
+        for (chunk, published) in rest {
+            for text in FrameTexts::new(&chunk).skip(published) {
+                match RecordHead::read(text) {
+                    Some(head) if Kept::is_kept(head.kind) => self.backlog.push(text),
+                    _ => self.board.failed.add(1),
+                }
+            }
         }
-        while let Some(chunk) = self.link.try_receive() {
-            self.count_dropped(&chunk, 0);
-        }
-    }
-
-    fn count_dropped(&self, chunk: &[u8], published: usize) {
-        for head in FrameTexts::new(chunk).skip(published).filter_map(RecordHead::read) {
-            self.board.failed.add(1);
-            self.board.trades_failed.add(u64::from(head.kind == "trade"));
-        }
+        self.backlog.store(&self.board);
     }
 }

@@ -286,7 +286,7 @@ fn missing(ending: &ShutdownReport) -> Vec<String> {
     let bus = ending.bus.as_ref().filter(|bus| !bus.is_complete());
     let bus = bus.map(|bus| {
         let (lost, broker) = (bus.trades_lost, &bus.broker);
-        format!("{lost} trades are not on the bus at {broker}: it was away for too long")
+        format!("{lost} trades are not on the bus at {broker}: there was no room for them")
     });
     trades.into_iter().chain(capture).chain(bus).collect()
 }

@@ -27,6 +27,10 @@ pub struct BusReport {
     pub snapshots_repeated: u64,
     /// Changes, snapshots and states that a later snapshot has replaced, because the broker was slow or away.
     pub conflated: u64,
+    /// Trades and stages of markets that wait in the journal.
+    pub journaled: u64,
+    /// The journal: its file.
+    pub journal: String,
     /// Records that the broker has refused, or that it had not taken when the producer ended.
     pub failed: u64,
     /// Trades that are not on the bus.
@@ -50,15 +54,23 @@ impl BusReport {
     #[must_use]
     pub fn line(&self) -> String {
         let Self { broker, records, bytes, conflated, failed, trades_lost, .. } = self;
-        format!(
+        let mut line = format!(
             "bus: {records} records of {bytes} bytes at {broker}; {conflated} replaced by a later snapshot, {failed} failed, {trades_lost} trades lost"
-        )
+        );
+        if self.journaled > 0 {
+            let _ = write!(
+                line,
+                "; {} trades wait in {}: the next run publishes them",
+                self.journaled, self.journal
+            );
+        }
+        line
     }
 
     /// The fault and its consequence, one line; `None` without one.
     #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
-        let Self { broker, error, waiting, trades_lost, restarts, .. } = self;
+        let Self { broker, error, waiting, journaled, journal, trades_lost, restarts, .. } = self;
         let mut lost = match trades_lost {
             0 => String::new(),
             trades => format!("; {trades} trades are lost"),
@@ -70,11 +82,13 @@ impl BusReport {
             let seconds = now_wall_ns.saturating_sub(self.down_since_wall_ns) / 1_000_000_000;
             let why = if error.is_empty() { "it does not answer" } else { error };
             return Some(format!(
-                "the broker {broker} has taken no records for {seconds} s: {why}; {waiting} wait, then books are published as they are afterwards, and trades are lost{lost}"
+                "the broker {broker} has taken no records for {seconds} s: {why}; {waiting} records wait, and {journaled} trades in {journal}; books are published as they are afterwards{lost}"
             ));
         }
         (*trades_lost > 0).then(|| {
-            format!("{trades_lost} trades are not on the bus at {broker}: it was away for too long")
+            format!(
+                "{trades_lost} trades are not on the bus at {broker}: there was no room for them"
+            )
         })
     }
 
@@ -90,6 +104,7 @@ impl BusReport {
 pub struct BusBoard {
     broker: String,
     engine: String,
+    journal: String,
     error: Mutex<String>,
     /// See [`BusReport::books`]; the serve core.
     pub books: Figure,
@@ -105,6 +120,10 @@ pub struct BusBoard {
     pub snapshots_repeated: Figure,
     /// See [`BusReport::conflated`]; the serve core.
     pub conflated: Figure,
+    /// The same; the bus.
+    pub left_out: Figure,
+    /// See [`BusReport::journaled`]; the bus.
+    pub journaled: Figure,
     /// See [`BusReport::failed`]; the bus.
     pub failed: Figure,
     /// Trades that found no room; the serve core.
@@ -126,8 +145,8 @@ pub struct BusBoard {
 impl BusBoard {
     /// All figures 0.
     #[must_use]
-    pub fn new(broker: String, engine: String) -> Self {
-        Self { broker, engine, ..Self::default() }
+    pub fn new(broker: String, engine: String, journal: String) -> Self {
+        Self { broker, engine, journal, ..Self::default() }
     }
 
     /// Sets the error of the broker; empty for none.
@@ -155,7 +174,9 @@ impl BusBoard {
             waiting: self.waiting.get(),
             waiting_bytes: self.waiting_bytes.get(),
             snapshots_repeated: self.snapshots_repeated.get(),
-            conflated: self.conflated.get(),
+            conflated: self.conflated.get() + self.left_out.get(),
+            journaled: self.journaled.get(),
+            journal: self.journal.clone(),
             failed: self.failed.get(),
             trades_lost: self.trades_lost(),
             withheld: self.withheld.get(),

@@ -35,9 +35,9 @@ pub const CONDITIONS: &[&str] = &[
     "the capture in {folder} cannot be written for {seconds} s: {error}; records wait in memory, then frames are \
      dropped and marked: make room{loss}",
     "{frames} frames are not in the capture in {folder}: {cause}; its manifest says when",
-    "the broker {broker} has taken no records for {seconds} s: {error}; {waiting} wait, then books are published as they \
-     are afterwards, and trades are lost{loss}",
-    "{trades} trades are not on the bus at {broker}: it was away for too long",
+    "the broker {broker} has taken no records for {seconds} s: {error}; {waiting} records wait, and {journaled} trades in \
+     {journal}; books are published as they are afterwards{loss}",
+    "{trades} trades are not on the bus at {broker}: there was no room for them",
     "the bus at {broker} cannot be read: {error}",
     "no engine publishes at {broker}: no book is live until one does",
     "{engine} has no session in the cluster {group}: {error}; {slices} slices are followed for local users and not \

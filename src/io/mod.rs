@@ -16,6 +16,7 @@ mod gzip_members;
 pub mod handoff;
 pub mod host;
 pub mod instructions;
+pub mod journal;
 pub mod line;
 pub mod listen;
 pub mod lock;

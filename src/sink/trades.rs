@@ -92,8 +92,8 @@ fn open_journal(options: &SinkOptions) -> Result<(Journal, JournalContents), Str
             path.display()
         );
     }
-    if found.trades > 0 {
-        info!("{} trades of an earlier run are in {}", found.trades, journal.path().display());
+    if found.records > 0 {
+        info!("{} trades of an earlier run are in {}", found.records, journal.path().display());
     }
     if found.incomplete > 0 {
         warn!("{}: {} incomplete lines are skipped", journal.path().display(), found.incomplete);
@@ -130,8 +130,8 @@ impl TradeSink {
         };
         let path = journal.path().display().to_string();
         let board = Arc::new(TradeBoard::new(shown, path, clock.now().wall_ns));
-        board.received.set(found.trades);
-        board.journaled.set(found.trades);
+        board.received.set(found.records);
+        board.journaled.set(found.records);
         if let Some(error) = down {
             board.down_since_wall_ns.set(clock.now().wall_ns);
             board.set_error(&error.message);
@@ -157,7 +157,7 @@ impl TradeSink {
             markets: BTreeMap::new(),
             refused,
             losses: Vec::new(),
-            ledger: Ledger::new(options.batching, found.trades),
+            ledger: Ledger::new(options.batching, found.records),
             journal,
             in_flight: InFlight::Nothing,
             peeked: 0,

@@ -48,7 +48,8 @@ impl Fleet {
     }
 
     pub(crate) fn add(&mut self, name: &str, flags: &[&str]) {
-        let bus = format!("{}?engine={name}&partitions=3", self.url);
+        let journal = crate::bus::journal(&self.broker.bootstrap_servers(), name);
+        let bus = format!("{}?engine={name}&partitions=3&journal={journal}", self.url);
         let all = ["--shards", "1", "--bus", &bus, "--cluster", "fleet"];
         self.engines.push(Engine::start(&self.venue, &[&all[..], flags].concat()));
     }

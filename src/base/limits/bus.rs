@@ -62,3 +62,5 @@ pub const BUS_HOUSEKEEPING_NS: u64 = 30 * SECOND_NS;
 pub const BUS_FENCE_NS: u64 = 10 * SECOND_NS;
 /// A question where partitions end waits so long.
 pub const BUS_POSITION_WAIT_NS: u64 = SECOND_NS / 2;
+/// Records of the journal that are published at a time.
+pub const BUS_JOURNAL_BATCH: usize = 1_000;

@@ -113,6 +113,8 @@ pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
         "the broker is slow or away", waiting;
     Gauge "bus_waiting_bytes", "bytes", "Bytes that wait before the producer has room",
         "the broker is slow or away", waiting_bytes;
+    Gauge "bus_journaled", "records", "Trades and stages of markets that wait in the journal",
+        "the broker is away: they are published when it is back", journaled;
     Counter "bus_snapshots_repeated", "books", "Snapshots repeated in their turn (--bus-snapshot-seconds)",
         "nothing", snapshots_repeated;
     Counter "bus_conflated", "records", "Changes, snapshots and states replaced by a later snapshot",
@@ -120,7 +122,7 @@ pub(in crate::serve) const BUS: Rows<BusReport> = rows! { "", BusReport;
     Counter "bus_failed", "records", "Records that the broker refused or did not take in time",
         "/stats has the last error of the broker", failed;
     Counter "bus_trades_lost", "trades", "Trades that are not on the bus",
-        "the broker was away for too long: give it more room with buffer_mib=", trades_lost;
+        "the log has the error of the journal, or a ring was full", trades_lost;
     Counter "bus_withheld", "records", "Records whose slice is another machine's, so that it publishes them",
         "nothing: slices move; steadily without a session in the cluster", withheld;
     Counter "bus_books_refused", "books", "Books that are not published because there are too many",

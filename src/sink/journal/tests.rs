@@ -43,7 +43,7 @@ fn what_was_written_is_read_in_parts_until_it_is_consumed() {
     let left = folder.path().join("left");
     std::fs::copy(&path, &left).unwrap();
     let (_, found) = Journal::open(&left).unwrap();
-    assert_eq!(found, JournalContents { trades: 9, incomplete: 0 });
+    assert_eq!(found, JournalContents { records: 9, incomplete: 0 });
     journal.consume().unwrap();
     assert_eq!((journal.bytes(), std::fs::metadata(&path).unwrap().len()), (0, 0));
     journal.peek(5, &mut batch).unwrap();
@@ -69,7 +69,7 @@ fn a_torn_line_costs_itself_only_wherever_it_breaks_off() {
         let incomplete = u64::from(cut > first && !whole);
         assert_eq!(
             found,
-            JournalContents { trades: 1 + u64::from(whole), incomplete },
+            JournalContents { records: 1 + u64::from(whole), incomplete },
             "cut at {cut}"
         );
         journal.append(&trades(5..6)).unwrap();
@@ -94,7 +94,7 @@ fn what_is_no_trade_is_counted_and_passed_over() {
     let other = line.replace("polymarket", "no venue");
     std::fs::write(&path, format!("{other}\0\0\0\nnull\n{{}}\n{line}")).unwrap();
     let (mut journal, found) = Journal::open(&path).unwrap();
-    assert_eq!(found, JournalContents { trades: 1, incomplete: 4 });
+    assert_eq!(found, JournalContents { records: 1, incomplete: 4 });
     let mut batch = Vec::new();
     journal.peek(9, &mut batch).unwrap();
     assert_eq!(batch, trades(0..1));
@@ -119,7 +119,7 @@ fn a_journal_that_is_deleted_is_written_again_with_what_the_database_lacks() {
     journal.peek(9, &mut batch).unwrap();
     assert_eq!(batch, trades(3..6));
     drop(journal);
-    assert_eq!(Journal::open(&path).unwrap().1, JournalContents { trades: 4, incomplete: 0 });
+    assert_eq!(Journal::open(&path).unwrap().1, JournalContents { records: 4, incomplete: 0 });
 }
 
 #[test]

@@ -126,7 +126,8 @@ fn books_and_trades_come_through_a_broker_that_is_killed() {
     polymarket.pause();
     let address = unused_address();
     let mut first = broker(address);
-    let url = format!("kafka://{address}/ten?engine=one&partitions=3");
+    let journal = kalshi.file("journal").display().to_string();
+    let url = format!("kafka://{address}/ten?engine=one&partitions=3&journal={journal}");
     let more = ["--kalshi-connections", "1,2,1,4", "--shards", "1", "--bus", &url];
     let mut engine = Engine::with_flags(&of_both("polymarket,kalshi", &kalshi, &polymarket, &more));
     wait_live(&mut engine, 3 * markets);
