@@ -29,6 +29,7 @@
 //! | [`correctness`] | how a book is verified and repaired, and what is guaranteed |
 //! | [`library`] | handlers and the engine in your own program |
 //! | [`simulated_venue`] | `venue-sim`: a simulated venue on loopback, with fault injection |
+//! | [`contributing`] | the gate, the data path, adding a counter, a flag, a venue |
 
 #[doc = include_str!("guide/running.md")]
 pub mod running {}
@@ -104,3 +105,6 @@ pub mod library {}
 
 #[doc = include_str!("guide/simulated_venue.md")]
 pub mod simulated_venue {}
+
+#[doc = include_str!("guide/contributing.md")]
+pub mod contributing {}

@@ -378,7 +378,6 @@ const TOP_LEVEL: &[&str] = &[
     "benches",
     "tests",
     "tuning",
-    "CONTRIBUTING.md",
     "README.md",
     "rust-toolchain.toml",
     "LICENSE-APACHE",
