@@ -10,9 +10,11 @@
 use super::address::BusOptions;
 use super::consumer::{BusConsumer, BusRecord};
 use super::producer::{client_config, create_topics, headers, lacks_topic, log_line, refusal};
-use super::record::{Topic, market_event};
+use super::record::{Topic, market_end, market_event};
 use super::{BusError, ClusterMember};
-use crate::base::limits::{BUS_DOWN_NS, BUS_RETRY_NS, CLUSTER_CLAIM_NS, CLUSTER_SESSION_NS};
+use crate::base::limits::{
+    BUS_DOWN_NS, BUS_MARKET_KEPT_NS, BUS_RETRY_NS, CLUSTER_CLAIM_NS, CLUSTER_SESSION_NS,
+};
 use crate::base::slices::{SLICES, SliceSet};
 use crate::base::time::{Clock as _, MICROSECOND_NS, MILLISECOND_NS, SECOND_NS};
 use crate::cluster::catalog::{CatalogRole, CatalogWatch};
@@ -42,6 +44,8 @@ const BEAT_MS: u64 = 1_000;
 const POLL_NS: u64 = 50 * MILLISECOND_NS;
 /// Records between two waits.
 const READS_MAX: usize = 4_096;
+/// Interval in which markets that ended long ago are deleted.
+const DELETE_INTERVAL_NS: u64 = 60 * SECOND_NS;
 /// Whose owner scans the catalogs for all.
 const CATALOG_SLICE: u8 = 0;
 
@@ -146,6 +150,8 @@ pub fn start(
         count_ns: 0,
         catalog: CatalogWatch::new(clock.mono_ns()),
         markets,
+        ended: HashMap::new(),
+        delete_ns: 0,
         held: None,
         scan_reported: 0,
         slices,
@@ -187,6 +193,9 @@ struct Cluster {
     count_ns: u64,
     catalog: CatalogWatch,
     markets: MarketSender,
+    /// When markets that have ended were published, by market, with the partition.
+    ended: HashMap<String, (i32, u64)>,
+    delete_ns: u64,
     /// A market that found no room.
     held: Option<SharedMarket>,
     /// The time of the last scan that others know of.
@@ -305,6 +314,7 @@ impl Cluster {
             }
             self.choose_source();
             self.report_scan(clients);
+            self.delete_ended(clients);
             self.show();
             if is_leaving && self.member.has_left(now_ns) {
                 return self.release(clients);
@@ -426,6 +436,22 @@ impl Cluster {
         }
     }
 
+    /// Deletes what is known of markets that ended long ago. Each is deleted again until that is read.
+    fn delete_ended(&mut self, clients: &Clients) {
+        let now = self.clock.now();
+        if !self.member.assigned().contains(CATALOG_SLICE) || now.mono_ns < self.delete_ns {
+            return;
+        }
+        self.delete_ns = now.mono_ns + DELETE_INTERVAL_NS;
+        let topic = Topic::Markets.full_name(&self.options.prefix);
+        for (market, (partition, ended_ns)) in &self.ended {
+            if now.wall_ns >= ended_ns + BUS_MARKET_KEPT_NS {
+                let record = BaseRecord::<str, str>::to(&topic).key(market).partition(*partition);
+                let _ = clients.producer.send(record.headers(self.headers.clone()));
+            }
+        }
+    }
+
     fn on_note(&mut self, note: Note) {
         match note {
             Note::Assigned(slices) => {
@@ -485,6 +511,17 @@ impl Cluster {
     }
 
     fn on_market(&mut self, record: &BusRecord) {
+        if let Some(market) = &record.deleted {
+            self.ended.remove(market);
+            return;
+        }
+        match market_end(&record.text) {
+            Some((market, Some(ended_ns))) => {
+                self.ended.insert(market.to_owned(), (record.partition, ended_ns));
+            }
+            Some((market, None)) => _ = self.ended.remove(market),
+            None => {}
+        }
         if self.is_own(record) {
             return;
         }

@@ -45,8 +45,10 @@ pub struct BusRecord {
     pub engine: String,
     /// The start of the engine that it is of; later starts have higher numbers.
     pub epoch: u64,
-    /// One JSON object.
+    /// One JSON object; empty where the record deletes a key.
     pub text: String,
+    /// The key that it deletes: of a market that ended long ago.
+    pub deleted: Option<String>,
 }
 
 /// A consumer of every partition of some topics, without a group.
@@ -232,7 +234,7 @@ impl BusConsumer {
     }
 }
 
-/// `None` for a record that has no text or no known topic.
+/// `None` for a record that is no text or has no known topic.
 fn record(prefix: &str, message: &BorrowedMessage<'_>) -> Option<BusRecord> {
     let name = message.topic().strip_prefix(prefix)?.get(1..)?;
     let header = |name: &str| {
@@ -240,12 +242,15 @@ fn record(prefix: &str, message: &BorrowedMessage<'_>) -> Option<BusRecord> {
         let found = headers.iter().find(|header| header.key == name)?;
         std::str::from_utf8(found.value?).ok()
     };
+    let text = |bytes| Some(std::str::from_utf8(bytes).ok()?.to_owned());
+    let value = message.payload();
     Some(BusRecord {
         topic: Topic::named(name)?.name(),
         partition: message.partition(),
         offset: message.offset(),
         engine: header("engine").unwrap_or_default().to_owned(),
         epoch: header("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
-        text: std::str::from_utf8(message.payload()?).ok()?.to_owned(),
+        text: value.map_or_else(|| Some(String::new()), text)?,
+        deleted: if value.is_none() { Some(text(message.key()?)?) } else { None },
     })
 }

@@ -127,13 +127,16 @@ impl BusReader {
     }
 
     fn apply(&mut self, record: &BusRecord) -> Option<Applied> {
-        let BusRecord { topic, partition, offset, ref engine, epoch, ref text } = *record;
+        let BusRecord { topic, partition, offset, ref engine, epoch, ref text, .. } = *record;
         let topic = Topic::named(topic)?;
         if topic == Topic::Books {
             let next = self.next.insert(partition, offset + 1);
             if next.is_some_and(|next| next != offset) {
                 self.books.on_missing(partition);
             }
+        }
+        if record.deleted.is_some() {
+            return None;
         }
         let source = Source { engine, epoch, partition, offset, read_ns: self.time_ns };
         self.books.apply(topic, source, text)

@@ -164,6 +164,16 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The market of a record of the topic `markets`; if it has ended, when that was published, nanoseconds since the Unix
+/// epoch.
+pub(super) fn market_end(text: &str) -> Option<(&str, Option<u64>)> {
+    let market = RecordHead::read(text)?.market;
+    let (_, rest) = text.split_once(r#","receive_time":"#)?;
+    let (time, rest) = rest.split_once(r#","stage":""#)?;
+    let has_ended = rest.starts_with("ended") || rest.starts_with("resolved");
+    Some((market, has_ended.then(|| time.parse().ok()).flatten()))
+}
+
 /// A token of a market's record.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

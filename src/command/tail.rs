@@ -56,7 +56,9 @@ fn print(address: &str, flags: &TailFlags) -> Result<ExitCode, Failure> {
     while left > 0 && !signals.asked() {
         if let Some(record) = consumer.poll(std::time::Duration::from_millis(100)).map_err(fault)? {
             left -= 1;
-            print_line(&record.text);
+            if record.deleted.is_none() {
+                print_line(&record.text);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

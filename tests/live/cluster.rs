@@ -6,10 +6,15 @@ use crate::engine::{Engine, count, sum};
 use crate::http::Client;
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT};
 use crate::venue::Venue;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rustix::process::Signal;
 use serde_json::Value;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 const MARKETS: &str = "60";
 pub(crate) const TOKENS: u64 = 120;
@@ -156,6 +161,51 @@ fn one_member_reads_the_catalog_for_all() {
         equal += agree(engine, &mut fleet.venue, &own).equal;
     }
     assert_eq!(equal as u64, fleet.tokens);
+}
+
+/// The key of a market that ended long ago is deleted, those of others are not; a member that reads both starts.
+#[test]
+fn markets_that_ended_long_ago_are_deleted() {
+    let mut fleet = Fleet::start(&["--rate", "50"]);
+    let servers = fleet.broker.bootstrap_servers();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+    let now_ns = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    for (market, time) in [("0xold", 1_000), ("0xnew", now_ns)] {
+        let text = format!(
+            r#"{{"sequence":1,"kind":"market","venue":"polymarket","market":"{market}","receive_time":{time},"stage":"resolved","slug":"s","question":"q","outcomes":[{{"token":"1","outcome":"Yes"}},{{"token":"2","outcome":"No"}}]}}"#
+        );
+        producer.send(BaseRecord::to("fleet.markets").key(market).payload(&text)).unwrap();
+    }
+    producer.flush(TIMEOUT).unwrap();
+    fleet.add("east", &[]);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &servers)
+        .set("group.id", "deletions")
+        .create()
+        .unwrap();
+    let mut all = TopicPartitionList::new();
+    (0..3).for_each(|number| {
+        all.add_partition_offset("fleet.markets", number, Offset::Beginning).unwrap();
+    });
+    consumer.assign(&all).unwrap();
+    let (begun, mut written) = (Instant::now(), Vec::new());
+    let (key, partition) = loop {
+        assert!(begun.elapsed() < TIMEOUT, "{}", fleet.engines[0].program);
+        let Some(Ok(message)) = consumer.poll(POLL_INTERVAL) else { continue };
+        let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+        match message.payload() {
+            Some(_) => written.push((key, message.partition())),
+            None => break (key, message.partition()),
+        }
+    };
+    assert_eq!(key, "0xold");
+    assert!(written.contains(&(key, partition)), "it is where the record was: {written:?}");
+    fleet.add("west", &[]);
+    fleet.settle("two engines");
+    for engine in &mut fleet.engines {
+        assert_eq!(count(&engine.stats(), "/cluster/markets_unreadable"), 0);
+    }
 }
 
 /// Exit code and lines of `cluster status`, until they are as wanted: engines report each second.

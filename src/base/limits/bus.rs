@@ -64,3 +64,5 @@ pub const BUS_FENCE_NS: u64 = 10 * SECOND_NS;
 pub const BUS_POSITION_WAIT_NS: u64 = SECOND_NS / 2;
 /// Records of the journal that are published at a time.
 pub const BUS_JOURNAL_BATCH: usize = 1_000;
+/// How long the last record of a market that has ended stays in the topic `markets`: 30 days.
+pub const BUS_MARKET_KEPT_NS: u64 = 30 * 24 * 3_600 * SECOND_NS;

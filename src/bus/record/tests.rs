@@ -41,3 +41,18 @@ fn a_market_has_all_that_is_known_of_it() {
     assert_eq!((min_order_size, neg_risk), (Some(Quantity(5_500_000)), true));
     assert_eq!(read.as_deref(), Some(&listing));
 }
+
+#[test]
+fn the_end_of_a_market_has_the_time_of_its_record() {
+    let text = |stage: &str| {
+        format!(
+            r#"{{"sequence":5,"kind":"market","venue":"polymarket","market":"0x7d","receive_time":17,"stage":"{stage}","slug":"ended"}}"#
+        )
+    };
+    for (stage, ended) in
+        [("new", None), ("opened", None), ("ended", Some(17)), ("resolved", Some(17))]
+    {
+        assert_eq!(market_end(&text(stage)), Some(("0x7d", ended)), "{stage}");
+    }
+    assert_eq!(market_end("{}"), None);
+}
