@@ -1,7 +1,7 @@
 //! What waits for a broker that is away: trades and the stages of markets, in a journal on the disk.
 //!
-//! Runs on:  the thread `bus`; may block on the disk. Owns: the journal. Bounds: the disk; of what a producer gave back,
-//!           its own bound.
+//! Runs on:  the thread `bus`; may block on the disk. Owns: the journal. Bounds: the disk; in memory, what one producer
+//!           holds.
 //!
 //! Of books the newest state is enough. These records come one behind the other: what a producer has given back, the
 //! journal, what has just come. While any of them waits, no record of these kinds is published before it. A batch stays
