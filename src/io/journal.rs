@@ -3,7 +3,7 @@
 //! Runs on:  the threads `trades` and `bus`; may block on the disk. Bounds: the disk.
 //!
 //! Lines are appended, read from the front, and remain until they are stored; the file is truncated when all are. After
-//! a crash some records may be stored twice (duplicates are ignored there) and none is missing. An incomplete line (disk
+//! a crash some records may be stored twice (duplicates are ignored there), none is missing. An incomplete line (disk
 //! full, power failure) is skipped and counted.
 use super::file::{FileState, state};
 use super::lock::{LockFault, lock};
