@@ -8,15 +8,14 @@
 use super::annotations::books_in;
 use crate::capture::line::{AnnotationRecord, Record, What};
 use crate::capture::outline::Values;
-use memchr::memmem::{Finder, find};
+use memchr::memchr;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Beginning of most frames of Polymarket.
 const MARKET_FIRST: &str = r#"{"market":"#;
 
-/// Bytes of a line within which its kind is.
-const HEAD_BYTES: usize = 96;
 /// The first record of a file.
 const HEADER: &str = r#","k":"v","#;
 /// Beginnings of records that name the markets or tokens that they are about.
@@ -137,8 +136,9 @@ impl MarketFilter {
     /// Whether a line of a capture is about other markets than those known by now, whatever was before it, or about
     /// none.
     pub(crate) fn is_of_others(&self, line: &str) -> bool {
-        let head = &line.as_bytes()[..line.len().min(HEAD_BYTES)];
-        let is_kind = |kind: &str| find(head, kind.as_bytes()).is_some();
+        // No key before the kind has this letter.
+        let start = memchr(b'k', line.as_bytes()).unwrap_or(0).saturating_sub(2);
+        let is_kind = |kind: &str| line.as_bytes()[start..].starts_with(kind.as_bytes());
         is_kind(HEADER) || OF_MARKETS.into_iter().any(is_kind) && !self.is_named_in(line)
     }
 

@@ -70,3 +70,35 @@ fn numbered_connections_of_a_wanted_market_stay_whole() {
     assert_eq!(keep(&mut filter, replaced), Kept::Whole);
     assert_eq!(keep(&mut filter, &frame(3, "b7")), Kept::Whole);
 }
+
+#[test]
+fn lines_about_other_markets_are_recognized_by_their_kind() {
+    let filter = MarketFilter::new(&["0xa1".to_owned()]);
+    let begin = r#"{"t":1790491135816123456,"c":4294967295,"s":18446744073709551615,"k""#;
+    let image = |market: &str| format!(r#"{begin}:"c","d":0,"books":[{{"m":"{market}"}}]}}"#);
+    let proof = |token: &str| format!(r#"{begin}:"z","d":0,"a":"{token}","z":"1f"}}"#);
+    for line in [
+        frame(1, "b7"),
+        format!(r#"{begin}:"t","f":{{"market":"0xb7"}}}}"#),
+        image("0xb7"),
+        proof("0xb7"),
+        format!(r#"{begin}:"v","n":1,"a":"0xa1"}}"#),
+    ] {
+        assert!(filter.is_of_others(&line), "{line}");
+    }
+    for line in [
+        frame(1, "a1"),
+        image("0xa1"),
+        proof("0xa1"),
+        // They may be about any market, or about none.
+        format!(r#"{begin}:"t","f":[{{"market":"0xb7"}}]}}"#),
+        format!(r#"{begin}:"x","f":",\"k\":\"v\","}}"#),
+        format!(r#"{begin}:"t","f":{{"a":1,"k":"v","b":2}}}}"#),
+        format!(r#"{begin}:"e","why":"cut"}}"#),
+        r#"{"f":{"market":"0xb7"},"t":1,"c":1,"s":0,"k":"t"}"#.to_owned(),
+        "PONG".to_owned(),
+        "é".to_owned(),
+    ] {
+        assert!(!filter.is_of_others(&line), "{line}");
+    }
+}
