@@ -69,7 +69,11 @@ impl Backlog {
         let (journal, found) =
             opened.map_err(|error| format!("journal {}: {error}", path.display()))?;
         if found.records > 0 {
-            info!("{} trades of an earlier run are in {}", found.records, path.display());
+            info!(
+                "{} trades and stages of markets of an earlier run are in {}",
+                found.records,
+                path.display()
+            );
         }
         if found.incomplete > 0 {
             warn!("{}: {} incomplete lines are skipped", path.display(), found.incomplete);
@@ -127,7 +131,9 @@ impl Backlog {
                 Ok(()) => self.journaled += records.len() as u64,
                 Err(error) => {
                     let (path, count) = (self.journal.path().display(), records.len());
-                    let line = format!("journal {path}: {error}; {count} trades are lost");
+                    let line = format!(
+                        "journal {path}: {error}; {count} trades and stages of markets are lost"
+                    );
                     warn!("{line}");
                     board.set_error(&line);
                     board.trades_failed.add(count as u64);
@@ -156,10 +162,7 @@ impl Backlog {
                 self.journal.consume()?;
                 self.journaled = self.journaled.saturating_sub(self.batch.len() as u64);
                 if self.journaled == 0 {
-                    info!(
-                        "all trades that waited in {} are published",
-                        self.journal.path().display()
-                    );
+                    info!("all that waited in {} is published", self.journal.path().display());
                 }
             }
             self.begin_again();

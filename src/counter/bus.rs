@@ -60,7 +60,7 @@ impl BusReport {
         if self.journaled > 0 {
             let _ = write!(
                 line,
-                "; {} trades wait in {}: the next run publishes them",
+                "; {} trades and stages of markets wait in {}: the next run publishes them",
                 self.journaled, self.journal
             );
         }
@@ -82,7 +82,7 @@ impl BusReport {
             let seconds = now_wall_ns.saturating_sub(self.down_since_wall_ns) / 1_000_000_000;
             let why = if error.is_empty() { "it does not answer" } else { error };
             return Some(format!(
-                "the broker {broker} has taken no records for {seconds} s: {why}; {waiting} records wait, and {journaled} trades in {journal}; books are published as they are afterwards{lost}"
+                "the broker {broker} has taken no records for {seconds} s: {why}; {waiting} records wait, and {journaled} trades and stages of markets in {journal}; books are published as they are afterwards{lost}"
             ));
         }
         (*trades_lost > 0).then(|| {

@@ -35,8 +35,8 @@ pub const CONDITIONS: &[&str] = &[
     "the capture in {folder} cannot be written for {seconds} s: {error}; records wait in memory, then frames are \
      dropped and marked: make room{loss}",
     "{frames} frames are not in the capture in {folder}: {cause}; its manifest says when",
-    "the broker {broker} has taken no records for {seconds} s: {error}; {waiting} records wait, and {journaled} trades in \
-     {journal}; books are published as they are afterwards{loss}",
+    "the broker {broker} has taken no records for {seconds} s: {error}; {waiting} records wait, and {journaled} trades and \
+     stages of markets in {journal}; books are published as they are afterwards{loss}",
     "{trades} trades are not on the bus at {broker}: there was no room for them",
     "the bus at {broker} cannot be read: {error}",
     "no engine publishes at {broker}: no book is live until one does",

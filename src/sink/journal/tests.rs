@@ -139,3 +139,27 @@ fn a_journal_that_is_cut_says_what_is_left() {
     journal.consume().unwrap();
     assert_eq!(journal.bytes(), 0);
 }
+
+#[test]
+fn what_is_older_is_put_before_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    journal.append(&trades(5..9)).unwrap();
+    let mut batch = Vec::new();
+    journal.peek(2, &mut batch).unwrap();
+    journal.consume().unwrap();
+    journal.prepend(&trades(0..3)).unwrap();
+    journal.append(&trades(9..10)).unwrap();
+    let left: Vec<_> = [0, 1, 2, 7, 8, 9].map(trade).into();
+    journal.peek(10, &mut batch).unwrap();
+    assert_eq!(batch, left);
+    // The same file for the next run, and no other one.
+    drop(journal);
+    let (mut journal, found) = Journal::open(&path).unwrap();
+    assert_eq!(found, JournalContents { records: 6, incomplete: 0 });
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    journal.peek(10, &mut batch).unwrap();
+    journal.consume().unwrap();
+    assert_eq!((batch, journal.bytes()), (left, 0));
+}
