@@ -254,8 +254,8 @@ fn trades_that_wait_at_the_end_are_published_by_the_next_run() {
     let journal = std::fs::read_to_string(&report.journal).unwrap();
     assert_eq!(journal.lines().count() as u64, report.journaled);
     let trades = journal.lines().filter(|line| line.contains(r#""kind":"trade""#)).count() as u64;
-    let told = trades + report.trades_lost;
-    assert!(trades > 0 && (told == sent || ring_losses > 0), "{report:?}, {sent} sent");
+    let reported = trades + report.trades_lost;
+    assert!(trades > 0 && (reported == sent || ring_losses > 0), "{report:?}, {sent} sent");
     assert!(report.line().contains("the next run publishes them"), "{}", report.line());
     let (_cluster, second) = mock();
     let parameter = |url: &str| url.split("&journal=").nth(1).unwrap().to_owned();
