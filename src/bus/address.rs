@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// Longest topic name, bytes (Kafka's limit is 249), without the longest ending.
 const PREFIX_BYTES_MAX: usize = 200;
 /// What the address may say after `?`.
-const PARAMETERS: &str = "engine, config, journal, partitions, replication, compression, buffer_mib, tops_ms, stall_seconds";
+const PARAMETERS: &str = "engine, config, journal, partitions, replication, compression, buffer_mib, tops_ms, \
+                          stall_seconds";
 /// Properties of librdkafka that follow from the address, or on which what readers have depends; also by their other
 /// names.
 const OWN: [&str; 23] = [

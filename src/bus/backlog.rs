@@ -16,6 +16,7 @@ use crate::io::journal::{Entry, Journal};
 use log::{info, warn};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A record, as the stream has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,10 @@ impl Kept {
     /// Whether records of this kind are kept.
     pub(super) fn is_kept(kind: &str) -> bool {
         matches!(kind, "trade" | "market")
+    }
+
+    fn is_trade(&self) -> bool {
+        RecordHead::read(&self.0).is_some_and(|head| head.kind == "trade")
     }
 }
 
@@ -47,14 +52,17 @@ impl Entry for Kept {
 #[derive(Debug)]
 pub(super) struct Backlog {
     journal: Journal<Kept>,
-    journaled: u64,
+    /// Has how many are in the journal.
+    board: Arc<BusBoard>,
     /// Older than the journal.
     given_back: Vec<Kept>,
     /// Newer than the journal.
-    come: Vec<Kept>,
+    arrived: Vec<Kept>,
     /// From the front of the journal, and how many of it the producer has taken.
     batch: Vec<Kept>,
     taken: usize,
+    /// The broker has refused a record of it.
+    is_refused: bool,
     /// When the next batch may begin, monotonic nanoseconds.
     retry_ns: u64,
 }
@@ -64,7 +72,7 @@ impl Backlog {
     ///
     /// # Errors
     /// One line: the file cannot be used.
-    pub(super) fn open(path: &Path, board: &BusBoard) -> Result<Self, String> {
+    pub(super) fn open(path: &Path, board: Arc<BusBoard>) -> Result<Self, String> {
         let opened = Journal::open(path);
         let (journal, found) =
             opened.map_err(|error| format!("journal {}: {error}", path.display()))?;
@@ -79,26 +87,19 @@ impl Backlog {
             warn!("{}: {} incomplete lines are skipped", path.display(), found.incomplete);
         }
         board.journaled.set(found.records);
-        let (given_back, come, batch) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self {
-            journal,
-            journaled: found.records,
-            given_back,
-            come,
-            batch,
-            taken: 0,
-            retry_ns: 0,
-        })
+        let (given_back, arrived, batch) = (Vec::new(), Vec::new(), Vec::new());
+        let (taken, is_refused, retry_ns) = (0, false, 0);
+        Ok(Self { journal, board, given_back, arrived, batch, taken, is_refused, retry_ns })
     }
 
     /// Whether nothing waits.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.journaled == 0 && self.given_back.is_empty() && self.come.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.board.journaled.get() == 0 && self.given_back.is_empty() && self.arrived.is_empty()
     }
 
     /// A record has come that cannot be published now.
     pub(super) fn push(&mut self, text: &str) {
-        self.come.push(Kept(text.to_owned()));
+        self.arrived.push(Kept(text.to_owned()));
     }
 
     /// What a producer had taken and not published, oldest first.
@@ -106,77 +107,77 @@ impl Backlog {
         self.given_back.extend(texts.into_iter().map(Kept));
     }
 
-    /// Writes what has come to the disk.
-    pub(super) fn store(&mut self, board: &BusBoard) {
-        if self.given_back.is_empty() && self.come.is_empty() {
+    /// The broker has refused a record of the batch.
+    pub(super) fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+
+    /// Writes what waits in memory to the disk.
+    pub(super) fn store(&mut self) {
+        if self.given_back.is_empty() && self.arrived.is_empty() {
             return;
         }
-        match self.journal.check() {
-            Ok(left) => self.journaled = left.unwrap_or(self.journaled),
+        let Self { journal, board, .. } = self;
+        match journal.check() {
+            Ok(None) => {}
+            Ok(Some(left)) => board.journaled.set(left),
             Err(error) => {
-                board.set_error(&format!("journal {}: {error}", self.journal.path().display()));
+                board.set_error(&format!("journal {}: {error}", journal.path().display()))
             }
         }
-        let is_batched = !self.batch.is_empty();
-        let parts = [(&mut self.given_back, true), (&mut self.come, false)];
+        let parts = [(&mut self.given_back, true), (&mut self.arrived, false)];
         for (records, first) in parts {
-            if records.is_empty() || (first && is_batched) {
+            if records.is_empty() || (first && !self.batch.is_empty()) {
                 continue;
             }
             let stored = match first {
-                true => self.journal.prepend(&*records),
-                false => self.journal.append(&*records),
+                true => journal.prepend(&*records),
+                false => journal.append(&*records),
             };
             match stored {
-                Ok(()) => self.journaled += records.len() as u64,
+                Ok(()) => board.journaled.add(records.len() as u64),
                 Err(error) => {
-                    let (path, count) = (self.journal.path().display(), records.len());
+                    let (path, count) = (journal.path().display(), records.len());
                     let line = format!(
                         "journal {path}: {error}; {count} trades and stages of markets are lost"
                     );
                     warn!("{line}");
                     board.set_error(&line);
-                    board.trades_failed.add(count as u64);
+                    let trades = records.iter().filter(|record| record.is_trade()).count();
+                    board.trades_failed.add(trades as u64);
                 }
             }
             records.clear();
         }
-        board.journaled.set(self.journaled);
     }
 
-    /// Publishes a part of the journal, as far as the producer has room; `failed`: a record of the batch was refused.
-    pub(super) fn publish(
-        &mut self,
-        producer: &Producer,
-        failed: bool,
-        board: &BusBoard,
-        now: Now,
-    ) -> io::Result<()> {
-        if self.taken > 0 && self.taken == self.batch.len() {
+    /// Publishes a part of the journal, as far as the producer has room.
+    pub(super) fn publish(&mut self, producer: &Producer, now: Now) -> io::Result<()> {
+        let Self { journal, board, batch, .. } = self;
+        if !batch.is_empty() && self.taken == batch.len() {
             if !producer.is_batch_over() {
                 return Ok(());
             }
-            if failed {
+            if self.is_refused {
                 self.retry_ns = now.mono_ns + BUS_RETRY_NS;
             } else {
-                self.journal.consume()?;
-                self.journaled = self.journaled.saturating_sub(self.batch.len() as u64);
-                if self.journaled == 0 {
-                    info!("all that waited in {} is published", self.journal.path().display());
+                journal.consume()?;
+                board.journaled.set(board.journaled.get().saturating_sub(batch.len() as u64));
+                if board.journaled.get() == 0 {
+                    info!("all that waited in {} is published", journal.path().display());
                 }
             }
             self.begin_again();
-            board.journaled.set(self.journaled);
-            self.store(board);
         }
+        self.store();
         if self.batch.is_empty() {
-            if self.journaled == 0 || now.mono_ns < self.retry_ns {
+            if self.board.journaled.get() == 0 || now.mono_ns < self.retry_ns {
                 return Ok(());
             }
             self.journal.peek(BUS_JOURNAL_BATCH, &mut self.batch)?;
             if self.batch.is_empty() {
                 // Another program has changed it.
-                self.journaled = 0;
+                self.board.journaled.set(0);
                 return self.journal.consume();
             }
         }
@@ -196,6 +197,6 @@ impl Backlog {
     /// There is another producer: a batch that was not acknowledged is published again.
     pub(super) fn begin_again(&mut self) {
         self.batch.clear();
-        self.taken = 0;
+        (self.taken, self.is_refused) = (0, false);
     }
 }

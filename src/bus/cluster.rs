@@ -488,9 +488,9 @@ impl Cluster {
 
     fn on_record(&mut self, record: &BusRecord) {
         let (now, is_own) = (self.clock.now(), self.is_own(record));
-        let cluster = |group: &str| group.split('.').next().map(str::to_owned);
         if let Ok(claim) = Claim::parse(&record.text) {
-            if cluster(&claim.group) == cluster(&self.group) {
+            // The cluster's name is before the rack's.
+            if claim.group.split('.').next() == self.group.split('.').next() {
                 self.members.on_claim(&claim, now.mono_ns);
             }
             if claim.group == self.group {

@@ -163,7 +163,8 @@ impl BusConsumer {
         Ok(ends)
     }
 
-    /// The next record; `None` if none comes within this time.
+    /// The next record; `None` if none comes within this time. While the broker is away, a question to it takes up to
+    /// half a second more, once a second.
     ///
     /// # Errors
     /// [`BusError`]: the consumer cannot go on. A broker that is away is no error.

@@ -389,7 +389,14 @@ impl Producer {
     pub(super) fn finish(&self, time: Duration) {
         let _ = self.producer.flush(time);
         self.producer.purge(PurgeConfig::default().queue().inflight());
-        let _ = self.producer.flush(Duration::from_millis(500));
+        // Each record makes a callback, which takes seconds where there are many or the machine is busy.
+        let _ = self.producer.flush(Duration::from_nanos(BUS_DOWN_NS));
+        let left = self.waiting();
+        if left > 0 {
+            log::warn!(
+                "{left} records were given up without a report of librdkafka; trades may be among them"
+            );
+        }
     }
 
     /// Gives it up: what waits is noted as failed.

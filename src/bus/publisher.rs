@@ -46,7 +46,7 @@ pub fn start(
     let journal = options.journal();
     let path = journal.display().to_string();
     let board = Arc::new(BusBoard::new(options.servers.clone(), options.engine.clone(), path));
-    let backlog = Backlog::open(&journal, &board).map_err(BusError)?;
+    let backlog = Backlog::open(&journal, Arc::clone(&board)).map_err(BusError)?;
     let BusOptions { buffer_bytes, snapshot_ns, tops_ns, .. } = *options;
     let feed = BusFeed { buffer_bytes, snapshot_ns, tops_ns };
     let (sender, receiver) = link(feed, Arc::clone(&board), waker);
@@ -63,7 +63,6 @@ pub fn start(
         endings: Vec::new(),
         held: None,
         backlog,
-        batch_failed: false,
         left_out: HashSet::new(),
         waits_since_ns: None,
         answers: 0,
@@ -126,8 +125,6 @@ struct Publisher {
     /// What the producer before this one could not take.
     held: Option<Held>,
     backlog: Backlog,
-    /// The producer has refused a record of the backlog's batch.
-    batch_failed: bool,
     /// Books of which records are missing: left out until they come as a whole.
     left_out: HashSet<TokenId>,
     /// Since when records wait and none was acknowledged.
@@ -172,7 +169,7 @@ impl Publisher {
                     self.send_own(&producer, &self.engine_record(epoch, "stopped", None));
                     producer.finish(Duration::from_nanos(left_ns));
                     self.take(producer.take_notes());
-                    self.look_at_endings();
+                    self.wait_for_endings();
                     self.keep_rest();
                     self.board.waiting.set(0);
                     return;
@@ -271,9 +268,7 @@ impl Publisher {
         {
             return;
         }
-        self.backlog.store(&self.board);
-        let failed = std::mem::take(&mut self.batch_failed);
-        if let Err(error) = self.backlog.publish(producer, failed, &self.board, now) {
+        if let Err(error) = self.backlog.publish(producer, now) {
             self.board.set_error(&format!("journal {}: {error}", self.options.journal().display()));
         }
     }
@@ -317,7 +312,7 @@ impl Publisher {
             }
         }
         self.link.give_back(chunk);
-        self.backlog.store(&self.board);
+        self.backlog.store();
         None
     }
 
@@ -329,8 +324,11 @@ impl Publisher {
 
     /// Whether a record is of a book that is incomplete on the bus, and does not make it whole.
     fn is_left_out(&mut self, kind: &str, key: &str) -> bool {
-        let token = TokenId::new(key).filter(|_| !self.left_out.is_empty());
-        let Some(token) = token.filter(|token| self.left_out.contains(token)) else { return false };
+        if self.left_out.is_empty() {
+            return false;
+        }
+        let token = TokenId::new(key).filter(|token| self.left_out.contains(token));
+        let Some(token) = token else { return false };
         let is_whole = kind == "snapshot" && !self.is_away();
         match is_whole {
             true => _ = self.left_out.remove(&token),
@@ -433,6 +431,16 @@ impl Publisher {
         }
     }
 
+    /// What producers that were given up had taken is journaled, too.
+    fn wait_for_endings(&mut self) {
+        let late_ns = self.clock.mono_ns() + BUS_DOWN_NS;
+        self.look_at_endings();
+        while !self.endings.is_empty() && self.clock.mono_ns() < late_ns {
+            std::thread::sleep(Duration::from_nanos(SINK_LOOK_NS));
+            self.look_at_endings();
+        }
+    }
+
     /// Acts on what the callbacks have noted, and on what they have not.
     fn look(&mut self, producer: &Producer, now: Now) {
         self.look_at_endings();
@@ -440,7 +448,9 @@ impl Publisher {
         let (incomplete, error) = (std::mem::take(&mut notes.incomplete), notes.error.take());
         let (down, lacks_topic, has_records) =
             (notes.down.take(), notes.lacks_topic, notes.records > 0);
-        self.batch_failed |= notes.batch_failed;
+        if notes.batch_failed {
+            self.backlog.refuse();
+        }
         self.take(notes);
         let waiting = producer.waiting();
         self.board.waiting.set(waiting);
@@ -532,6 +542,6 @@ impl Publisher {
                 }
             }
         }
-        self.backlog.store(&self.board);
+        self.backlog.store();
     }
 }

@@ -197,8 +197,8 @@ fold!(CaptureReport {
 
 // One publisher serves all venues.
 fold!(BusReport {
-    shared: broker engine books records bytes waiting waiting_bytes snapshots_repeated conflated journaled journal failed trades_lost
-        withheld books_refused restarts last_record_wall_ns down_since_wall_ns error;
+    shared: broker engine books records bytes waiting waiting_bytes snapshots_repeated conflated journaled journal
+        failed trades_lost withheld books_refused restarts last_record_wall_ns down_since_wall_ns error;
 });
 
 fold!(LifecycleReport {

@@ -3,7 +3,7 @@
 //! Runs on:  test threads, with two venues, one engine and the broker as processes.
 use super::both::of_both;
 use super::{Kalshi, wait_live};
-use crate::engine::{Engine, count};
+use crate::engine::{Engine, count, sum};
 use crate::program::{POLL_INTERVAL, Program, TIMEOUT, unused_address};
 use crate::venue::Venue;
 use ringbook::{BusEvent, BusReader, BusState, Level, TokenId};
@@ -65,8 +65,16 @@ impl Run {
     fn wait(&mut self, what: &str, mut wanted: impl FnMut(&mut Self) -> bool) {
         let begun = Instant::now();
         while !wanted(self) {
-            let late = begun.elapsed() > 2 * TIMEOUT;
-            assert!(!late, "no {what}: {:?}\n{}", self.reader.counts(), self.engine.program);
+            if begun.elapsed() > 2 * TIMEOUT {
+                let (stats, counts) = (self.engine.stats(), self.reader.counts());
+                let (bus, rings) = (&stats["bus"], &stats["gateway"]["ring_losses"]);
+                let (read, lost, shards) = (self.ids.len(), self.lost, sum(&stats, "trades"));
+                let line = format!("{read} trades read, {lost} lost, {shards} at the shards");
+                panic!(
+                    "no {what}: {line}, {rings} in rings; {counts:?}\n{bus:#}\n{}",
+                    self.engine.program
+                );
+            }
             self.read(Duration::from_millis(500));
         }
     }
