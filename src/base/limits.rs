@@ -192,6 +192,8 @@ pub const UPDATE_REQUESTS_DEPTH: usize = 4096;
 /// Updates of subscribed books from one shard, 1.5 MB: 100 ms of 80,000 messages per second. Beyond that a subscriber
 /// gets images.
 pub const SHARD_UPDATES_DEPTH: usize = 8192;
+/// Trades that wait at a shard for room among its updates: several seconds of both venues' trades.
+pub const UPDATE_TRADES_MAX: usize = 1 << 16;
 /// Update requests that a shard takes in one step.
 pub const UPDATE_REQUESTS_PER_STEP: usize = 64;
 /// Images of marked books that a shard sends in one step: a copy of 2 kB each.

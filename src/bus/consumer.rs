@@ -9,13 +9,15 @@ use super::record::Topic;
 use crate::base::limits::{BUS_DOWN_NS, BUS_POSITION_WAIT_NS, BUS_RETRY_NS};
 use crate::base::time::Clock as _;
 use crate::io::clock::HostClock;
+use foldhash::fast::FixedState;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 struct Context;
@@ -51,11 +53,34 @@ pub struct BusRecord {
     pub deleted: Option<String>,
 }
 
+/// What is known of the records of a partition after the broker was away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// They go on.
+    On,
+    /// They may be others than before: none is taken until the last one is read again.
+    Held,
+    /// The next one is the last one again.
+    Again,
+    /// They are others: none is taken until they are read from the beginning.
+    Other,
+}
+
+/// The last record of a partition.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    offset: i64,
+    /// The producer's time and the length, which tell it from another one.
+    like: (Timestamp, usize),
+    reading: Reading,
+}
+
 /// A consumer of every partition of some topics, without a group.
 pub struct BusConsumer {
     consumer: BaseConsumer<Context>,
     prefix: String,
     failures: u64,
+    last: HashMap<(Topic, i32), Last, FixedState>,
     /// The broker was away and may have lost records: when to ask it, monotonic nanoseconds.
     check_ns: Option<u64>,
     clock: HostClock,
@@ -142,7 +167,7 @@ impl BusConsumer {
         }
         consumer.assign(&all).map_err(|error| fault(error.to_string()))?;
         let (prefix, clock) = (options.prefix, HostClock::new());
-        Ok(Self { consumer, prefix, failures: 0, check_ns: None, clock })
+        Ok(Self { consumer, prefix, failures: 0, last: HashMap::default(), check_ns: None, clock })
     }
 
     /// Where the records of a topic end now: the next offset of each partition that has any.
@@ -172,20 +197,35 @@ impl BusConsumer {
         self.check_positions();
         match self.consumer.poll(time) {
             None => Ok(None),
-            Some(Ok(message)) => Ok(record(&self.prefix, &message)),
+            Some(Ok(message)) => {
+                let Some(topic) = topic_of(&self.prefix, message.topic()) else { return Ok(None) };
+                let like = (message.timestamp(), message.payload_len());
+                let last = self.last.entry((topic, message.partition()));
+                let is_next = is_next(last, message.offset(), like);
+                if is_next == IsNext::Other {
+                    self.check_ns.get_or_insert(0);
+                }
+                Ok(if is_next == IsNext::Yes { record(topic, &message) } else { None })
+            }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 Err(BusError(format!("the broker's records cannot be read any more: {code}")))
             }
             Some(Err(error)) => {
                 self.failures += 1;
                 self.check_ns.get_or_insert_with(|| self.clock.mono_ns());
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+                    let known = self.last.values_mut();
+                    known.filter(|last| last.reading != Reading::Other).for_each(|last| {
+                        last.reading = Reading::Held;
+                    });
+                }
                 log_line("consumer", &error.to_string());
                 Ok(None)
             }
         }
     }
 
-    /// A broker that is back may have fewer records than were read, as one that was replaced by an empty one: their
+    /// A broker that is back may have other records than were read, as one that was replaced by an empty one: their
     /// partitions are read from their beginning. Not every broker says so by itself.
     fn check_positions(&mut self) {
         let now_ns = self.clock.mono_ns();
@@ -201,29 +241,43 @@ impl BusConsumer {
         };
     }
 
-    fn go_back(&self) -> Result<(), KafkaError> {
+    fn go_back(&mut self) -> Result<(), KafkaError> {
         let wait = Duration::from_nanos(BUS_POSITION_WAIT_NS);
-        let positions = self.consumer.position()?;
         let mut wanted = self.consumer.assignment()?;
         wanted.set_all_offsets(Offset::End)?;
         let ends = self.consumer.offsets_for_times(wanted, wait)?;
-        let mut back = TopicPartitionList::new();
+        let (mut places, mut keys) = (TopicPartitionList::new(), Vec::new());
         for end in ends.elements() {
             end.error()?;
-            let (topic, partition) = (end.topic(), end.partition());
-            let next = positions.find_partition(topic, partition).map(|found| found.offset());
-            if let (Some(Offset::Offset(next)), Offset::Offset(end)) = (next, end.offset())
-                && next > end
-            {
-                back.add_partition_offset(topic, partition, Offset::Beginning)?;
+            let (name, partition) = (end.topic(), end.partition());
+            let Some(topic) = topic_of(&self.prefix, name) else { continue };
+            let Some(last) = self.last.get(&(topic, partition)) else { continue };
+            let is_short = matches!(end.offset(), Offset::Offset(end) if last.offset >= end);
+            let place = match last.reading {
+                Reading::On if !is_short => continue,
+                Reading::Held | Reading::Again if !is_short => Offset::Offset(last.offset),
+                _ => Offset::Beginning,
+            };
+            places.add_partition_offset(name, partition, place)?;
+            keys.push(((topic, partition), place));
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let sought = self.consumer.seek_partitions(places, wait)?;
+        sought.elements().iter().try_for_each(|place| place.error())?;
+        let mut lost = 0;
+        for (key, place) in keys {
+            match self.last.get_mut(&key) {
+                Some(last) if place != Offset::Beginning => last.reading = Reading::Again,
+                _ => {
+                    lost += 1;
+                    self.last.remove(&key);
+                }
             }
         }
-        if back.count() > 0 {
-            log::warn!(
-                "the broker has lost records of {} partitions: they are read anew",
-                back.count()
-            );
-            self.consumer.seek_partitions(back, wait)?;
+        if lost > 0 {
+            log::warn!("the broker has lost records of {lost} partitions: they are read anew");
         }
         Ok(())
     }
@@ -235,9 +289,47 @@ impl BusConsumer {
     }
 }
 
-/// `None` for a record that is no text or has no known topic.
-fn record(prefix: &str, message: &BorrowedMessage<'_>) -> Option<BusRecord> {
-    let name = message.topic().strip_prefix(prefix)?.get(1..)?;
+fn topic_of(prefix: &str, name: &str) -> Option<Topic> {
+    Topic::named(name.strip_prefix(prefix)?.get(1..)?)
+}
+
+/// Whether a record is the one after the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IsNext {
+    Yes,
+    /// It was read already, or will be read again.
+    No,
+    /// The partition has other records than before.
+    Other,
+}
+
+fn is_next(last: Entry<'_, (Topic, i32), Last>, offset: i64, like: (Timestamp, usize)) -> IsNext {
+    let next = Last { offset, like, reading: Reading::On };
+    let last = match last {
+        Entry::Occupied(last) => last.into_mut(),
+        Entry::Vacant(place) => {
+            place.insert(next);
+            return IsNext::Yes;
+        }
+    };
+    match last.reading {
+        Reading::Held | Reading::Other => return IsNext::No,
+        // Without the last one, which a compacted topic may have deleted, nothing says that they are others.
+        Reading::Again if last.offset == offset && last.like != like => {
+            last.reading = Reading::Other;
+            return IsNext::Other;
+        }
+        Reading::Again if last.offset == offset => {
+            last.reading = Reading::On;
+            return IsNext::No;
+        }
+        Reading::On | Reading::Again => *last = next,
+    }
+    IsNext::Yes
+}
+
+/// `None` for a record that is no text.
+fn record(topic: Topic, message: &BorrowedMessage<'_>) -> Option<BusRecord> {
     let header = |name: &str| {
         let headers = message.headers()?;
         let found = headers.iter().find(|header| header.key == name)?;
@@ -246,7 +338,7 @@ fn record(prefix: &str, message: &BorrowedMessage<'_>) -> Option<BusRecord> {
     let text = |bytes| Some(std::str::from_utf8(bytes).ok()?.to_owned());
     let value = message.payload();
     Some(BusRecord {
-        topic: Topic::named(name)?.name(),
+        topic: topic.name(),
         partition: message.partition(),
         offset: message.offset(),
         engine: header("engine").unwrap_or_default().to_owned(),
@@ -255,3 +347,6 @@ fn record(prefix: &str, message: &BorrowedMessage<'_>) -> Option<BusRecord> {
         deleted: if value.is_none() { Some(text(message.key()?)?) } else { None },
     })
 }
+
+#[cfg(test)]
+mod tests;

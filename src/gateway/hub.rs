@@ -114,6 +114,8 @@ pub struct HubCounts {
     pub closed_slow: u64,
     /// Images of books whose updates did not fit into the ring of their shard.
     pub ring_losses: u64,
+    /// Trades that did not fit into the ring of their shard, nor beside it.
+    pub ring_trades_lost: u64,
     /// Binary messages of clients, which no protocol has.
     pub binary_messages: u64,
 }

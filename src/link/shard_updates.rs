@@ -3,8 +3,8 @@
 //! Runs on:  serve core (requests), the shard (sends updates at the place in the message where they happen).
 //! Depth: `UPDATE_REQUESTS_DEPTH` and `SHARD_UPDATES_DEPTH`.
 //! When full: a request stays with the serve core. A book whose update does not fit is marked; its image follows when
-//! there is room again, in place of everything in between. Trades in between are lost to subscribers, and the image
-//! says so.
+//! there is room again, in place of all changes in between. Trades wait at the shard, `UPDATE_TRADES_MAX` of them; what
+//! is more is lost to subscribers and counted.
 //!
 //! A subscriber sees a book that was true at some version, then every change up to the next image.
 use crate::base::id::{TokenId, TradeId};
@@ -90,6 +90,8 @@ pub enum BookUpdateKind {
     State(BookState),
     /// The shard holds the book no longer; the subscription waits for it to be opened again.
     Closed,
+    /// So many trades found no room at the shard; of no book.
+    TradesLost(u64),
     /// A market of the shard has come to another stage; of no book, so the key is [`SubscriptionKey::NONE`].
     Market(Box<MarketEvent>),
 }

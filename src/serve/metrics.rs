@@ -433,6 +433,8 @@ pub(super) const SERVE: Rows<ServeReport> = rows! { "", ServeReport;
         "a client sends its commands as binary frames: it must send text frames", gateway.counts.binary_messages;
     Counter "gateway_ring_losses", "books", "Images sent in place of updates that did not fit into a shard's ring",
         "the serve core is too slow: give it a core of its own (--serve-core)", gateway.counts.ring_losses;
+    Counter "gateway_ring_trades_lost", "trades", "Trades that did not fit into a shard's ring, nor beside it",
+        "the serve core is too slow: give it a core of its own (--serve-core)", gateway.counts.ring_trades_lost;
 };
 
 pub(super) struct Requests {

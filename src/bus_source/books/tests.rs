@@ -102,6 +102,7 @@ impl Rig {
             BookUpdateKind::Closed => "closed".to_owned(),
             BookUpdateKind::Market(event) => format!("market {:?}", event.stage),
             BookUpdateKind::Ticker(_) => "ticker".to_owned(),
+            BookUpdateKind::TradesLost(trades) => format!("{trades} lost"),
         };
         std::iter::from_fn(|| self.venue.poll_update()).map(word).collect()
     }

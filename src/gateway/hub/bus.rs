@@ -209,6 +209,15 @@ impl Hub {
         }
     }
 
+    /// So many trades did not come to the serve core.
+    pub(super) fn on_trades_lost(&mut self, trades: u64) {
+        self.counts.ring_trades_lost += trades;
+        let client = self.bus.and_then(|id| self.clients[id.0 as usize].as_mut());
+        if let Some(Client { bus: Some(bus), .. }) = client {
+            bus.counts.trades_lost += trades;
+        }
+    }
+
     pub(super) fn refuse_for_bus(&mut self) {
         let client = self.bus.and_then(|id| self.clients[id.0 as usize].as_mut());
         if let Some(Client { bus: Some(bus), .. }) = client {

@@ -40,8 +40,12 @@ impl Hub {
     /// An update from a shard.
     pub fn on_update(&mut self, shard: usize, update: BookUpdate, now: Now) {
         let BookUpdate { key, read_wall_ns, version, what } = update;
-        if let BookUpdateKind::Market(event) = what {
-            return self.on_market(shard, &event, read_wall_ns, now);
+        match what {
+            BookUpdateKind::Market(event) => {
+                return self.on_market(shard, &event, read_wall_ns, now);
+            }
+            BookUpdateKind::TradesLost(trades) => return self.on_trades_lost(trades),
+            _ => {}
         }
         let is_continuation = matches!(what, BookUpdateKind::Change(change) if !change.first);
         if !is_continuation {
@@ -65,7 +69,9 @@ impl Hub {
             }
             what => what,
         };
-        let Some(replica) = &mut book.replica else { return };
+        let Some(replica) = &mut book.replica else {
+            return self.on_trades_lost(u64::from(matches!(what, BookUpdateKind::Trade(_))));
+        };
         replica.read_wall_ns = read_wall_ns;
         self.read_wall_ns = read_wall_ns;
         replica.version = version.max(replica.version);
@@ -106,7 +112,9 @@ impl Hub {
                 replica.on_ticker(&ticker);
                 self.publish_ticker(key, now);
             }
-            BookUpdateKind::Image { .. } | BookUpdateKind::Market(_) => {}
+            BookUpdateKind::Image { .. }
+            | BookUpdateKind::Market(_)
+            | BookUpdateKind::TradesLost(_) => {}
         }
     }
 

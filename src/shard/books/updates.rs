@@ -1,14 +1,16 @@
 //! Subscribed books: what the serve core receives of them, and when the ring to it is full.
 //!
 //! Runs on:  shard cores (pure). Owns: the producer of the ring, buffers for images, subscriptions of tokens.
-//! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` subscriptions, as many marked books, `UPDATE_BUFFERS_MAX` buffers.
+//! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` subscriptions, as many marked books, `UPDATE_BUFFERS_MAX` buffers;
+//!           `UPDATE_TRADES_MAX` trades that did not fit.
 //!
-//! A book whose update does not fit is marked, and nothing more is sent of it until its image is. Without subscribers a
+//! A book whose update does not fit is marked, and no change of it is sent until its image is. A trade that does not
+//! fit waits, and so does each one after it: the image of a marked book goes before its trades. Without subscribers a
 //! message costs one branch for each of its books.
 use super::Books;
 use super::slots::{Occupancy, Slots};
 use crate::base::id::{BookIndex, TokenId, TradeId};
-use crate::base::limits::{UPDATE_BUFFERS_MAX, UPDATE_SUBSCRIPTIONS_MAX};
+use crate::base::limits::{UPDATE_BUFFERS_MAX, UPDATE_SUBSCRIPTIONS_MAX, UPDATE_TRADES_MAX};
 use crate::link::shard_updates::{
     BookUpdate, BookUpdateKind, LevelChange, SubscriptionKey, TradeUpdate, UpdateRequest,
 };
@@ -28,6 +30,14 @@ pub(super) enum Mark {
     Lost,
 }
 
+/// What no image has.
+#[derive(Debug)]
+struct Other {
+    /// The open book of a trade.
+    book: Option<BookIndex>,
+    update: BookUpdate,
+}
+
 /// The subscribed books of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct Updates {
@@ -35,10 +45,14 @@ pub(crate) struct Updates {
     wanted: HashMap<TokenId, SubscriptionKey, foldhash::fast::FixedState>,
     #[expect(clippy::vec_box, reason = "the ring carries boxes, so that a shard moves a pointer")]
     buffers: Vec<Box<BookImage>>,
-    /// Books with a mark, in the order in which their images go out.
+    /// Books with a mark, in the order in which their images go out; and some whose image went out before its turn.
     marked: VecDeque<BookIndex>,
-    /// What is of no open book and did not fit: books that have closed, stages of markets.
-    other: VecDeque<BookUpdate>,
+    /// What no image has and did not fit: trades, books that have closed, stages of markets.
+    other: VecDeque<Other>,
+    /// Trades among it.
+    trades: usize,
+    /// Trades that were not among it for want of room, and of which the serve core does not know yet.
+    trades_lost: u64,
     /// Something was sent since the serve core was last woken.
     unannounced: bool,
 }
@@ -106,6 +120,10 @@ impl Updates {
         slot.occupancy = Occupancy::Open;
         if was_subscribed {
             let key = slot.subscription;
+            // No image of another book of the token goes before its trades.
+            for other in self.other.iter_mut().filter(|other| other.book == Some(index)) {
+                other.book = None;
+            }
             self.publish_other(key, 0, BookUpdateKind::Closed);
         }
     }
@@ -120,22 +138,32 @@ impl Updates {
         read_wall_ns: u64,
         what: BookUpdateKind,
     ) -> bool {
-        let slot = &mut slots[index];
-        let (key, mark) = (slot.subscription, slot.mark);
-        if mark != Mark::None {
-            // The image has every change and state, but no trade.
-            if matches!(what, BookUpdateKind::Trade(_)) {
-                slot.mark = Mark::Lost;
+        let slot = &slots[index];
+        let (key, is_marked) = (slot.subscription, slot.mark != Mark::None);
+        let is_trade = matches!(what, BookUpdateKind::Trade(_));
+        let update = BookUpdate { key, read_wall_ns, version: slot.facts.updates, what };
+        if is_marked || (is_trade && self.trades > 0) {
+            if is_trade {
+                self.hold_trade(slots, index, update);
             }
             return false;
         }
-        let update = BookUpdate { key, read_wall_ns, version: slot.facts.updates, what };
-        let sent = self.sender.as_mut().is_some_and(|sender| sender.try_send(update).is_ok());
-        self.unannounced |= sent;
-        if !sent {
+        match self.send(update) {
+            Ok(()) => return true,
+            Err(update) if is_trade => self.hold_trade(slots, index, update),
+            Err(_) => self.mark(slots, index, Mark::Lost),
+        }
+        false
+    }
+
+    fn hold_trade(&mut self, slots: &mut Slots, index: BookIndex, update: BookUpdate) {
+        if self.trades < UPDATE_TRADES_MAX {
+            self.trades += 1;
+            self.other.push_back(Other { book: Some(index), update });
+        } else {
+            self.trades_lost += 1;
             self.mark(slots, index, Mark::Lost);
         }
-        sent
     }
 
     /// One change of a message, after the whole message was applied. Whether it was sent.
@@ -192,26 +220,52 @@ impl Updates {
     /// Behind what waits already.
     fn publish_other(&mut self, key: SubscriptionKey, read_wall_ns: u64, what: BookUpdateKind) {
         if self.other.len() < UPDATE_SUBSCRIPTIONS_MAX {
-            self.other.push_back(BookUpdate { key, read_wall_ns, version: 0, what });
+            let update = BookUpdate { key, read_wall_ns, version: 0, what };
+            self.other.push_back(Other { book: None, update });
         }
     }
 
     /// Whether something waits for room or for a buffer.
     fn has_unsent(&self) -> bool {
-        !self.marked.is_empty() || !self.other.is_empty()
+        !self.marked.is_empty() || !self.other.is_empty() || self.trades_lost > 0
     }
 
-    /// Sends what is of no open book. Whether all of it did fit.
-    fn send_other(&mut self) -> bool {
-        let Some(sender) = &mut self.sender else { return self.other.is_empty() };
-        while let Some(update) = self.other.pop_front() {
-            if let Err(back) = sender.try_send(update) {
-                self.other.push_front(back);
+    /// Sends what no image has. Whether all of it did fit.
+    fn send_other(&mut self, slots: &mut Slots) -> bool {
+        if self.sender.is_none() {
+            return self.other.is_empty();
+        }
+        while let Some(Other { book, update }) = self.other.pop_front() {
+            let is_before_image = book.filter(|&index| {
+                let slot = &slots[index];
+                slot.is_subscribed() && slot.subscription == update.key && slot.mark != Mark::None
+            });
+            let has_image =
+                is_before_image.is_none_or(|index| self.send_marked_image(slots, index));
+            let is_trade = matches!(update.what, BookUpdateKind::Trade(_));
+            let sent = if has_image { self.send(update) } else { Err(update) };
+            if let Err(update) = sent {
+                self.other.push_front(Other { book, update });
                 return false;
             }
-            self.unannounced = true;
+            self.trades -= usize::from(is_trade);
+        }
+        if self.trades_lost > 0 {
+            let (key, what) = (SubscriptionKey::NONE, BookUpdateKind::TradesLost(self.trades_lost));
+            let update = BookUpdate { key, read_wall_ns: 0, version: 0, what };
+            if self.send(update).is_err() {
+                return false;
+            }
+            self.trades_lost = 0;
         }
         true
+    }
+
+    fn send(&mut self, update: BookUpdate) -> Result<(), BookUpdate> {
+        let Some(sender) = &mut self.sender else { return Err(update) };
+        let sent = sender.try_send(update);
+        self.unannounced |= sent.is_ok();
+        sent
     }
 
     fn subscribe(&mut self, slots: &mut Slots, index: BookIndex, key: SubscriptionKey) {
@@ -237,40 +291,46 @@ impl Updates {
         read_wall_ns: u64,
         lost: bool,
     ) -> bool {
-        let (Some(sender), Some(mut image)) = (&mut self.sender, self.buffers.pop()) else {
-            return false;
-        };
+        let Some(mut image) = self.buffers.pop() else { return false };
         let slot = &slots[index];
         image.fill(slot.market, slot.token, slot.state, slot.facts, &slot.book);
         let sibling = (slot.sibling != index).then(|| slots[slot.sibling].token);
         let (key, version) = (slot.subscription, slot.facts.updates);
         let what = BookUpdateKind::Image { image, sibling, lost };
-        match sender.try_send(BookUpdate { key, read_wall_ns, version, what }) {
-            Ok(()) => self.unannounced = true,
+        match self.send(BookUpdate { key, read_wall_ns, version, what }) {
+            Ok(()) => true,
             Err(BookUpdate { what: BookUpdateKind::Image { image, .. }, .. }) => {
                 self.buffers.push(image);
-                return false;
+                false
             }
-            Err(_) => return false,
+            Err(_) => false,
         }
-        true
+    }
+
+    /// Sends the image that a mark asks for. Whether it did fit.
+    fn send_marked_image(&mut self, slots: &mut Slots, index: BookIndex) -> bool {
+        let slot = &slots[index];
+        let (lost, read_wall_ns) = (slot.mark == Mark::Lost, slot.facts.updated_wall_ns);
+        let sent = self.send_image(slots, index, read_wall_ns, lost);
+        if sent {
+            slots[index].mark = Mark::None;
+        }
+        sent
     }
 
     /// Sends what did not fit before, as far as it fits now: at most `count` images. Gives their number.
     pub(super) fn send_marked(&mut self, slots: &mut Slots, count: usize) -> usize {
-        if !self.send_other() {
+        if !self.send_other(slots) {
             return 0;
         }
         for sent in 0..count {
             let Some(&index) = self.marked.front() else { return sent };
-            let slot = &slots[index];
-            if slot.is_subscribed() {
-                let (lost, read_wall_ns) = (slot.mark == Mark::Lost, slot.facts.updated_wall_ns);
-                if !self.send_image(slots, index, read_wall_ns, lost) {
-                    return sent;
-                }
+            let slot = &mut slots[index];
+            if !slot.is_subscribed() {
+                slot.mark = Mark::None;
+            } else if slot.mark != Mark::None && !self.send_marked_image(slots, index) {
+                return sent;
             }
-            slots[index].mark = Mark::None;
             self.marked.pop_front();
         }
         count
@@ -313,6 +373,7 @@ impl<H> Books<H> {
         }
         let mut updates = std::mem::take(updates);
         updates.marked.clear();
+        updates.other.iter_mut().for_each(|other| other.book = None);
         next.store.updates = updates;
     }
 }

@@ -45,9 +45,21 @@ struct Run {
     ids: HashSet<String>,
     twice: u64,
     lost: u64,
+    /// Kalshi's trades when the broker was killed and when it was back.
+    marks: Vec<usize>,
 }
 
 impl Run {
+    fn kalshi_trades(&mut self) -> Vec<String> {
+        serde_json::from_str(&self.kalshi.ask("GET", "/sim/trades")).unwrap()
+    }
+
+    /// Places of Kalshi's trades that were not read.
+    fn missing(&mut self) -> Vec<usize> {
+        let all = self.kalshi_trades();
+        (0..all.len()).filter(|&place| !self.ids.contains(&all[place])).collect()
+    }
+
     fn read(&mut self, time: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < time {
@@ -67,13 +79,12 @@ impl Run {
         while !wanted(self) {
             if begun.elapsed() > 2 * TIMEOUT {
                 let (stats, counts) = (self.engine.stats(), self.reader.counts());
-                let (bus, rings) = (&stats["bus"], &stats["gateway"]["ring_losses"]);
                 let (read, lost, shards) = (self.ids.len(), self.lost, sum(&stats, "trades"));
                 let line = format!("{read} trades read, {lost} lost, {shards} at the shards");
-                panic!(
-                    "no {what}: {line}, {rings} in rings; {counts:?}\n{bus:#}\n{}",
-                    self.engine.program
-                );
+                let missing = self.missing();
+                eprintln!("{:?}; not read: {missing:?}", self.marks);
+                let (bus, rings) = (&stats["bus"], &stats["gateway"]);
+                panic!("no {what}: {line}, {rings}; {counts:?}\n{bus:#}\n{}", self.engine.program);
             }
             self.read(Duration::from_millis(500));
         }
@@ -148,7 +159,8 @@ fn books_and_trades_come_through_a_broker_that_is_killed() {
         std::thread::sleep(POLL_INTERVAL);
     };
     let (ids, twice, lost) = (HashSet::new(), 0, 0);
-    let mut run = Run { kalshi, polymarket, engine, reader, ids, twice, lost };
+    let marks = Vec::new();
+    let mut run = Run { kalshi, polymarket, engine, reader, ids, twice, lost, marks };
     run.wait("live books", |run| run.live() as u64 == 3 * markets);
     let before = run.sent();
     run.kalshi.ask("POST", "/sim/resume");
@@ -158,7 +170,12 @@ fn books_and_trades_come_through_a_broker_that_is_killed() {
     first.signal(Signal::KILL);
     first.wait(TIMEOUT);
     let unread = run.sent() - before - run.ids.len() as u64;
+    let mark = run.kalshi_trades().len();
+    run.marks.push(mark);
+    eprintln!("{unread} trades unread at the kill");
     run.read(AWAY);
+    let mark = run.kalshi_trades().len();
+    run.marks.push(mark);
     let second = broker(address);
     let begun = Instant::now();
     let read = run.ids.len();

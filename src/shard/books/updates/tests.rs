@@ -17,6 +17,7 @@ struct Rig {
     replica: Option<(Book, BookState, u64)>,
     /// Images that came after a loss.
     losses: usize,
+    trades_lost: u64,
     received: Vec<String>,
 }
 
@@ -27,7 +28,7 @@ impl Rig {
         let (sender, updates) = ring(depth);
         books.store.set_update_sender(sender);
         let intake = Intake::new(feed, books, StillClock(0));
-        Self { intake, updates, replica: None, losses: 0, received: Vec::new() }
+        Self { intake, updates, replica: None, losses: 0, trades_lost: 0, received: Vec::new() }
     }
 
     fn open(&mut self) {
@@ -67,6 +68,10 @@ impl Rig {
         self.intake.books.store.send_updates(4);
         for _ in 0..count {
             let Some(update) = self.updates.try_receive() else { return };
+            if let BookUpdateKind::TradesLost(trades) = update.what {
+                self.trades_lost += trades;
+                continue;
+            }
             assert_eq!(update.key, SubscriptionKey(7));
             match update.what {
                 BookUpdateKind::Image { image, sibling, lost } => {
@@ -74,6 +79,8 @@ impl Rig {
                     let mut book = Book::default();
                     book.replace(&image.bids, &image.asks).unwrap();
                     self.received.push(format!("image {}", image.state.name()));
+                    let before = self.replica.as_ref().map_or(0, |(_, _, version)| *version);
+                    assert!(update.version >= before, "{} after {before}", update.version);
                     self.replica = Some((book, image.state, update.version));
                     self.losses += usize::from(lost);
                     self.request(UpdateRequest::Buffer(image));
@@ -81,6 +88,7 @@ impl Rig {
                 BookUpdateKind::Change(change) => {
                     let (book, _, version) = self.replica.as_mut().expect("an image comes first");
                     book.set(change.side, change.level).unwrap();
+                    assert!(update.version >= *version, "{} after {version}", update.version);
                     *version = update.version;
                     self.received
                         .push(format!("change {} first {}", change.level.price, change.first));
@@ -98,6 +106,10 @@ impl Rig {
                     .push(format!("{other:?}").split(['(', ' ']).next().unwrap().into()),
             }
         }
+    }
+
+    fn trades(&self) -> usize {
+        self.received.iter().filter(|what| *what == "Trade").count()
     }
 
     /// Whether the subscriber holds the shard's book.
@@ -172,7 +184,7 @@ fn an_image_comes_first_then_everything_in_order() {
 }
 
 #[test]
-fn a_full_ring_marks_the_book_and_its_image_says_that_trades_were_lost() {
+fn a_full_ring_marks_the_book_and_its_trades_wait() {
     let mut rig = Rig::new(2);
     rig.lend(1);
     rig.open();
@@ -183,15 +195,34 @@ fn a_full_ring_marks_the_book_and_its_image_says_that_trades_were_lost() {
         rig.frame(&changes(2 + i, &[("0.3", 1 + i)]));
     }
     rig.frame(TRADE);
+    rig.frame(TRADE);
     assert_eq!(rig.losses, 0);
-    for _ in 0..4 {
+    for _ in 0..6 {
         rig.take(1);
     }
     assert!(rig.agrees(), "{:?}", rig.received);
-    assert_eq!(rig.losses, 1);
+    assert_eq!((rig.losses, rig.trades()), (1, 2));
     rig.frame(&changes(20, &[("0.1", 1)]));
     rig.take(1);
     assert!(rig.agrees(), "changes go on after the image: {:?}", rig.received);
+}
+
+#[test]
+fn trades_without_room_are_counted() {
+    let mut rig = Rig::new(1);
+    rig.lend(1);
+    rig.open();
+    rig.subscribe();
+    rig.take(1);
+    rig.frame(&book(1, "0.4"));
+    for _ in 0..UPDATE_TRADES_MAX + 3 {
+        rig.frame(TRADE);
+    }
+    for _ in 0..UPDATE_TRADES_MAX + 9 {
+        rig.take(1);
+    }
+    assert_eq!((rig.trades(), rig.trades_lost), (UPDATE_TRADES_MAX, 3));
+    assert!(rig.agrees());
 }
 
 #[test]
@@ -209,7 +240,7 @@ fn without_a_buffer_the_image_waits_for_one() {
 }
 
 /// Rings of all sizes, frames and faults in any order, a subscriber that takes when it pleases: whenever it has taken
-/// all, it holds the shard's book; and its version never goes back.
+/// all, it holds the shard's book and has every trade; and its version never goes back.
 #[test]
 fn a_subscriber_always_ends_with_the_shards_book() {
     let mut random = Random::new(0x19);
@@ -218,18 +249,20 @@ fn a_subscriber_always_ends_with_the_shards_book() {
         rig.lend(1 + random.below(2) as usize);
         rig.open();
         rig.subscribe();
-        let (mut ms, mut version) = (1, 0);
+        let (mut ms, mut trades) = (1, 0);
         for _ in 0..60 {
             ms += random.below(2);
             let price = ["0.1", "0.2", "0.3", "0.4"][random.below(4) as usize];
             match random.below(12) {
                 0 => rig.frame(&book(ms, price)),
-                1 => rig.frame(TRADE),
+                1 => {
+                    rig.frame(TRADE);
+                    trades += 1;
+                }
                 2 => drop(rig.intake.books.set_all_stale(StaleReason::Disconnected, ms)),
                 3 => {
                     rig.intake.books.close(&TokenId::new("11").unwrap());
                     rig.open();
-                    version = 0;
                     rig.take(100);
                     rig.take(100);
                 }
@@ -238,14 +271,11 @@ fn a_subscriber_always_ends_with_the_shards_book() {
                 }
                 _ => rig.take(random.below(4) as usize),
             }
-            if let Some((_, _, now)) = rig.replica {
-                assert!(now >= version, "{now} after {version}");
-                version = now;
-            }
         }
-        for _ in 0..8 {
+        for _ in 0..80 {
             rig.take(100);
         }
         assert!(rig.agrees(), "{:?}", rig.received);
+        assert_eq!(rig.trades(), trades);
     }
 }
