@@ -57,18 +57,27 @@ impl Hub {
             }
             return;
         };
-        let what = match what {
-            BookUpdateKind::Image { image, sibling, lost } => {
-                book.sibling = sibling;
-                let before = book.replica.take();
-                let replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
-                book.replica = replica.map(|replica| replica.after(before.as_ref()));
-                self.counts.ring_losses += u64::from(lost);
-                self.requests.push_back((shard, UpdateRequest::Buffer(image)));
-                return self.on_image(key, lost, before.as_ref(), now);
-            }
-            what => what,
+        let BookUpdateKind::Image { image, sibling, lost } = what else {
+            return self.on_event(key, (read_wall_ns, version), what, now);
         };
+        book.sibling = sibling;
+        let before = book.replica.take();
+        let replica = Replica::new(self.shards[shard], &image, version, read_wall_ns);
+        book.replica = replica.map(|replica| replica.after(before.as_ref()));
+        self.counts.ring_losses += u64::from(lost);
+        self.requests.push_back((shard, UpdateRequest::Buffer(image)));
+        self.on_image(key, lost, before.as_ref(), now);
+    }
+
+    /// An update of a book that is not the book as a whole.
+    fn on_event(
+        &mut self,
+        key: SubscriptionKey,
+        (read_wall_ns, version): (u64, u64),
+        what: BookUpdateKind,
+        now: Now,
+    ) {
+        let Some(book) = self.books.get_mut(&key) else { return };
         let Some(replica) = &mut book.replica else {
             return self.on_trades_lost(u64::from(matches!(what, BookUpdateKind::Trade(_))));
         };

@@ -261,6 +261,7 @@ impl Updates {
         true
     }
 
+    #[expect(clippy::result_large_err, reason = "a full ring gives the update back")]
     fn send(&mut self, update: BookUpdate) -> Result<(), BookUpdate> {
         let Some(sender) = &mut self.sender else { return Err(update) };
         let sent = sender.try_send(update);
