@@ -1,4 +1,4 @@
-//! The guide for users, operators and contributors. Documentation only.
+//! The guide for users and operators. Documentation only.
 //!
 //! Runs on:  nothing. Each page is a Markdown file in `src/guide/`, readable without rustdoc.
 //!
@@ -29,7 +29,6 @@
 //! | [`correctness`] | how a book is verified and repaired, and what is guaranteed |
 //! | [`library`] | handlers and the engine in your own program |
 //! | [`simulated_venue`] | `venue-sim`: a simulated venue on loopback, with fault injection |
-//! | [`contributing`] | the gate, the data path, adding a counter, a flag, a venue |
 
 #[doc = include_str!("guide/running.md")]
 pub mod running {}
@@ -105,6 +104,3 @@ pub mod library {}
 
 #[doc = include_str!("guide/simulated_venue.md")]
 pub mod simulated_venue {}
-
-#[doc = include_str!("guide/contributing.md")]
-pub mod contributing {}

@@ -379,6 +379,7 @@ const TOP_LEVEL: &[&str] = &[
     "tests",
     "tuning",
     "README.md",
+    "CONTRIBUTING.md",
     "rust-toolchain.toml",
     "LICENSE-APACHE",
     "LICENSE-MIT",

@@ -30,7 +30,8 @@ const OTHERS: &[&str] = &[
 ];
 
 fn is_page(file: &str) -> bool {
-    file == "README.md" || (file.starts_with("src/") && file.ends_with(".md"))
+    matches!(file, "README.md" | "CONTRIBUTING.md")
+        || (file.starts_with("src/") && file.ends_with(".md"))
 }
 
 /// Pages and comments fit a terminal, and the README is short. The formatter leaves comments as they are.
