@@ -205,7 +205,6 @@ fn list_goes_on(bytes: &[u8], end: usize) -> Option<Option<usize>> {
     }
 }
 
-/// Delivers a scanned message.
 #[inline]
 fn deliver_scanned<S: Sink>(frame: &str, message: &Scanned<'_>, scratch: &Scratch, sink: &mut S) {
     let &Scanned { market, timestamp_ms, ref body, .. } = message;
@@ -351,7 +350,6 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// `part` with the lifetime of `frame`; `None` if it is not within it.
 fn within<'a>(frame: &'a str, part: &str) -> Option<&'a str> {
     let start = (part.as_ptr() as usize).checked_sub(frame.as_ptr() as usize)?;
     frame.get(start..start.checked_add(part.len())?)
@@ -384,7 +382,7 @@ fn deliver<'a, S: Sink>(
     }
     let is_foreign = kind.has_foreign_lists(fields.lists);
     let delivered = match (fields.fault, kind) {
-        _ if unknown.is_some() || is_foreign => Err(MessageFault::BadValue("event_type")),
+        _ if unknown.is_some() || is_foreign => Err(fields.type_fault()),
         (Some(fault), _) => Err(fault),
         (None, Kind::NewMarket | Kind::MarketResolved) => {
             market_update(kind, fields, scratch).map(|update| sink.on_market_update(update))
@@ -397,7 +395,7 @@ fn deliver<'a, S: Sink>(
         (None, Kind::Book | Kind::LastTradePrice | Kind::TickSizeChange | Kind::BestBidAsk) => {
             event(kind, fields, scratch).map(|event| sink.on_event(&event))
         }
-        (None, Kind::Unknown(_)) => Err(MessageFault::BadValue("event_type")),
+        (None, Kind::Unknown(_)) => Err(fields.type_fault()),
     };
     if let Err(fault) = delivered {
         let update = matches!(kind, Kind::NewMarket | Kind::MarketResolved) && !is_foreign;

@@ -132,6 +132,14 @@ impl Fields<'_> {
             && [Key::Price, Key::Size, Key::Hash, Key::BestBid, Key::BestAsk].into_iter().any(has);
         (bids && asks) || price_changes || old_changes || nameless || has(Key::NewTickSize)
     }
+
+    /// What is wrong with the type of a message that cannot be ignored.
+    pub(super) const fn type_fault(&self) -> MessageFault {
+        match self.seen & (1 << Key::EventType as u32) {
+            0 => MessageFault::Missing("event_type"),
+            _ => MessageFault::BadValue("event_type"),
+        }
+    }
 }
 
 /// List keys of a message.
@@ -396,7 +404,7 @@ impl<'de> Visitor<'de> for LevelsSeed<'_> {
             unknown: self.unknown,
         })? {
             let (Some(price), Some(quantity)) = (entry.price, entry.size) else {
-                self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
+                self.fault.get_or_insert(entry.missing());
                 continue;
             };
             if self.into.len() == LEVELS_PER_SIDE_MAX {
@@ -446,7 +454,7 @@ impl<'de> Visitor<'de> for ChangesSeed<'_, 'de> {
         {
             let (Some(price), Some(quantity), Some(side)) = (entry.price, entry.size, entry.side)
             else {
-                self.fault.get_or_insert(MessageFault::BadValue(self.key.name()));
+                self.fault.get_or_insert(entry.missing());
                 continue;
             };
             if self.key == Key::PriceChanges && entry.token.len == 0 {
@@ -487,6 +495,17 @@ struct Entry {
     hash: Option<BookHash>,
     best_bid: Option<Price>,
     best_ask: Option<Price>,
+}
+
+impl Entry {
+    /// The first key that it lacks. A value that cannot be used has its fault already.
+    const fn missing(&self) -> MessageFault {
+        MessageFault::Missing(match self {
+            Self { price: None, .. } => "price",
+            Self { size: None, .. } => "size",
+            _ => "side",
+        })
+    }
 }
 
 struct EntrySeed<'s, 'de> {

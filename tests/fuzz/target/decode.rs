@@ -307,6 +307,10 @@ fn is_read(message: &Value, fault: MessageFault) -> bool {
     else {
         return false; // a binary frame, which is no message
     };
+    let has_entries = matches!(message["event_type"].as_str(), Some("book" | "price_change"));
+    if has_entries && matches!(fault, MessageFault::Missing("price" | "size" | "side")) {
+        return true;
+    }
     let own: &[&str] = match message["event_type"].as_str() {
         Some("book") => &["bids", "asks"],
         Some("price_change") => &["price_changes"],

@@ -196,7 +196,7 @@ fn a_message_of_unknown_type_that_wraps_a_change_is_refused_in_every_list() {
         format!("[{wrap},{other},5]"),
     ] {
         let log = decode(&frame);
-        assert!(log[0].contains(r#"BadValue("event_type")"#), "{frame}: {log:?}");
+        assert!(log[0].contains(r#"Missing("event_type")"#), "{frame}: {log:?}");
         assert!(log[0].contains(r#"\"11\""#) && !log[0].contains("0xa2"), "{frame}: {log:?}");
         let unknown = r#"UnknownEvent("moon")"#.to_owned();
         assert!(frame == wrap || log[1] == unknown, "{frame}: {log:?}");
@@ -240,7 +240,7 @@ fn a_bad_message_is_refused_whole_and_does_not_affect_others() {
     let good = r#"{"market":"0xa1","asset_id":"11","bids":[],"asks":[],"timestamp":"5","event_type":"book"}"#;
     for (bad, fault) in [
         (r#""bids":[{"price":"0.1","size":"5"},{"price":"x","size":"5"}]"#, "BadValue(\"price\")"),
-        (r#""bids":[{"price":"0.1"}]"#, "BadValue(\"bids\")"),
+        (r#""bids":[{"price":"0.1"}]"#, "Missing(\"size\")"),
         (r#""bids":[{"price":"1.5","size":"5"}]"#, "BadValue(\"price\")"),
         (r#""bids":[{"price":"0.12345678","size":"5"}]"#, "BadValue(\"price\")"),
         (r#""bids":[{"price":"0.1","size":"1e5"}]"#, "BadValue(\"size\")"),
@@ -265,6 +265,16 @@ fn a_bad_message_is_refused_whole_and_does_not_affect_others() {
     assert!(decode(late)[0].contains("BadValue(\"timestamp\")"));
     let nameless = r#"{"market":"0xa1","price_changes":[{"price":"0.1","size":"1","side":"BUY"}],"timestamp":"5","event_type":"price_change"}"#;
     assert!(decode(nameless)[0].contains("Missing(\"asset_id\")"));
+    for (entry, key) in [
+        (r#""size":"1","side":"BUY""#, "price"),
+        (r#""price":"0.1","side":"BUY""#, "size"),
+        (r#""price":"0.1","size":"1""#, "side"),
+    ] {
+        let frame = format!(
+            r#"{{"market":"0xa1","price_changes":[{{"asset_id":"11",{entry}}}],"timestamp":"5","event_type":"price_change"}}"#
+        );
+        assert!(decode(&frame)[0].contains(&format!("Missing({key:?})")), "{key}");
+    }
 }
 
 #[test]
