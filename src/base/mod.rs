@@ -7,6 +7,7 @@ pub mod limits;
 pub mod policy;
 pub(crate) mod prefetch;
 pub mod price;
+pub(crate) mod public_key;
 pub mod random;
 pub mod routing;
 pub mod slices;

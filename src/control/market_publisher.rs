@@ -116,7 +116,6 @@ impl MarketPublisher {
     }
 }
 
-/// Stages reported to handlers.
 #[derive(Debug)]
 struct ReportedStages {
     reported: HashMap<MarketId, MarketStage, FixedState>,
@@ -171,7 +170,6 @@ impl ReportedStages {
     }
 }
 
-/// A row of the table of markets.
 fn row(venue: Venue, record: &Record, wall_ns: u64) -> MarketRow {
     let Record { info, status, resolution, .. } = record;
     let status = match (resolution, status) {

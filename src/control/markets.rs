@@ -56,14 +56,12 @@ pub(super) struct Markets {
     missing: Option<MissingNames>,
     /// Results of name lookups for the supervisor.
     name_answers: Vec<NameAnswer>,
-    /// The full registry was logged.
     full_logged: bool,
     /// Books are opened with the slugs of their markets: they are captured.
     names_books: bool,
 }
 
 impl Markets {
-    /// No market.
     pub(super) fn new(
         venue: Venue,
         registry: Registry,
@@ -160,7 +158,6 @@ impl Markets {
         self.exchange.on_status(status, now);
     }
 
-    /// A market update of the stream.
     pub(super) fn on_update(&mut self, update: MarketUpdate, now: Now) {
         self.lifecycle.on_market_update(now, update, &mut self.registry);
     }

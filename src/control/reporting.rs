@@ -15,7 +15,6 @@ use crate::ring::LinkGauge;
 use log::warn;
 use std::sync::Arc;
 
-/// Names and gauges of links.
 pub(super) type LinkGauges = Vec<(String, Box<dyn LinkGauge>)>;
 
 /// Collected figures.
@@ -112,7 +111,6 @@ impl Reporting {
     }
 }
 
-/// Reports of links by their gauges.
 pub(super) fn link_reports(links: &LinkGauges) -> impl Iterator<Item = LinkReport> {
     links.iter().map(|(name, gauge)| {
         let [routed, refused, depth, capacity] = gauge.read();

@@ -32,7 +32,6 @@ pub struct SnapshotRequest {
 struct Waiting {
     urgent: VecDeque<TokenId>,
     others: VecDeque<TokenId>,
-    /// Number of the newest question.
     question: u32,
 }
 

@@ -84,7 +84,6 @@ mod rule {
         });
     }
 
-    /// A report with rules of its own.
     pub(super) fn report<T: Fold>(mine: &mut T, other: T) {
         mine.fold(other);
     }

@@ -128,9 +128,7 @@ struct Subscribed {
     clients: Vec<ClientId>,
     /// Of the stream's events.
     sequences: BookSequences,
-    /// A client of the stream has subscribed to it.
     is_streamed: bool,
-    /// Since when nobody subscribes to it.
     unused_since_ns: Option<u64>,
     /// Another token of the same market.
     sibling: Option<TokenId>,

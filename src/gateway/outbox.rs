@@ -266,12 +266,6 @@ impl Outbox {
         !self.marked.is_empty()
     }
 
-    /// Whether no frame waits for [`Outbox::take`].
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
     /// Bytes queued, or taken and not sent.
     #[must_use]
     pub const fn bytes(&self) -> usize {

@@ -5,7 +5,6 @@
 use super::Facts;
 use crate::topology::parse_cores;
 
-/// Built-in profiles.
 const BUILT_IN: &[(&str, &str)] = &[
     ("laptop", include_str!("../../tuning/profiles/laptop.profile")),
     ("vm-2", include_str!("../../tuning/profiles/vm-2.profile")),

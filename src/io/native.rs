@@ -12,7 +12,6 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Longest wait, nanoseconds.
 const WAIT_MAX_NS: u64 = MILLISECOND_NS;
 
 #[derive(Debug)]

@@ -236,7 +236,6 @@ pub struct CaptureSender {
     dropped: FrameCount,
     /// Shards and hashes of the engine, as images repeat them.
     engine: String,
-    /// The slug of each market, as a JSON string.
     slugs: HashMap<MarketId, String>,
     /// What the other end reads when this one is gone.
     unsent: Arc<Unsent>,

@@ -61,7 +61,6 @@ pub struct Scale {
     kind: Kind,
     from: f64,
     to: f64,
-    /// Places of `from` and `to`.
     places: (f64, f64),
 }
 

@@ -30,7 +30,6 @@ struct Socket {
     client: ClientSocket,
     subprotocol: Option<String>,
     inbox: VecDeque<Message>,
-    /// Bytes of the messages in the inbox.
     inbox_bytes: usize,
     closed: bool,
 }

@@ -107,7 +107,6 @@ impl PoolError {
         }
     }
 
-    /// A timeout in `stage`.
     pub(crate) const fn timeout(stage: &'static str, after_ns: u64) -> Self {
         Self::Connection(ConnectionError::Timeout { stage, after_ns })
     }

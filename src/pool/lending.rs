@@ -153,7 +153,6 @@ impl Pool {
         self.acquire_at(Location::caller(), self.service.limits.acquire_timeout_ns)
     }
 
-    /// [`Pool::acquire`] for `place`, with a timeout.
     pub(super) async fn acquire_at(
         &self,
         place: &'static Location<'static>,

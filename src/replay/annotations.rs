@@ -19,7 +19,6 @@ use serde::Deserialize;
 const PREFIX_BYTES_MAX: usize = 96;
 const KIND_BOOKS: &[u8] = br#""k":"m""#;
 
-/// Keys of an annotation.
 #[derive(Debug, Default, Deserialize)]
 struct Keys {
     #[serde(default)]
@@ -149,19 +148,16 @@ pub(super) enum Followup {
     Nothing,
     /// Compare these hashes from now on.
     Check(HashChecks),
-    /// Report an unreadable annotation.
     Unreadable,
     /// Report a different checkpoint.
     Different,
 }
 
-/// Context of an annotation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnnotationContext {
     /// The replay's shard and their number.
     pub(super) shard: u16,
     pub(super) shards: u16,
-    /// The connection of the annotation.
     pub(super) connection: ConnectionSlot,
     /// The connection that it replaces.
     pub(super) from: Option<ConnectionSlot>,
@@ -184,7 +180,6 @@ impl Annotations {
         self.recorded_shards > 0
     }
 
-    /// Applies an annotation to the books of this shard.
     pub(super) fn apply<H: Handler>(
         &mut self,
         note: AnnotationRecord,

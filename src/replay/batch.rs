@@ -15,9 +15,7 @@ use std::time::Duration;
 /// A position in the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
-    /// Number of the file, from 0.
     pub(super) file: u32,
-    /// Line number from 1.
     pub(super) line: u64,
     /// Byte offset in the decompressed file.
     pub(super) offset: u64,
@@ -48,7 +46,6 @@ impl Origin {
 /// What the shard does with an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
-    /// Apply the frame and count it.
     Frame,
     /// Apply the frame without counting it; another shard counts it.
     FrameUncounted,
@@ -64,7 +61,6 @@ pub(super) enum Task {
     Answer(u32),
     /// A text of the connection that cannot be decoded.
     Damaged,
-    /// A gap in the sequence numbers of the connection.
     SequenceGap,
     /// Frames of the connection are missing.
     FramesLost,
@@ -100,7 +96,6 @@ impl Batch {
         (0..self.items.len()).filter_map(|place| self.get(place))
     }
 
-    /// The item at a place, with its text.
     pub(super) fn get(&self, place: usize) -> Option<(&Item, &str)> {
         let item = self.items.get(place)?;
         let start = item.start as usize;
@@ -150,7 +145,6 @@ pub(super) struct BatchReceiver {
     closed: Arc<AtomicBool>,
 }
 
-/// A new channel.
 pub(super) fn batch_channel() -> (BatchSender, BatchReceiver) {
     let (commands, receiver) = ring(REPLAY_DEPTH);
     let (empties, returned) = ring(REPLAY_DEPTH);

@@ -57,7 +57,6 @@ impl CostMeter {
         self.begun_ns = thread_cpu_ns();
     }
 
-    /// It ends.
     pub(super) fn end(&mut self) {
         self.busy_ns += thread_cpu_ns().saturating_sub(self.begun_ns);
         self.instructions += self.read().saturating_sub(self.begun_instructions);

@@ -22,13 +22,11 @@ const TOO_LONG: &str = "longer than a frame can be";
 pub(super) struct DispatchCounts {
     /// Frames that no shard counts: binary, too long, not UTF-8.
     pub(super) frames: u64,
-    /// Their bytes.
     pub(super) bytes: u64,
     /// Unparsable lines.
     pub(super) errors: u64,
     /// Texts that are not UTF-8 and do not look like JSON.
     pub(super) unknown_texts: u64,
-    /// Binary frames.
     pub(super) binary_frames: u64,
     /// Connections opened.
     pub(super) opened: u64,
@@ -52,7 +50,6 @@ pub(super) struct DispatchCounts {
     pub(super) restarts: u64,
 }
 
-/// The first value of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FirstValue {
     pub(super) line: u64,
@@ -83,12 +80,10 @@ pub(super) struct Dispatcher {
     is_first_pass: bool,
     /// What was received before this time is not counted.
     counts_from_ns: u64,
-    /// Frames of the current file.
     pub(super) file_frames: u64,
     counts: DispatchCounts,
     /// The first unparsable lines of the first pass.
     errors_shown: Vec<InputError>,
-    /// The first value of each file.
     pub(super) firsts: Vec<FirstValue>,
 }
 

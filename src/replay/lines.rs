@@ -43,7 +43,6 @@ pub(super) enum Condition {
     Cut,
 }
 
-/// Reads values from `R`.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     reader: R,
@@ -88,7 +87,6 @@ impl<R: BufRead> Lines<R> {
         self.nuls
     }
 
-    /// Lines read so far.
     pub(super) const fn count(&self) -> u64 {
         self.lines
     }
@@ -273,7 +271,6 @@ fn disconnect(line: &[u8]) -> Option<String> {
     Some(format!(r#"{{"time":"{time}","event":"disconnected"}}"#))
 }
 
-/// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineEnd {
     Nothing,

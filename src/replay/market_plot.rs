@@ -43,7 +43,6 @@ pub struct MarketPlot {
     pub failures: Vec<String>,
 }
 
-/// A book of the market.
 #[derive(Debug)]
 struct Book {
     token: TokenId,
@@ -124,7 +123,6 @@ impl Found {
         format!("; most messages have {}{more}", shown.join(", "))
     }
 
-    /// The book of the wanted outcome.
     fn choose(&mut self, outcome: Option<&str>) -> Result<Book, String> {
         let name = self.wanted.clone().unwrap_or_default();
         if self.books.is_empty() {
@@ -294,7 +292,6 @@ fn behind(mut failures: Vec<String>, why: String) -> String {
     failures.join("\n")
 }
 
-/// The only market of the recording.
 fn only_market(plans: &[Plan], stop: &Arc<AtomicBool>) -> Result<String, ReplayError> {
     let (mut all, mut failures) = (Found::default(), Vec::new());
     for plan in plans {

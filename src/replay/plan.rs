@@ -224,7 +224,6 @@ impl Plan {
         Self { resumes: Some(resumes), ..self }
     }
 
-    /// What [`Plan::resuming`] was called with.
     pub(super) const fn resumes(&self) -> Option<Resumption> {
         self.resumes
     }
@@ -235,7 +234,6 @@ impl Plan {
         Self { text, ..self }
     }
 
-    /// What [`Plan::with_text`] was called with.
     pub(super) const fn text(&self) -> Option<&Arc<[u8]>> {
         self.text.as_ref()
     }

@@ -40,7 +40,6 @@ pub(super) struct Gap {
     /// Between these times, nanoseconds since the Unix epoch.
     pub(super) from_ns: u64,
     pub(super) to_ns: u64,
-    /// Cause.
     pub(super) cause: String,
 }
 

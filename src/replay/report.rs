@@ -175,7 +175,6 @@ impl std::fmt::Display for ErrorLine {
 }
 
 impl ReplayReport {
-    /// Computes rates from counts.
     pub(super) fn set_rates(&mut self) {
         let rate = |count: u64, ns: u64| {
             if ns == 0 { 0.0 } else { (count as f64 * 1e9 / ns as f64).round() }

@@ -166,7 +166,6 @@ fn replayed<H: Handler + Clone + Send>(
     Ok((Measured { report, start_wall_ns, latencies, day }, results))
 }
 
-/// Checks every file before reading.
 fn check_files(plan: &Plan) -> Result<(), ReplayError> {
     for source in plan.files() {
         let facts = file::look(source).map_err(|why| {

@@ -26,7 +26,6 @@ use crate::venue::{BookContent, Decoder, Feed, Outline, Sequences, SubscriptionC
 
 /// Fingerprints stored per subscription to recognise duplicates.
 const REPEATS_KNOWN: usize = 1024;
-/// Most bytes of held frames.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a channel name that are stored.
 const CHANNEL_BYTES: usize = 32;
@@ -49,7 +48,6 @@ pub(super) struct FrameInfo {
     pub(super) held: bool,
     /// Held frames to apply before it.
     pub(super) released: Vec<Held>,
-    /// Held frames that are duplicates.
     pub(super) repeated: Vec<Held>,
 }
 

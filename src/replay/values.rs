@@ -41,14 +41,12 @@ impl Missing {
     }
 }
 
-/// One value of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileValue<'a> {
     /// What is missing before it.
     pub(crate) missing: Option<Missing>,
     /// The value: one line, or JSON over several; `None` where only something is missing.
     pub(crate) text: Option<&'a str>,
-    /// Its line, from 1.
     pub(crate) line: u64,
 }
 

@@ -34,7 +34,6 @@ pub(super) struct InputError {
 /// Results of a shard.
 #[derive(Debug)]
 pub(super) struct WorkerResult<H> {
-    /// The shard.
     pub(super) shard: ShardId,
     /// Books after the last pass.
     pub(super) books: Books<H>,

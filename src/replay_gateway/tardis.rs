@@ -246,7 +246,6 @@ impl RecordedBook {
         }
     }
 
-    /// Writes the whole book.
     fn show(&mut self, session: &mut Session, messages: &mut Messages) {
         session.on_image(&self.replica, !self.is_shown, messages);
         self.is_shown = true;

@@ -47,9 +47,7 @@ impl Bounds {
 pub(super) enum Activity {
     /// No byte of a request was received.
     Idle,
-    /// Sends the head of a request.
     SendingRequest,
-    /// Reads an answer.
     ReadingAnswer,
     /// Waits for its answer; never evicted.
     Waiting,

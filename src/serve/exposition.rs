@@ -125,7 +125,6 @@ pub fn all() -> Vec<Metric> {
     metrics
 }
 
-/// The timed phases of a service.
 fn phases(service: &ServiceReport) -> Vec<(Labels, &LatencySummary)> {
     let of = |phase: &str, latency| {
         (vec![("service", service.service.clone()), ("phase", phase.to_owned())], latency)
@@ -157,7 +156,6 @@ fn quantiles(labels: &Labels, latency: &LatencySummary) -> Vec<(Labels, Quantile
     points.into_iter().map(point).collect()
 }
 
-/// A value with its labels.
 type Series<'l> = (&'l Labels, Value);
 
 /// The metrics of reports, one after the other.

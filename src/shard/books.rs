@@ -145,7 +145,6 @@ impl<H: Handler> Books<H> {
         self
     }
 
-    /// From now on these hashes are compared.
     pub(crate) const fn set_hash_checks(&mut self, hashes: HashChecks) {
         self.verifier.set_policy(hashes);
     }

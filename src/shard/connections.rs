@@ -79,7 +79,6 @@ pub(super) struct Connection {
     past: SessionCounts,
 }
 
-/// The connections of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     slots: Vec<Option<Connection>>,

@@ -12,7 +12,6 @@ const SPIN_FACTOR: u64 = 4;
 const GAP_PART: u64 = 16;
 /// A sleep that ends before the message is expected is at least so long, and as long as the CPU time that it costs.
 const PRE_SLEEP_MIN_NS: u64 = WAKE_UP_COST_NS / 4;
-/// The whole of a share.
 const WHOLE: u64 = 1 << 16;
 
 /// The gap between the end of a step with work and the next one with work, learned from the last gaps.
@@ -120,12 +119,10 @@ impl Budget {
     }
 }
 
-/// What a pause is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     /// There was work in the last step.
     None,
-    /// Polled.
     Polled,
     /// Slept until there is work.
     Slept,

@@ -4,7 +4,6 @@
 //! Bounds:   prices lie on the market's grid, so a side has at most 999 levels.
 use crate::base::price::{Price, Quantity};
 
-/// A side of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// Buyers of the first outcome.

@@ -12,7 +12,6 @@ use super::message::{self, Tops};
 const MALFORMED_KINDS: u64 = 12;
 const UNKNOWN_KINDS: u64 = 5;
 
-/// Appends malformed frame number `turn` about `market`.
 pub(super) fn push_malformed(out: &mut Vec<u8>, market: &Market, turn: u64) {
     let (condition, token) = (&market.condition, market.token(Outcome::First));
     let change = |price: &str, size: &str, side: &str| {

@@ -121,7 +121,6 @@ impl<'out> Object<'out> {
         self.text(key, &inner)
     }
 
-    /// Closes the object.
     pub(super) fn end(self) {
         self.out.push(b'}');
     }

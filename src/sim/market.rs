@@ -40,10 +40,7 @@ pub(super) enum Version {
     /// Tokens of V1.
     V1,
     /// Position ids only; the key of V1 is missing or an empty list.
-    V2 {
-        /// The key of V1 is present.
-        with_key: bool,
-    },
+    V2 { with_key: bool },
     /// Position ids, and ids of V1 that cannot be subscribed.
     Both([String; 2]),
 }

@@ -138,12 +138,10 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// 200.
     pub(super) fn ok(body: Vec<u8>) -> Self {
         Self { status: 200, body, retry_after_s: None }
     }
 
-    /// `{"error":…}`.
     pub(super) fn error(status: u16, text: &str) -> Self {
         let mut body = Vec::new();
         let mut object = super::json::Object::new(&mut body);
@@ -152,7 +150,6 @@ impl Answer {
         Self { status, body, retry_after_s: None }
     }
 
-    /// Appends the encoded answer.
     pub(super) fn push(&self, out: &mut Vec<u8>, keep_alive: bool, gzip: bool) {
         let packed = gzip && self.body.len() >= GZIP_BYTES_MIN;
         let squeezed;

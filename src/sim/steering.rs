@@ -126,7 +126,6 @@ fn fault(query: &Query) -> Result<ControlRequest, (u16, &'static str)> {
     }
 }
 
-/// Longest stall of the venue.
 const STALL_MS_MAX: u64 = 60_000;
 const KINDS_HELP: &str = "kind must be lost, doubled, late, reordered, cut, half-open, stall, slow, clock, old-books or books";
 

@@ -53,7 +53,6 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    /// [`CatalogError::UnknownShape`] of a response.
     pub(super) fn unknown_shape(expected: &'static str, response: &str) -> Self {
         Self::UnknownShape { expected, start: response.chars().take(SHAPE_CHARS_SHOWN).collect() }
     }

@@ -6,7 +6,6 @@
 //! value that is read is the one which the full parser reads.
 use crate::base::price::{Price, Quantity};
 
-/// Maximum length of a decimal, bytes.
 const DECIMAL_BYTES_MAX: usize = 24;
 /// Maximum digits of a whole number; all such numbers fit in 64 bits.
 const NUMBER_DIGITS_MAX: usize = 19;

@@ -53,7 +53,6 @@ impl Condition {
     }
 }
 
-/// `/host`: settings of the host.
 #[derive(Debug, Deserialize)]
 pub(super) struct HostReport {
     pub(super) ok: u64,

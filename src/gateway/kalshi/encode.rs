@@ -73,7 +73,6 @@ pub fn push_market_id(out: &mut String, ticker: &str) {
     }
 }
 
-/// Appends a JSON string.
 pub(super) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {

@@ -139,7 +139,6 @@ pub(super) fn bad_request(text: &str) -> Answer {
     error(400, "bad_request", text)
 }
 
-/// Each value of a key of the query.
 fn values<'q>(query: &'q str, key: &str) -> impl Iterator<Item = Cow<'q, str>> {
     pairs(query).filter_map(move |(name, value)| (name == key).then_some(value))
 }

@@ -80,7 +80,6 @@ pub(super) struct Interest {
     pub(super) shown: Shown,
     /// The last ticker; `None` before the first image.
     pub(super) top: Option<Top>,
-    /// A ticker is due with the next image.
     pub(super) ticker_due: bool,
     /// Ids of unanswered `get_snapshot`; 0 is none.
     pub(super) snapshot_ids: Vec<u64>,

@@ -78,7 +78,6 @@ const fn before(now_wall_ns: u64, length_s: u64) -> u64 {
     (now_wall_ns / SECOND_NS).saturating_sub(length_s)
 }
 
-/// Reads the parameters for a token.
 pub(super) fn plan(token: TokenId, query: &str, now_wall_ns: u64) -> Plan {
     let mut request = PriceRequest { token, begin_s: 0, end_s: u64::MAX, step_s: 60 };
     for (key, value) in pairs(query) {

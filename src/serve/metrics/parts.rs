@@ -94,7 +94,6 @@ pub(in crate::serve) const RECYCLING: Rows<RecycleReport> = rows! { "", RecycleR
         "a replacement lost books: see recycling in /stats", interrupted;
 };
 
-/// A quantile of one phase of one service.
 pub(in crate::serve) const PHASE_QUANTILE: Rows<Quantile> = rows! { "service,phase,quantile", Quantile;
     Gauge "service_phase_seconds", "s",
         "Time to acquire, connect and request; quantile 0 is the minimum, 1 the maximum",

@@ -36,7 +36,6 @@ enum Cut {
     NeedsHttp11,
     /// The server stops.
     Stopping,
-    /// The service.
     Service(PoolError),
 }
 

@@ -12,7 +12,6 @@ use std::hash::BuildHasher as _;
 pub(super) struct Directory {
     hasher: RandomState,
     by_token: Index,
-    /// One book of each market.
     by_market: Index,
 }
 

@@ -124,7 +124,6 @@ impl Index {
         self.entries[hole] = ABSENT;
     }
 
-    /// Heap bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }

@@ -69,7 +69,6 @@ impl Repairer {
         }
     }
 
-    /// Asks for a book, if it is to be asked for now.
     pub(super) fn ask(&mut self, index: BookIndex, slot: &mut Slot, now_ns: u64) -> bool {
         let due = self.open.get(&index).is_none_or(|repair| now_ns >= repair.next_ask_ns);
         if due {
@@ -78,7 +77,6 @@ impl Repairer {
         due
     }
 
-    /// Number of the next question.
     pub(super) const fn next_question(&mut self) -> u32 {
         self.asked += 1;
         self.asked

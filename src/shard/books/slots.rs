@@ -40,7 +40,6 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Occupancy {
     Free,
-    /// A book.
     Open,
     /// A book whose updates the serve core receives.
     Subscribed,
@@ -51,7 +50,6 @@ const _: () = assert!(size_of::<Slot>() <= 512);
 /// Places of one block: 122 KB.
 const BLOCK: usize = 256;
 
-/// Books by their index.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// All but the last are full.

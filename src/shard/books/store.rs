@@ -78,7 +78,6 @@ impl<H> Store<H> {
         }
     }
 
-    /// The book of a token.
     #[must_use]
     #[inline]
     pub(super) fn find(&self, token: &str) -> Option<BookIndex> {
@@ -123,12 +122,10 @@ impl<H> Store<H> {
         self.slots[found].token.is(token).then_some(found)
     }
 
-    /// Any book of a market.
     pub(super) fn find_market(&self, market: &str) -> Option<BookIndex> {
         self.directory.find_market(&self.slots, market.as_bytes())
     }
 
-    /// The open book of a token.
     pub(super) fn slot(&self, token: &str) -> Option<&Slot> {
         self.find(token).map(|index| &self.slots[index])
     }
@@ -148,7 +145,6 @@ impl<H> Store<H> {
         true
     }
 
-    /// The digest of a live book.
     pub(super) fn digest(&self, token: &str) -> Option<u64> {
         let slot = self.slot(token)?;
         (slot.state == BookState::Live).then(|| slot.digest())
@@ -204,7 +200,6 @@ impl<H> Store<H> {
         &mut self.carriers[place]
     }
 
-    /// Names the connection in a slot.
     pub(crate) fn name_connection(&mut self, connection: ConnectionSlot, name: ConnectionId) {
         self.carrier(connection).name = name;
     }
@@ -213,7 +208,6 @@ impl<H> Store<H> {
         self.carriers.get(connection.0 as usize).map_or_else(ConnectionId::default, |c| c.name)
     }
 
-    /// Live books that `connection` carries.
     #[must_use]
     pub(super) fn live_on(&self, connection: ConnectionSlot) -> u32 {
         self.carriers.get(connection.0 as usize).map_or(0, |carrier| carrier.live_books)
@@ -241,7 +235,6 @@ impl<H> Store<H> {
         }));
     }
 
-    /// Moves a book to `connection`.
     pub(super) fn assign(&mut self, index: BookIndex, connection: ConnectionSlot) {
         let slot = &mut self.slots[index];
         if slot.connection == connection {
@@ -257,7 +250,6 @@ impl<H> Store<H> {
 
 /// Opening and closing.
 impl<H: Handler> Store<H> {
-    /// Opens a book that is not open.
     pub(super) fn open(
         &mut self,
         opening: &BookOpening,

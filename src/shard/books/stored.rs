@@ -49,7 +49,6 @@ pub(super) struct ImageTurns {
     since_wall_ns: u64,
 }
 
-/// What is at a place.
 enum Place<'b> {
     /// No market begins there.
     Nothing,
@@ -67,7 +66,6 @@ enum Visit {
     Full,
 }
 
-/// The books of a market.
 pub(crate) struct MarketImage<'b> {
     slots: &'b Slots,
     times: &'b VenueTimes,
@@ -111,7 +109,6 @@ pub(crate) struct StoredBook {
     asks: Option<String>,
 }
 
-/// What becomes of a book of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ImageOutcome {
     /// It was not open: it continues from the image.
@@ -133,7 +130,6 @@ impl MarketImage<'_> {
         std::iter::successors(Some(self.first), next)
     }
 
-    /// The market.
     pub(crate) fn market(&self) -> MarketId {
         self.slots[self.first].market
     }
@@ -219,7 +215,6 @@ impl StoredBook {
         [&self.m, &self.a, &self.s].into_iter().any(|of| of == name)
     }
 
-    /// The market, if its id is one.
     pub(crate) fn market(&self) -> Option<MarketId> {
         condition::market_id(&self.m)
     }
@@ -248,12 +243,10 @@ impl<H: Handler> Books<H> {
         self.store.admission == Admission::Listed
     }
 
-    /// Whether a book of the market is open.
     pub(crate) fn has_market(&self, market: &MarketId) -> bool {
         self.store.find_market(market.as_str()).is_some()
     }
 
-    /// Number of places for [`Books::next_images`].
     pub(crate) fn image_places(&self) -> usize {
         self.store.slots.len()
     }
@@ -427,12 +420,10 @@ impl<H: Handler> Books<H> {
         Some(image.books().all(|at| image.slots[at].state == BookState::Live))
     }
 
-    /// The connection of the books of a market.
     pub(crate) fn connection_of(&self, market: &MarketId) -> Option<ConnectionSlot> {
         Some(self.image_of(market)?.connection())
     }
 
-    /// The tokens of the books of a market.
     pub(crate) fn tokens_of(&self, market: &MarketId) -> Vec<TokenId> {
         let tokens = |image: MarketImage<'_>| {
             image.books().map(|at| image.slots[at].token).collect::<Vec<_>>()

@@ -36,11 +36,9 @@ pub(super) struct TickTime {
     pub(super) of_snapshot: bool,
 }
 
-/// What is known of venue times.
 #[derive(Debug, Default)]
 pub(super) struct VenueTimes {
     clock: VenueClock,
-    /// By book.
     ticks: Vec<TickTime>,
     /// Of snapshots from the future that were refused, Unix milliseconds.
     refused_ms: BTreeMap<BookIndex, u64>,
@@ -69,7 +67,6 @@ impl VenueTimes {
         self.ticks.get(index.0 as usize).copied().unwrap_or_default()
     }
 
-    /// The tick size of a book changed.
     pub(super) fn on_tick_size(&mut self, index: BookIndex, ms: u64) {
         self.set_tick(index, TickTime { ms, of_snapshot: false });
     }
@@ -90,7 +87,6 @@ impl VenueTimes {
         self.ticks[place] = tick;
     }
 
-    /// Whether a snapshot of the book was refused.
     pub(super) fn has_refused(&self, index: BookIndex) -> bool {
         self.refused_ms.contains_key(&index)
     }

@@ -103,7 +103,6 @@ impl Updates {
         }
     }
 
-    /// A book has opened.
     pub(super) fn on_open(&mut self, slots: &mut Slots, index: BookIndex) {
         if self.wanted.is_empty() {
             return;
@@ -380,7 +379,6 @@ impl<H> Books<H> {
 }
 
 impl BookUpdateKind {
-    /// The update for a trade.
     pub(super) fn of_trade(event: &Trade<'_>) -> Self {
         let Trade { timestamp_ms, price, quantity, side, fee_rate_bps, .. } = *event;
         let id = TradeId::new(event.transaction_hash);

@@ -77,7 +77,6 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Which hashes are compared.
     pub(super) const fn policy(&self) -> HashChecks {
         self.hashes.policy
     }

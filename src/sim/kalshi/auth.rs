@@ -4,6 +4,7 @@
 use super::super::config::SimError;
 use super::super::request::Request;
 use super::config::KalshiConfig;
+use crate::base::public_key::rsa_key;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
@@ -25,7 +26,7 @@ impl Door {
         let key = match &config.public_key {
             Some(pem) => {
                 let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| wrong())?;
-                Some(inner(der.as_ref()).ok_or_else(wrong)?)
+                Some(rsa_key(der.as_ref()).ok_or_else(wrong)?)
             }
             None => None,
         };
@@ -55,27 +56,4 @@ impl Door {
         let key = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key);
         key.verify(text.as_bytes(), &signature).is_ok()
     }
-}
-
-/// The PKCS#1 key inside a SubjectPublicKeyInfo.
-fn inner(spki: &[u8]) -> Option<Vec<u8>> {
-    let (0x30, body, _) = element(spki)? else { return None };
-    let (0x30, _, rest) = element(body)? else { return None };
-    let (0x03, bits, _) = element(rest)? else { return None };
-    bits.strip_prefix(&[0]).map(<[u8]>::to_vec)
-}
-
-/// Tag and content of the first DER element, and the rest.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, mut rest) = rest.split_first()?;
-    let length = if first < 0x80 {
-        usize::from(first)
-    } else {
-        let count = usize::from(first & 0x7f);
-        let bytes = rest.get(..count).filter(|_| count <= 4)?;
-        rest = &rest[count..];
-        bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte))
-    };
-    Some((tag, rest.get(..length)?, rest.get(length..)?))
 }

@@ -20,7 +20,6 @@ const HEAD_BYTES_MAX: usize = 96;
 /// A message of a usual layout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scanned<'a> {
-    /// `sid`.
     pub(super) sid: u64,
     /// `seq`; a change has one.
     pub(super) seq: Option<u64>,

@@ -26,9 +26,7 @@ const TOKEN_WINDOW: usize = 80;
 /// A message of a usual layout. Its lists are in the scratch memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scanned<'a> {
-    /// `market`.
     pub(super) market: &'a str,
-    /// `timestamp`, milliseconds.
     pub(super) timestamp_ms: u64,
     /// Content.
     pub(super) body: Body<'a>,

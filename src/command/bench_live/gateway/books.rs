@@ -123,7 +123,6 @@ impl TextBooks {
         }
     }
 
-    /// The book that an event is about.
     fn own(&mut self, event: &Event) -> Result<&mut TextBook, String> {
         let token = event.asset_id.as_ref().ok_or("an event of a book without a token")?;
         Ok(self.books.entry(token.clone()).or_default())

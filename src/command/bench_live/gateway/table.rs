@@ -44,7 +44,6 @@ pub(super) struct Counts {
 pub(super) struct ClientBooks {
     /// Equal to the venue's in every level.
     pub(super) equal: usize,
-    /// Others.
     pub(super) different: usize,
     /// Levels of the equal ones.
     pub(super) levels: usize,

@@ -63,7 +63,7 @@ impl Client {
         self.frames.clear();
         update(&mut self.session, &mut self.bodies, &mut self.frames);
         let mut out: Vec<String> = self.frames.iter().map(brief).collect();
-        assert_eq!(out.is_empty(), self.frames.is_empty());
+        assert_eq!(out.is_empty(), self.frames.iter().next().is_none());
         out.extend(std::iter::from_fn(|| self.session.poll_request()).map(shown));
         out
     }

@@ -40,7 +40,6 @@ struct RecentTrade {
     wall_ns: u64,
 }
 
-/// Compares hashes, and counts.
 #[derive(Debug, Default)]
 pub(super) struct HashVerifier {
     pub(super) policy: HashChecks,

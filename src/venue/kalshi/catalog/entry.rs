@@ -235,7 +235,6 @@ fn status(name: &str) -> Option<Status> {
     })
 }
 
-/// Smallest step of any price range.
 fn smallest_step(ranges: &LazyValue<'_>) -> Option<Price> {
     let steps = entries(ranges).filter_map(|range| {
         let step = range.get("step")?;

@@ -11,7 +11,6 @@ use std::fmt;
 pub(super) struct Nested {
     /// `market_ticker`.
     pub(super) names_market: bool,
-    /// `type`.
     pub(super) has_type: bool,
     /// Levels, a difference, or a type of the order book channel.
     pub(super) has_change: bool,

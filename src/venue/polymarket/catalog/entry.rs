@@ -130,7 +130,6 @@ enum Version {
     Missing,
     V1,
     V2,
-    /// An unknown version.
     Unknown(String),
 }
 
@@ -264,7 +263,6 @@ impl Entry {
         Resolution::default()
     }
 
-    /// Tokens with their outcome names.
     fn named(&self) -> Vec<Outcome> {
         let names = self.outcomes.iter();
         let pairs = self.tokens.iter().zip(names);
