@@ -14,7 +14,6 @@ const LONG_BYTES: usize = 66;
 
 /// The canonical market id: a condition of 31 bytes is padded to 32, with lower-case digits. Other texts, such as
 /// tickers, are unchanged. `None` if it is not a valid id.
-#[must_use]
 pub fn market_id(text: &str) -> Option<MarketId> {
     if !is_condition(text) {
         return MarketId::new(text);
@@ -26,21 +25,18 @@ pub fn market_id(text: &str) -> Option<MarketId> {
 }
 
 /// Whether [`market_id`] would leave the text unchanged. One comparison for the usual ids of the stream.
-#[must_use]
 pub fn is_canonical(text: &str) -> bool {
     text.len() != SHORT_BYTES && !text.bytes().any(|byte| byte.is_ascii_uppercase())
         || !is_condition(text)
 }
 
 /// Whether a text is a condition, of 31 or 32 bytes.
-#[must_use]
 pub fn is_condition(text: &str) -> bool {
     matches!(text.len(), SHORT_BYTES | LONG_BYTES)
         && matches!(text.as_bytes(), [b'0', b'x' | b'X', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// The 31-byte form of a condition that may have 31 bytes: the venue's catalog may know only that form.
-#[must_use]
 pub fn short_form(market: &MarketId) -> Option<&str> {
     let text = market.as_str();
     let short = text.strip_suffix("00")?;
@@ -48,7 +44,6 @@ pub fn short_form(market: &MarketId) -> Option<&str> {
 }
 
 /// Whether a token is a V2 position. V1 tokens are random numbers: one in 2^64 looks like a position.
-#[must_use]
 pub fn is_position(token: &TokenId) -> bool {
     // Base 2^32 digits of the number, lowest first.
     let mut number = [0u32; 8];

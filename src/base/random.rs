@@ -10,7 +10,6 @@ pub struct Random {
 
 impl Random {
     /// The same seed gives the same sequence on every machine.
-    #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -38,7 +37,6 @@ impl Random {
 }
 
 /// Spreads the bits of `x` over all 64 bits of the result; a bijection.
-#[must_use]
 pub const fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

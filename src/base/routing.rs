@@ -7,7 +7,6 @@
 use super::{id::ShardId, random::mix};
 
 /// The shard, among `shards` (at least one), of the market with this venue id.
-#[must_use]
 pub fn shard_of(market: &[u8], shards: u16) -> ShardId {
     ShardId(jump(fingerprint(market), shards.max(1)))
 }

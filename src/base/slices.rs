@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const SLICES: usize = 256;
 
 /// The slice of the market with this venue id; by the hash that places markets on shards.
-#[must_use]
 pub fn slice_of(market: &[u8]) -> u8 {
     (routing::fingerprint(market) % SLICES as u64) as u8
 }
@@ -22,7 +21,6 @@ impl SliceSet {
     pub const ALL: Self = Self([u64::MAX; SLICES / 64]);
 
     /// Whether a slice is in it.
-    #[must_use]
     pub const fn contains(&self, slice: u8) -> bool {
         self.0[slice as usize / 64] & (1 << (slice % 64)) != 0
     }
@@ -38,13 +36,11 @@ impl SliceSet {
     }
 
     /// How many there are.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// Whether there is none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }
@@ -55,13 +51,11 @@ impl SliceSet {
     }
 
     /// Those that are in this set and not in the other one.
-    #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
     }
 
     /// Those that are in both.
-    #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
@@ -81,7 +75,6 @@ pub struct SharedSlices([AtomicU64; SLICES / 64]);
 
 impl SharedSlices {
     /// The set.
-    #[must_use]
     pub fn get(&self) -> SliceSet {
         SliceSet(std::array::from_fn(|word| self.0[word].load(Ordering::Acquire)))
     }

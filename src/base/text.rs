@@ -24,7 +24,6 @@ const fn is_hidden(c: char) -> bool {
 }
 
 /// The text on one line: control characters, line separators and direction characters are written as `\u{1b}`.
-#[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let Some((first, _)) = text.char_indices().find(|&(_, c)| is_hidden(c)) else {
         return Cow::Borrowed(text);
@@ -47,7 +46,6 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// [`one_line`] of bytes, cut after `bytes_max`; invalid UTF-8 is shown as U+FFFD.
-#[must_use]
 pub fn one_line_of(bytes: &[u8], bytes_max: usize) -> String {
     let cut = &bytes[..bytes.len().min(bytes_max)];
     let mut shown = one_line(&String::from_utf8_lossy(cut)).into_owned();
@@ -58,7 +56,6 @@ pub fn one_line_of(bytes: &[u8], bytes_max: usize) -> String {
 }
 
 /// A count with its noun, such as `1 market` and `2 markets`.
-#[must_use]
 pub fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
@@ -97,7 +94,6 @@ pub fn percent_decoded(value: &str) -> Result<Cow<'_, str>, &'static str> {
 
 /// JSON with the hidden characters of its strings as JSON escapes, so that its value is unchanged. Those between its
 /// tokens are white space and stay.
-#[must_use]
 pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(&json) else { return json };
     if !text.contains(is_hidden) {

@@ -154,7 +154,6 @@ pub fn engine_config(layout: RequestedLayout, venue: &Venue) -> Result<Config, F
 }
 
 /// Failure of the embedded venue.
-#[must_use]
 pub fn explain(error: SimError) -> Failure {
     let code = if matches!(error, SimError::Config(_)) { 2 } else { 1 };
     Failure { line: format!("the embedded venue: {error}"), code }

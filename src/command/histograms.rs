@@ -37,7 +37,6 @@ const INTERVALS_MAX: usize = 1440;
 
 impl HistogramFiles {
     /// Without a folder only sums are kept.
-    #[must_use]
     pub fn new(dir: Option<PathBuf>) -> Self {
         let (intervals, connections) = (Vec::new(), Vec::new());
         Self { dir, intervals, total: Latencies::default(), connections }
@@ -91,7 +90,6 @@ impl HistogramFiles {
     }
 
     /// Table of percentiles.
-    #[must_use]
     pub fn table(&self) -> String {
         let mut out = format!(
             "{:<20}{:>12}{:>11}{:>11}{:>11}{:>11}{:>11}\n",
@@ -180,7 +178,6 @@ impl HistogramFiles {
 }
 
 /// Nanoseconds as text.
-#[must_use]
 pub fn duration(ns: u64) -> String {
     match ns {
         0..1_000 => format!("{ns} ns"),

@@ -33,7 +33,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Main function of the program `ringbook`, with its command line.
-#[must_use]
 pub fn command_line(line: Vec<OsString>) -> ExitCode {
     let cli = match Cli::of(line) {
         Ok(cli) => cli,

@@ -120,7 +120,6 @@ fn listen(
 }
 
 /// What the pools did, one line per service.
-#[must_use]
 pub fn statistics(reports: &[ServiceReport]) -> String {
     let titles = [
         "service", "kind", "health", "requests", "failed", "repeated", "opened", "reused", "p50",
@@ -189,7 +188,6 @@ fn row(answer: &Result<u64, PoolError>, report: ServiceReport) -> Row {
 }
 
 /// The table, with columns as wide as their content.
-#[must_use]
 pub fn table(rows: &[Row]) -> String {
     let time = |ns: Option<u64>| {
         ns.map_or_else(

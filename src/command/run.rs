@@ -166,7 +166,6 @@ impl Session {
     }
 
     /// Threads and cores.
-    #[must_use]
     pub fn topology(&self) -> &Topology {
         self.engine.topology()
     }
@@ -178,13 +177,11 @@ impl Session {
     }
 
     /// Address of the local server.
-    #[must_use]
     pub fn serving(&self) -> Option<SocketAddr> {
         self.engine.serving()
     }
 
     /// Address of the gateway of the first venue.
-    #[must_use]
     pub fn gateway(&self) -> Option<SocketAddr> {
         self.engine.gateways().first().map(|&(_, address)| address)
     }

@@ -38,7 +38,6 @@ pub struct EngineStatus {
 
 impl EngineStatus {
     /// On standard error, if that is a terminal.
-    #[must_use]
     pub fn on_terminal() -> Self {
         Self { line: Progress::of_text(), before: None }
     }
@@ -89,7 +88,6 @@ fn status(report: &EngineReport, rate: u64) -> String {
 }
 
 /// Signals that stop the program: SIGINT, SIGTERM, and SIGHUP unless ignored at the start (`nohup`).
-#[must_use]
 pub fn stop_signals() -> Vec<i32> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = vec![SIGINT, SIGTERM];
@@ -136,7 +134,6 @@ impl Signals {
     }
 
     /// Whether a stop was requested.
-    #[must_use]
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }

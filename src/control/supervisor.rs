@@ -117,6 +117,15 @@ impl Supervisor {
         Self { cluster: Some((Slices::new(slices, markets), board)), ..self }
     }
 
+    /// Controller of a venue, by index.
+    ///
+    /// # Panics
+    /// No such index.
+    #[must_use]
+    pub fn venue(&self, place: usize) -> &Controller {
+        &self.venues[place]
+    }
+
     /// Controller of a venue, by index, for results of its tasks.
     ///
     /// # Panics

@@ -50,13 +50,11 @@ pub struct CaptureReport {
 
 impl CaptureReport {
     /// Lost frames and trades.
-    #[must_use]
     pub const fn lost_count(&self) -> FrameCount {
         FrameCount { frames: self.lost, trades: self.lost_trades }
     }
 
     /// One line for people, at the end.
-    #[must_use]
     pub fn line(&self) -> String {
         let Self { folder, frames, records, text_bytes, bytes, segments, lost, .. } = self;
         let waiting = match self.waiting_bytes {
@@ -72,7 +70,6 @@ impl CaptureReport {
     }
 
     /// The fault and its consequence, one line; `None` without one.
-    #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         let Self { folder, error, failing_since_wall_ns: since, lost, loss, .. } = self;
         let trades = self.lost_count().with_trades();
@@ -92,7 +89,6 @@ impl CaptureReport {
     }
 
     /// At the end: whether all that came is in the files.
-    #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.lost == 0 && self.waiting_bytes == 0 && self.failing_since_wall_ns == 0
     }
@@ -110,13 +106,11 @@ board! {
 
 impl CaptureBoard {
     /// All figures 0.
-    #[must_use]
     pub fn new(folder: String) -> Self {
         Self { folder, ..Self::default() }
     }
 
     /// The folder.
-    #[must_use]
     pub fn folder(&self) -> &str {
         &self.folder
     }

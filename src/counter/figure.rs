@@ -9,7 +9,6 @@ pub struct Figure(AtomicU64);
 
 impl Figure {
     /// What it is.
-    #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -47,7 +46,6 @@ macro_rules! board {
 
         impl $board {
             /// The figures now.
-            #[must_use]
             pub fn read(&self) -> $report {
                 let mut report = $report::default();
                 $(report.$text.clone_from(&self.$text);)+

@@ -47,21 +47,18 @@ pub const CONDITIONS: &[&str] = &[
 ];
 
 /// The line of a condition at one of several venues: it begins with the venue's name, unless the name is in it.
-#[must_use]
 pub fn at_venue(venue: &str, line: &str) -> String {
     if line.contains(venue) { line.to_owned() } else { format!("{venue}: {line}") }
 }
 
 /// The declared condition that a line of `/health` is an instance of, with or without its venue; `None` for one that is
 /// not declared.
-#[must_use]
 pub fn condition_of(line: &str) -> Option<&'static str> {
     let declared = |line| CONDITIONS.iter().copied().find(|condition| is_instance(condition, line));
     declared(line).or_else(|| declared(line.split_once(": ")?.1))
 }
 
 /// Whether a line is an instance of a condition: a part of its text in braces stands for any text.
-#[must_use]
 pub fn is_instance(condition: &str, line: &str) -> bool {
     let mut fixed =
         condition.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));

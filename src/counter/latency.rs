@@ -77,7 +77,6 @@ impl Latencies {
     }
 
     /// The histogram of one stage.
-    #[must_use]
     pub fn stage(&self, stage: Stage) -> &Histogram<u64> {
         &self.stages[stage as usize]
     }
@@ -100,13 +99,11 @@ impl Latencies {
     }
 
     /// Buckets of every stage, in the order of the path.
-    #[must_use]
     pub fn buckets(&self) -> Vec<StageBuckets> {
         Stage::ALL.iter().map(|&stage| StageBuckets::of(stage, self.stage(stage))).collect()
     }
 
     /// Percentiles of every stage, in the order of the path.
-    #[must_use]
     pub fn summaries(&self) -> Vec<LatencySummary> {
         Stage::ALL.iter().map(|&s| LatencySummary::of(s.name(), self.stage(s))).collect()
     }
@@ -168,7 +165,6 @@ impl ConnectionLatencies {
 }
 
 /// An empty histogram, as those of [`Latencies`].
-#[must_use]
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_NS, 2).expect("the bounds are constant")
 }
@@ -196,7 +192,6 @@ pub struct LatencySummary {
 
 impl LatencySummary {
     /// The percentiles of `histogram` under the name `stage`.
-    #[must_use]
     pub fn of(stage: &str, histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile);
         Self {

@@ -13,14 +13,12 @@ pub struct FrameCount {
 
 impl FrameCount {
     /// A text frame of either venue.
-    #[must_use]
     pub fn of_text(frame: &str) -> Self {
         let trades = frame.match_indices("trade").filter(|&(at, _)| is_trade(frame, at));
         Self { frames: 1, trades: trades.count() as u64 }
     }
 
     /// So many frames, whatever is in them.
-    #[must_use]
     pub const fn of_frames(frames: u64) -> Self {
         Self { frames, trades: 0 }
     }

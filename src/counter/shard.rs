@@ -54,7 +54,6 @@ macro_rules! counters {
             }),*];
 
             /// The sum of both.
-            #[must_use]
             pub const fn plus(&self, other: &Self) -> Self {
                 Self {
                     $($field: self.$field + other.$field,)*
@@ -63,7 +62,6 @@ macro_rules! counters {
             }
 
             /// The difference; 0 where the other one is larger.
-            #[must_use]
             pub const fn minus(&self, other: &Self) -> Self {
                 Self {
                     $($field: self.$field.saturating_sub(other.$field),)*
@@ -304,7 +302,6 @@ counters! {
 impl CheckCounts {
     /// Share of the verdicts in which the book was right, 0 to 1; `None` before the first. What
     /// could not be verified is in neither number.
-    #[must_use]
     pub fn score(&self) -> Option<f64> {
         let right = self.tops_matched + self.hashes_matched + self.hashes_explained;
         let all = right + self.tops_mismatched + self.hashes_mismatched;

@@ -68,7 +68,6 @@ board! {
 
 impl TradeBoard {
     /// All figures 0.
-    #[must_use]
     pub fn new(store: String, journal: String, started_wall_ns: u64) -> Self {
         let board = Self { store, journal, ..Self::default() };
         board.started_wall_ns.set(started_wall_ns);
@@ -78,7 +77,6 @@ impl TradeBoard {
 
 impl TradeReport {
     /// The fault and its consequence, one line; `None` without one.
-    #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         if self.lost > 0 {
             return Some(format!("{} trades are lost: {}", self.lost, self.waits()));
@@ -96,7 +94,6 @@ impl TradeReport {
     }
 
     /// At the end: whether every trade is in the database or in the journal.
-    #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.lost == 0 && self.queued == 0
     }
@@ -106,7 +103,6 @@ impl TradeReport {
     }
 
     /// One line for people, at the end.
-    #[must_use]
     pub fn line(&self) -> String {
         let Self { received, inserted, batches, repeated, journaled, lost, .. } = self;
         let ms = |us: u64| (us * MICROSECOND_NS) as f64 / 1e6;

@@ -68,19 +68,16 @@ impl Engine {
     }
 
     /// Which thread runs where.
-    #[must_use]
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
     /// Where local clients are answered.
-    #[must_use]
     pub fn serving(&self) -> Option<SocketAddr> {
         self.serving
     }
 
     /// Where the protocols of the venues are served.
-    #[must_use]
     pub fn gateways(&self) -> &[(Site, SocketAddr)] {
         &self.gateways
     }

@@ -152,31 +152,26 @@ impl Catalog {
     }
 
     /// A market by its id.
-    #[must_use]
     pub fn market(&self, market: &MarketId) -> Option<&MarketInfo> {
         Some(&self.markets.get(market)?.info)
     }
 
     /// The same with its stage.
-    #[must_use]
     pub fn listed(&self, market: &MarketId) -> Option<&Listed> {
         self.markets.get(market)
     }
 
     /// The same of a market of this venue.
-    #[must_use]
     pub fn listed_at(&self, venue: Venue, market: &MarketId) -> Option<&Listed> {
         self.listed(market).filter(|listed| listed.venue == venue)
     }
 
     /// The market of a token.
-    #[must_use]
     pub fn market_of(&self, token: &TokenId) -> Option<&MarketInfo> {
         self.market(self.tokens.get(token)?)
     }
 
     /// Name of a token's outcome.
-    #[must_use]
     pub fn outcome(&self, token: &TokenId) -> Option<&str> {
         let info = self.market_of(token)?;
         let outcome = info.tokens.iter().find(|outcome| outcome.token == *token)?;
@@ -245,7 +240,6 @@ impl Catalog {
     }
 
     /// An event by the venue's id.
-    #[must_use]
     pub fn event(&self, venue: Venue, id: &str) -> Option<&ListedEvent> {
         let (_, list) = self.lists.iter().find(|(known, _)| *known == venue)?;
         list.events.get(list.event_numbers.get(id)?)

@@ -20,7 +20,6 @@ pub const HOSTS: [(&str, Site); 9] = [
 ];
 
 /// What a host name in lower case serves; `None` if it is no venue's.
-#[must_use]
 pub fn site(name: &str) -> Option<Site> {
     HOSTS.iter().find(|(host, _)| *host == name).map(|(_, site)| *site)
 }

@@ -180,7 +180,6 @@ pub struct Hub {
 
 impl Hub {
     /// A hub without clients; `shards` has the venue of each shard, `now_wall_ns` is the present time.
-    #[must_use]
     pub fn new(shards: Vec<Venue>, settings: Settings, now_wall_ns: u64) -> Self {
         let first = now_wall_ns / MICROSECOND_NS;
         Self {
@@ -297,7 +296,6 @@ impl Hub {
     }
 
     /// Whether the frames of an update fit for every client, so that nothing is left out.
-    #[must_use]
     pub fn has_room(&self) -> bool {
         let bytes_max = self.settings.buffer_bytes / 4;
         let has_room = |client: &Client| {
@@ -308,7 +306,6 @@ impl Hub {
     }
 
     /// Whether there is a subscribed book, or a client of all markets, and the clients have what there is of theirs.
-    #[must_use]
     pub fn has_begun(&self) -> bool {
         let is_dumped = |client: &Client| client.dump.is_none();
         let is_any = !self.books.is_empty()
@@ -318,7 +315,6 @@ impl Hub {
     }
 
     /// Whether there is nothing to do before a client connects or an update comes.
-    #[must_use]
     pub fn is_unused(&self) -> bool {
         self.clients.len() == self.free.len() && self.books.is_empty() && self.requests.is_empty()
     }
@@ -331,7 +327,6 @@ impl Hub {
     }
 
     /// What REST answers need besides books.
-    #[must_use]
     pub const fn known(&self) -> Known<'_> {
         Known { catalog: &self.catalog, trades: &self.trades }
     }
@@ -344,7 +339,6 @@ impl Hub {
     }
 
     /// Counters.
-    #[must_use]
     pub fn counts(&self) -> HubCounts {
         let clients = self.clients.iter().flatten();
         let waiting: u64 = clients.clone().map(|client| client.outbox.counts().conflated).sum();
@@ -357,7 +351,6 @@ impl Hub {
     }
 
     /// Counters and clients.
-    #[must_use]
     pub fn report(&self) -> HubReport {
         let connections = self.clients.iter().flatten().map(Client::report).collect();
         HubReport { counts: self.counts(), connections }

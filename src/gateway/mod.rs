@@ -76,7 +76,6 @@ pub enum Site {
 
 impl Site {
     /// The sites of a venue, and their ports after that of the gateway.
-    #[must_use]
     pub fn of(venue: &Venue) -> &'static [(Self, u16)] {
         match venue.name() {
             "polymarket" => &[(Self::Polymarket, 0), (Self::Gamma, 1)],
@@ -187,7 +186,6 @@ pub struct Traded {
 impl Replica {
     /// A replica from the first image of a book; `None` for an image that holds no book, or one with more levels than
     /// a book may have.
-    #[must_use]
     pub fn new(venue: Venue, image: &BookImage, version: u64, read_wall_ns: u64) -> Option<Self> {
         let (market, token) = (image.market?, image.token?);
         let mut replica = Self {
@@ -229,7 +227,6 @@ impl Replica {
 
 /// Whether brackets of a client's JSON nest deeper than its protocol needs: the parser recurses, also into what it only
 /// skips, and overflows the stack at some 10,000. Brackets within strings count: no valid message has any.
-#[must_use]
 pub fn nests_deeper(text: &str, depth_max: usize) -> bool {
     let mut depth = 0usize;
     text.bytes().any(|byte| {

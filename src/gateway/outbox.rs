@@ -97,7 +97,6 @@ pub struct Outbox {
 
 impl Outbox {
     /// An empty outbox.
-    #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self {
             frames: VecDeque::new(),
@@ -199,25 +198,21 @@ impl Outbox {
     }
 
     /// Whether a change or an image of the book would be queued.
-    #[must_use]
     pub fn has_room(&self, key: SubscriptionKey) -> bool {
         !self.marked.contains_key(&key) && self.bytes <= self.bytes_max / 2
     }
 
     /// Whether more than half of `bytes_max` is queued.
-    #[must_use]
     pub const fn is_half_full(&self) -> bool {
         self.bytes > self.bytes_max / 2
     }
 
     /// Whether images are due ([`Outbox::take_marked`]).
-    #[must_use]
     pub const fn takes_marked(&self) -> bool {
         self.bytes <= self.bytes_max / 4
     }
 
     /// Whether the book's changes are left out until its image.
-    #[must_use]
     pub fn is_marked(&self, key: SubscriptionKey) -> bool {
         self.marked.contains_key(&key)
     }
@@ -248,7 +243,6 @@ impl Outbox {
     }
 
     /// Whether the client is to be closed with 1013.
-    #[must_use]
     pub fn overflow(&self, now_ns: u64) -> Option<Overflow> {
         if self.is_dropping {
             return None;
@@ -261,19 +255,21 @@ impl Outbox {
     }
 
     /// Whether the image of a book is due.
-    #[must_use]
     pub fn has_marked(&self) -> bool {
         !self.marked.is_empty()
     }
 
+    /// Whether no frame waits for [`Outbox::take`].
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// Bytes queued, or taken and not sent.
-    #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Counters.
-    #[must_use]
     pub const fn counts(&self) -> OutboxCounts {
         self.counts
     }

@@ -51,19 +51,16 @@ pub const READ_METHODS: &str = "GET, HEAD";
 
 impl Answer {
     /// JSON with status 200.
-    #[must_use]
     pub const fn json(body: String) -> Self {
         Self { status: 200, content_type: "application/json", body, allowed: None }
     }
 
     /// `{"error":"…"}`; the text needs no escapes.
-    #[must_use]
     pub fn error(status: u16, text: &str) -> Self {
         Self { status, ..Self::json(format!(r#"{{"error":"{text}"}}"#)) }
     }
 
     /// 405, with the methods that the path has.
-    #[must_use]
     pub fn not_allowed(methods: &'static str) -> Self {
         let text = format!("the methods of this path are {methods}");
         Self { allowed: Some(methods), ..Self::error(405, &text) }
@@ -157,7 +154,6 @@ pub struct Top {
 
 impl Top {
     /// Of a book.
-    #[must_use]
     pub fn new(image: &BookImage) -> Self {
         if image.state != BookState::Live {
             return Self::default();
@@ -177,7 +173,6 @@ pub struct Row<'a> {
 }
 
 /// Reads a request.
-#[must_use]
 pub fn plan(site: Site, request: &Request<'_>, known: Known<'_>) -> Plan {
     match site {
         Site::Polymarket => polymarket::rest::plan(request, known),
@@ -188,7 +183,6 @@ pub fn plan(site: Site, request: &Request<'_>, known: Known<'_>) -> Plan {
 
 impl Plan {
     /// A plan about these markets.
-    #[must_use]
     pub fn markets(markets: Vec<MarketId>, kind: MarketKind, catalog: &Catalog) -> Self {
         let first = |market: &MarketId| catalog.market(market)?.tokens.first();
         let known = markets.iter().filter_map(|market| Some((*market, first(market)?.token)));
@@ -197,13 +191,11 @@ impl Plan {
     }
 
     /// The books that the answer needs.
-    #[must_use]
     pub fn book_tokens(&self) -> &[TokenId] {
         if let Self::Books { tokens, .. } = self { tokens } else { &[] }
     }
 
     /// The books of which the answer needs the best prices.
-    #[must_use]
     pub fn top_tokens(&self) -> &[TokenId] {
         if let Self::Markets { tokens, .. } = self { tokens } else { &[] }
     }
@@ -248,7 +240,6 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
 }
 
 /// The value of a key of a query, decoded.
-#[must_use]
 pub fn value<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
     pairs(query).find_map(|(name, value)| (name == key).then_some(value))
 }

@@ -95,7 +95,6 @@ impl Kinds {
     }
 
     /// All kinds.
-    #[must_use]
     pub fn all() -> Self {
         Self(Kind::ALL.into_iter().fold(0, |set, kind| set | kind.bit()))
     }
@@ -263,7 +262,6 @@ impl Session {
 
     /// For a subscription just returned by [`Session::new`] or [`Session::on_text`]: the first sequence number that the
     /// client has not received of the book; `None` for a new subscription, which begins with a snapshot.
-    #[must_use]
     pub fn resume_from(&self, token: &TokenId) -> Option<u64> {
         self.resumed.get(token).copied()
     }

@@ -98,13 +98,11 @@ pub struct Facts {
 
 impl Facts {
     /// Whether the processor has this flag.
-    #[must_use]
     pub fn has_flag(&self, flag: &str) -> bool {
         self.cpu_flags.iter().any(|it| it == flag)
     }
 
     /// Whether the kernel runs under a hypervisor.
-    #[must_use]
     pub fn is_virtual(&self) -> bool {
         self.has_flag("hypervisor")
     }

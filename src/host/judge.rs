@@ -88,7 +88,6 @@ fn tune(stage: &str, profile: &Profile) -> String {
 }
 
 /// Assesses all settings, always in the same order.
-#[must_use]
 pub fn judge(facts: &Facts, profile: &Profile) -> Vec<Finding> {
     vec![
         system::kernel(facts),

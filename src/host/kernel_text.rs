@@ -40,14 +40,12 @@ pub struct InterruptTable {
 }
 
 /// The selected value of `always [madvise] never`.
-#[must_use]
 pub fn chosen(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     Some(rest.split_once(']')?.0)
 }
 
 /// Parses a list of cores such as `0-3,8`; empty text is no core.
-#[must_use]
 pub fn cores(text: &str) -> Option<Vec<u32>> {
     let text = text.trim();
     if text.is_empty() || text == "(null)" {
@@ -57,7 +55,6 @@ pub fn cores(text: &str) -> Option<Vec<u32>> {
 }
 
 /// Cores of a hexadecimal mask such as `1,00000003`, groups of 32, highest group first.
-#[must_use]
 pub fn mask(text: &str) -> Option<Vec<u32>> {
     let groups: Vec<&str> = text.trim().split(',').collect();
     if groups.len() * 32 > MASK_CORES_MAX {
@@ -72,7 +69,6 @@ pub fn mask(text: &str) -> Option<Vec<u32>> {
 }
 
 /// Steal and total of all cores from `/proc/stat`, in ticks.
-#[must_use]
 pub fn steal(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
@@ -82,7 +78,6 @@ pub fn steal(stat: &str) -> Option<(u64, u64)> {
 }
 
 /// `/proc/interrupts` without the kernel's own interrupts.
-#[must_use]
 pub fn interrupts(text: &str) -> InterruptTable {
     let mut lines = text.lines();
     let core = |field: &str| field.strip_prefix("CPU")?.parse().ok();
@@ -106,7 +101,6 @@ pub fn interrupts(text: &str) -> InterruptTable {
 }
 
 /// Rates per core between two tables, per second. An interrupt without occurrences has no cores.
-#[must_use]
 pub fn interrupt_rates(
     before: &InterruptTable,
     after: InterruptTable,
@@ -130,7 +124,6 @@ pub fn interrupt_rates(
 }
 
 /// Value of `name : value` in `/proc/cpuinfo`, for the first core.
-#[must_use]
 pub fn cpuinfo<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
@@ -139,27 +132,23 @@ pub fn cpuinfo<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// Value of `name:` in `/proc/meminfo`, bytes.
-#[must_use]
 pub fn meminfo(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// CPU quota in cores from `cpu.max` (cgroup v2): `quota period`, or `max period`.
-#[must_use]
 pub fn cpu_max(text: &str) -> Option<f64> {
     let mut fields = text.split_whitespace();
     quota(fields.next()?.parse().ok()?, fields.next()?.parse().ok()?)
 }
 
 /// CPU quota in cores from quota and period in microseconds; a negative quota is unlimited.
-#[must_use]
 pub fn quota(quota: i64, period: i64) -> Option<f64> {
     (quota > 0 && period > 0).then(|| quota as f64 / period as f64)
 }
 
 /// Path of this process below a controller's mount, from `/proc/self/cgroup`; `""` is the unified hierarchy.
-#[must_use]
 pub fn cgroup_path<'t>(text: &'t str, controller: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -169,7 +158,6 @@ pub fn cgroup_path<'t>(text: &'t str, controller: &str) -> Option<&'t str> {
 }
 
 /// Major and minor number of a kernel release such as `6.18.44-fc`.
-#[must_use]
 pub fn kernel_version(release: &str) -> Option<(u32, u32)> {
     let mut parts = release.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -72,7 +72,6 @@ impl Profile {
     }
 
     /// The default profile of a host; the same choice as in `tuning/profile`.
-    #[must_use]
     pub fn guess(facts: &Facts) -> Self {
         let cores = facts.online.len();
         let name = match () {
@@ -132,13 +131,11 @@ impl Profile {
     }
 
     /// The expected value, if any.
-    #[must_use]
     pub fn word(&self, key: &str) -> Option<&str> {
         self.get(key).filter(|value| *value != "keep")
     }
 
     /// The expected number, if any.
-    #[must_use]
     pub fn number(&self, key: &str) -> Option<u64> {
         self.word(key)?.parse().ok()
     }

@@ -27,13 +27,11 @@ fn count(findings: &[Finding], verdict: Verdict) -> usize {
 }
 
 /// Whether no setting prevents running.
-#[must_use]
 pub fn can_run(findings: &[Finding]) -> bool {
     count(findings, Verdict::Bad) == 0
 }
 
 /// One line that describes the host, to accompany measurements.
-#[must_use]
 pub fn summary(facts: &Facts, profile: &Profile, findings: &[Finding]) -> String {
     let named = |verdict: Verdict| -> Vec<&str> {
         findings.iter().filter(|it| it.verdict == verdict).map(|it| it.setting).collect()
@@ -60,7 +58,6 @@ pub fn summary(facts: &Facts, profile: &Profile, findings: &[Finding]) -> String
 }
 
 /// The JSON output.
-#[must_use]
 pub fn report<'f>(facts: &Facts, profile: &'f Profile, findings: &'f [Finding]) -> Report<'f> {
     Report {
         profile: &profile.name,
@@ -73,7 +70,6 @@ pub fn report<'f>(facts: &Facts, profile: &'f Profile, findings: &'f [Finding]) 
 }
 
 /// One line per setting, with the remedy if there is one.
-#[must_use]
 pub fn table(findings: &[Finding], colored: bool) -> String {
     let width = findings.iter().map(|finding| finding.setting.len()).max().unwrap_or(0);
     let mut out = String::new();

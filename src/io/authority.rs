@@ -25,7 +25,6 @@ enum Host {
 
 impl Authority {
     /// Parses `host`, `host:port`, `[v6]` or `[v6]:port`; `None` for other forms.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
             let (address, rest) = rest.split_once(']')?;
@@ -74,7 +73,6 @@ impl std::fmt::Display for Host {
 
 impl Authority {
     /// The host without port, in the form of `--serve-name`.
-    #[must_use]
     pub fn host(&self) -> String {
         self.host.to_string()
     }
@@ -86,7 +84,6 @@ pub struct ServeName(Host);
 
 impl ServeName {
     /// Parses a name or an address; `None` for other forms.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         parse_name(bare.unwrap_or(text)).map(Self)
@@ -102,13 +99,11 @@ pub struct Names {
 
 impl Names {
     /// The listen address and the names of `--serve-name`.
-    #[must_use]
     pub fn new(listen: SocketAddr, given: Vec<ServeName>) -> Self {
         Self { listen: listen.ip().to_canonical(), given }
     }
 
     /// Whether `authority` is accepted. The port is ignored, because forwarding changes it.
-    #[must_use]
     pub fn contain(&self, authority: &Authority) -> bool {
         if self.given.iter().any(|ServeName(host)| *host == authority.host) {
             return true;

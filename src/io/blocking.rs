@@ -171,7 +171,6 @@ pub struct BlockingClient {
 
 impl BlockingClient {
     /// A client that connects on its first request; its timeout is `REST_TIMEOUT_NS`.
-    #[must_use]
     pub fn new(service: Endpoint, tls: Arc<ClientConfig>) -> Self {
         Self { service, tls, timeout_ns: REST_TIMEOUT_NS, connection: None }
     }

@@ -78,13 +78,11 @@ impl ClientStream {
     }
 
     /// Whether the stream is encrypted.
-    #[must_use]
     pub const fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 
     /// The host name that the client has asked for in its TLS handshake.
-    #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.tls.as_ref().and_then(|tls| tls.session.server_name())
     }

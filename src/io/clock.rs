@@ -21,7 +21,6 @@ impl Default for HostClock {
 
 impl HostClock {
     /// Calibrates the counter once per process (up to 200 ms on the first call).
-    #[must_use]
     pub fn new() -> Self {
         let clock = quanta::Clock::new();
         let start = clock.raw();
@@ -37,21 +36,18 @@ impl HostClock {
     }
 
     /// Both clocks at one instant.
-    #[must_use]
     pub fn now(&self) -> Now {
         let mono_ns = self.mono_ns();
         Now { mono_ns, wall_ns: self.wall_ns(mono_ns) }
     }
 
     /// Wall time at `mono_ns`, nanoseconds since the Unix epoch.
-    #[must_use]
     pub fn wall_ns(&self, mono_ns: u64) -> u64 {
         self.wall_at_start_ns.wrapping_add(mono_ns)
     }
 }
 
 /// Kernel monotonic time, nanoseconds, for rings that measure waiting times.
-#[must_use]
 pub fn ring_clock() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     (now.tv_sec as u64) * SECOND_NS + now.tv_nsec as u64
@@ -59,7 +55,6 @@ pub fn ring_clock() -> u64 {
 
 /// CPU time used by the calling thread, nanoseconds; excludes waiting and other threads. A system call: for batches,
 /// not per message.
-#[must_use]
 pub fn thread_cpu_ns() -> u64 {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     (used.tv_sec as u64) * SECOND_NS + used.tv_nsec as u64

@@ -261,14 +261,12 @@ impl Connection {
     }
 
     /// Plaintext of the last read.
-    #[must_use]
     pub fn received(&self) -> &[u8] {
         if self.tls.is_some() { &self.plaintext } else { &self.buffer[..self.received] }
     }
 
     /// Whether an end of the stream now is the server's own: always without TLS, otherwise after `close_notify`; an end
     /// without it may be forged.
-    #[must_use]
     pub fn is_end_genuine(&self) -> bool {
         self.tls.as_ref().is_none_or(TlsSession::is_closed_by_server)
     }

@@ -144,7 +144,6 @@ impl Readiness {
     }
 
     /// The doorbell that ends a wait.
-    #[must_use]
     pub fn doorbell(&self) -> Doorbell {
         self.doorbell.clone()
     }
@@ -244,26 +243,22 @@ impl Readiness {
     }
 
     /// Whether the doorbell rang during the last wait.
-    #[must_use]
     pub fn was_rung(&self) -> bool {
         self.rung
     }
 
     /// Number of sockets reported by the last wait.
-    #[must_use]
     pub fn reported(&self) -> usize {
         self.reported.len()
     }
 
     /// Whether the last wait may not have reported every ready socket: more were ready than it has room for, or it was
     /// interrupted.
-    #[must_use]
     pub fn is_partial(&self) -> bool {
         self.partial
     }
 
     /// Report `place` of the last wait, `place` in `0..reported()`.
-    #[must_use]
     pub fn ready(&self, place: usize) -> Ready {
         self.reported[place]
     }

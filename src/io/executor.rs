@@ -136,19 +136,16 @@ pub fn check_pinning(core: u32) -> Result<(), StartError> {
 }
 
 /// The error for a thread that cannot be started, with the remedy.
-#[must_use]
 pub fn no_thread(name: &str, error: &std::io::Error) -> StartError {
     explain(name, &error.to_string())
 }
 
 /// Why the kernel refuses io_uring; `None` if it does not.
-#[must_use]
 pub fn io_uring_fault() -> Option<String> {
     probe_io_uring().err().map(|error| error.to_string())
 }
 
 /// Cores that this process may run on, ascending.
-#[must_use]
 pub fn usable_cores() -> Vec<u32> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let mut cores: Vec<u32> = cores.into_iter().map(|core| core.id as u32).collect();

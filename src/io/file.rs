@@ -39,7 +39,6 @@ pub enum Source {
 
 impl Source {
     /// `-` is standard input, any other argument a path.
-    #[must_use]
     pub fn of(argument: PathBuf) -> Self {
         if argument.as_os_str() == "-" { Self::Stdin } else { Self::Path(argument) }
     }
@@ -101,7 +100,6 @@ pub enum Form {
 
 impl Form {
     /// Detects the form by the first bytes.
-    #[must_use]
     pub fn of(head: &[u8]) -> Self {
         match head {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
@@ -132,7 +130,6 @@ pub struct Input {
 }
 
 /// The index beside a capture segment, if there is one.
-#[must_use]
 pub fn read_index(source: &Source) -> Option<String> {
     let Source::Path(path) = source else { return None };
     let stem = path.to_str()?.strip_suffix(".ndjson.zst")?;
@@ -140,13 +137,11 @@ pub fn read_index(source: &Source) -> Option<String> {
 }
 
 /// The text of a small file, if it exists.
-#[must_use]
 pub fn read_optional(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
 /// Index files of a capture's segments in a folder.
-#[must_use]
 pub fn indices(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
@@ -452,7 +447,6 @@ impl NewFile {
     }
 
     /// One line with the path.
-    #[must_use]
     pub fn explain(&self, error: impl Display) -> String {
         format!("cannot write {}: {error}", self.path.display())
     }
@@ -494,7 +488,6 @@ pub fn append(path: &Path) -> Result<File, String> {
 }
 
 /// Whether both paths are one existing file.
-#[must_use]
 pub fn same_file(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,

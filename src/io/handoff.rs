@@ -28,7 +28,6 @@ pub struct Giver<T>(Shared<T>);
 pub struct Awaited<T>(Shared<T>);
 
 /// Both ends.
-#[must_use]
 pub fn handoff<T>() -> (Giver<T>, Awaited<T>) {
     let shared = Arc::new(Mutex::new(State::Open(None)));
     (Giver(Arc::clone(&shared)), Awaited(shared))
@@ -41,7 +40,6 @@ impl<T> Giver<T> {
     }
 
     /// Whether the task still waits.
-    #[must_use]
     pub fn is_awaited(&self) -> bool {
         matches!(*lock(&self.0), State::Open(_))
     }

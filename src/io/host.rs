@@ -18,7 +18,6 @@ const CPUS: &str = "/sys/devices/system/cpu";
 const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0";
 
 /// Collects all facts. Rates are measured over `window`, or since boot if it is zero.
-#[must_use]
 pub fn facts(window: Duration) -> Facts {
     let mut facts = Facts {
         online: kernel_text::cores(&read(format!("{CPUS}/online"))).unwrap_or_default(),
@@ -42,7 +41,6 @@ pub fn facts(window: Duration) -> Facts {
 }
 
 /// One line to accompany measurements: the host and its deviating settings. Takes some milliseconds.
-#[must_use]
 pub fn summary() -> String {
     let mut facts = facts(Duration::ZERO);
     // Measurements do not depend on a thread layout, so it is left out.

@@ -119,7 +119,6 @@ impl Listener {
     }
 
     /// The bound address, with the port chosen by the kernel.
-    #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -189,7 +188,6 @@ impl Drop for Listener {
 }
 
 /// Limit of file descriptors; `None` if unlimited.
-#[must_use]
 pub fn descriptor_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }

@@ -42,13 +42,11 @@ pub fn print_line(text: impl Display) {
 }
 
 /// Whether the reader of standard output has gone (`| head`): it has all that it wanted.
-#[must_use]
 pub fn reader_is_gone() -> bool {
     READER_GONE.load(Ordering::Relaxed)
 }
 
 /// Whether text for standard output is lost, as on a full disk; that was reported.
-#[must_use]
 pub fn text_is_lost() -> bool {
     LOSS_REPORTED.load(Ordering::Relaxed)
 }
@@ -112,26 +110,22 @@ pub fn clear_status() {
 }
 
 /// Whether standard output is a terminal.
-#[must_use]
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// Whether standard error is a terminal.
-#[must_use]
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Columns of the terminal of standard error, if it says how many it has.
-#[must_use]
 pub fn stderr_columns() -> Option<u16> {
     let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col)
 }
 
 /// Whether SIGHUP was ignored at startup (`nohup`): the program then survives its terminal.
-#[must_use]
 pub fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }

@@ -61,7 +61,6 @@ pub struct Measured {
 
 /// Measures on the given cores; takes about `duration` in total. A thread that cannot be started or pinned yields no
 /// result.
-#[must_use]
 pub fn measure(cores: &[u32], duration: Duration) -> Measured {
     let clock = HostClock::new();
     let third = duration / 3;

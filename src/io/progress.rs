@@ -26,7 +26,6 @@ pub struct Progress {
 
 impl Progress {
     /// Of a command that reads `total` stored (compressed) bytes; a running count if the total is unknown.
-    #[must_use]
     pub fn of_bytes(total: Option<u64>) -> Self {
         let template = match total {
             Some(_) => {
@@ -38,7 +37,6 @@ impl Progress {
     }
 
     /// Of a command that handles `total` things.
-    #[must_use]
     pub fn of_items(total: u64, things: &str) -> Self {
         let template = "{bar:24} {percent:>3} %  {human_pos} of {human_len} {msg}  ETA {eta}";
         let this = Self::drawn(Some(total), template);
@@ -47,7 +45,6 @@ impl Progress {
     }
 
     /// Of a command that waits, and does not know for how long.
-    #[must_use]
     pub fn of_wait(what: String) -> Self {
         let this = Self::drawn(None, "{spinner} {msg}  {elapsed}");
         this.bar.set_message(what);
@@ -59,19 +56,16 @@ impl Progress {
     }
 
     /// Of a command that sets the text itself.
-    #[must_use]
     pub fn of_text() -> Self {
         Self::drawn(None, "{msg}")
     }
 
     /// One that is never drawn.
-    #[must_use]
     pub fn hidden() -> Self {
         Self::of(ProgressBar::hidden())
     }
 
     /// Another part of the same work, on the same line, which is cleared with the last one.
-    #[must_use]
     pub fn share(&self) -> Self {
         let mut part = Self::of(self.bar.clone());
         part.users = Arc::clone(&self.users);

@@ -63,7 +63,6 @@ impl OwnNames {
     }
 
     /// One line about a name of these that leads to this host; blocks where `host` is one of these.
-    #[must_use]
     pub fn find_fault(&self, host: &str) -> Option<String> {
         let is_own = self.names.contains(&host);
         // A resolver that fails is reported with the connection.

@@ -78,7 +78,6 @@ impl SharedWords {
     }
 
     /// The words.
-    #[must_use]
     #[inline]
     #[expect(unsafe_code, reason = "a mapping has no safe form as atomic words")]
     pub fn words(&self) -> &[AtomicU64] {
@@ -90,7 +89,6 @@ impl SharedWords {
 }
 
 /// Id of this process, for readers.
-#[must_use]
 pub fn process_id() -> u64 {
     u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs())
 }

@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Pins the calling thread; false if it may not use `core`.
-#[must_use]
 pub fn pin_current(core: u32) -> bool {
     // core_affinity panics at core numbers that do not exist.
     super::executor::usable_cores().contains(&core)
@@ -30,7 +29,6 @@ pub fn precise_timers() {
 const STAND_BACK: i32 = 10;
 
 /// Joins a thread within a time limit; false if it is still running or has panicked.
-#[must_use]
 pub fn ends_within(thread: JoinHandle<()>, timeout_ns: u64) -> bool {
     let (timeout, step) = (Duration::from_nanos(timeout_ns), Duration::from_millis(2));
     let mut waited = Duration::ZERO;
@@ -51,7 +49,6 @@ pub struct ThreadTime {
 }
 
 /// All threads of this process; empty without `/proc`.
-#[must_use]
 pub fn thread_times() -> Vec<ThreadTime> {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
     let time = |task: std::io::Result<std::fs::DirEntry>| {
@@ -74,7 +71,6 @@ fn ticks(stat: &str) -> Option<u64> {
 }
 
 /// Processor, usable cores and kernel on one line.
-#[must_use]
 pub fn machine_line() -> String {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

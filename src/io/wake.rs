@@ -27,7 +27,6 @@ pub struct TaskWaker {
 
 impl Sleeper {
     /// An end that wakes this one.
-    #[must_use]
     pub fn waker(&self) -> TaskWaker {
         TaskWaker { shared: Arc::clone(&self.shared) }
     }

@@ -31,13 +31,11 @@ impl WriteQueue {
     }
 
     /// Bytes not yet written.
-    #[must_use]
     pub const fn len(&self) -> usize {
         self.bytes.len() - self.written
     }
 
     /// Whether everything is written.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }

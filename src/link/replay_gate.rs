@@ -31,7 +31,6 @@ impl ReplayGate {
     }
 
     /// Whether [`ReplayGate::set_ready`] was called.
-    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -42,7 +41,6 @@ impl ReplayGate {
     }
 
     /// Whether [`ReplayGate::begin`] was called.
-    #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begin.load(Ordering::Acquire)
     }
@@ -53,7 +51,6 @@ impl ReplayGate {
     }
 
     /// Updates that may be taken: those of whole messages.
-    #[must_use]
     pub fn whole(&self) -> u64 {
         self.whole.load(Ordering::Acquire)
     }
@@ -68,7 +65,6 @@ impl ReplayGate {
     }
 
     /// How it has ended. Updates sent before are in the ring.
-    #[must_use]
     pub fn end(&self) -> Option<ReplayEnd> {
         match self.end.load(Ordering::Acquire) {
             0 => None,
@@ -78,7 +74,6 @@ impl ReplayGate {
     }
 
     /// Whether the subscriber has gone.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

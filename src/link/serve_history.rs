@@ -83,7 +83,6 @@ pub struct PendingPrices {
 pub struct PriceHistory(SyncSender<PendingPrices>);
 
 /// Both ends.
-#[must_use]
 pub fn link() -> (PriceHistory, Receiver<PendingPrices>) {
     let (sender, receiver) = sync_channel(HISTORY_QUEUE_DEPTH);
     (PriceHistory(sender), receiver)

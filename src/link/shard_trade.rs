@@ -45,7 +45,6 @@ pub struct TradeSender {
 
 impl TradeSender {
     /// The end of a shard that listens to `venue`.
-    #[must_use]
     pub const fn new(venue: Venue, producer: Producer<TradeRecord>) -> Self {
         Self { venue, producer }
     }

@@ -69,7 +69,6 @@ pub fn gaps(svg: &mut Svg, x: &Scale, y: &Scale, gaps: &[(u64, u64)]) {
 pub type Step = (f64, Option<f64>);
 
 /// Path of a value that stays until the next step; ends at `end`.
-#[must_use]
 pub fn step_path(steps: &[Step], end: f64, x: &Scale, y: &Scale) -> String {
     let mut out = String::new();
     let mut is_down = false;
@@ -90,7 +89,6 @@ pub fn step_path(steps: &[Step], end: f64, x: &Scale, y: &Scale) -> String {
 }
 
 /// Area between the lower end of a panel and a value that stays until the next step.
-#[must_use]
 pub fn step_area(steps: &[Step], end: f64, x: &Scale, y: &Scale) -> String {
     let bottom = number(y.places().0);
     let mut out = String::new();
@@ -112,7 +110,6 @@ pub struct Legend {
 
 impl Legend {
     /// Beside a panel whose upper end is `top`.
-    #[must_use]
     pub const fn new(top: f64) -> Self {
         Self { left: RIGHT + 16.0, y: top + 8.0 }
     }
@@ -148,7 +145,6 @@ impl Legend {
     }
 
     /// Where the next line is.
-    #[must_use]
     pub const fn place(&self) -> (f64, f64) {
         (self.left, self.y)
     }

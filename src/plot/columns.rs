@@ -22,19 +22,16 @@ pub struct Columns<T> {
 
 impl<T: Default + Merge> Columns<T> {
     /// None yet, and never more than `most`, at least 1.
-    #[must_use]
     pub const fn new(most: u64) -> Self {
         Self { width_ns: MILLISECOND_NS, most, cells: BTreeMap::new() }
     }
 
     /// Width of a column, nanoseconds.
-    #[must_use]
     pub const fn width_ns(&self) -> u64 {
         self.width_ns
     }
 
     /// Number of the column at a time.
-    #[must_use]
     pub const fn place(&self, at_ns: u64) -> u64 {
         at_ns / self.width_ns
     }
@@ -75,7 +72,6 @@ impl<T: Default + Merge> Columns<T> {
     }
 
     /// Whether there is none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }

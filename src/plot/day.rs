@@ -166,7 +166,6 @@ impl Day {
     }
 
     /// Whether nothing with a receive time was added.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
@@ -214,7 +213,6 @@ const LOST_CONNECTION: &str = "m-5 -4h10l-5 8z";
 const LOST_FRAMES: &str = "m-4 -4l8 8m-8 0l8 -8";
 
 /// The plot of each venue's day, one below the other over one time axis: `None` where no record has a time.
-#[must_use]
 pub fn render(days: &[(String, Day)], title: &str) -> Option<String> {
     let shown: Vec<&(String, Day)> = days.iter().filter(|(_, day)| !day.is_empty()).collect();
     let from_ns = shown.iter().map(|(_, day)| day.first_ns).min()?;

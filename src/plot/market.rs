@@ -73,7 +73,6 @@ impl Series {
     }
 
     /// At most four points a column, ascending.
-    #[must_use]
     pub fn points(&self) -> Vec<Point> {
         let mut points = Vec::new();
         for (_, column) in self.columns.iter() {
@@ -90,7 +89,6 @@ impl Series {
     }
 
     /// Times without a value, each until there is one again or until `end_ns`.
-    #[must_use]
     pub fn gaps(&self, end_ns: u64) -> Vec<(u64, u64)> {
         let mut gaps = Vec::new();
         let mut since = None;
@@ -274,7 +272,6 @@ impl MarketDay {
     }
 
     /// Level changes and trades.
-    #[must_use]
     pub const fn counts(&self) -> (u64, u64) {
         (self.changes, self.trade_count)
     }

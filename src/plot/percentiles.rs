@@ -18,7 +18,6 @@ const BARS: f64 = 20.0;
 const NAMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
 
 /// The plot of all stages with values; `None` without any.
-#[must_use]
 pub fn render(latencies: &Latencies, title: &str) -> Option<String> {
     let shown: Vec<(Stage, &Histogram<u64>)> = Stage::ALL
         .into_iter()

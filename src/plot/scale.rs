@@ -66,7 +66,6 @@ pub struct Scale {
 
 impl Scale {
     /// Linear, from and to a multiple of a step of 1, 2 or 5 times a power of ten; about `steps` of them.
-    #[must_use]
     pub fn linear(lowest: f64, highest: f64, steps: f64, places: (f64, f64)) -> Self {
         let span = if highest > lowest { highest - lowest } else { lowest.abs().max(1.0) };
         let step = nice(span / steps);
@@ -77,13 +76,11 @@ impl Scale {
     }
 
     /// Linear between exactly these values, with about `steps` ticks.
-    #[must_use]
     pub fn between(from: f64, to: f64, steps: f64, places: (f64, f64)) -> Self {
         Self { kind: Kind::Linear(nice((to - from) / steps)), from, to, places }
     }
 
     /// Logarithmic, of positive values, from and to a quarter of a decade, with room at both ends.
-    #[must_use]
     pub fn log(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
         let from = 10f64.powf((4.0 * (lowest / 1.05).log10()).floor() / 4.0);
         let to = 10f64.powf((4.0 * (highest * 1.05).log10()).ceil() / 4.0);
@@ -91,20 +88,17 @@ impl Scale {
     }
 
     /// Time in nanoseconds since the Unix epoch, in UTC; at least a millisecond.
-    #[must_use]
     pub fn time(from_ns: u64, to_ns: u64, places: (f64, f64)) -> Self {
         let to_ns = to_ns.max(from_ns + MILLISECOND_NS);
         Self { kind: Kind::Time, from: from_ns as f64, to: to_ns as f64, places }
     }
 
     /// The place of a value; of one beyond the axis, its end.
-    #[must_use]
     pub fn at(&self, value: f64) -> f64 {
         self.beyond(value.clamp(self.from, self.to))
     }
 
     /// The place of a value, also beyond the axis.
-    #[must_use]
     pub fn beyond(&self, value: f64) -> f64 {
         let share = match self.kind {
             Kind::Log => (value / self.from).ln() / (self.to / self.from).ln(),
@@ -114,7 +108,6 @@ impl Scale {
     }
 
     /// Places of the lowest and the highest value.
-    #[must_use]
     pub const fn places(&self) -> (f64, f64) {
         self.places
     }
@@ -188,7 +181,6 @@ fn nice(step: f64) -> f64 {
 }
 
 /// Nanoseconds with their unit and two digits, as in `1.8 µs`.
-#[must_use]
 pub fn duration(ns: f64) -> String {
     let (value, unit) = match ns {
         ns if ns < 999.5 => (ns, "ns"),
@@ -200,7 +192,6 @@ pub fn duration(ns: f64) -> String {
 }
 
 /// A number with two digits and a letter for thousands, as in `1.8k`.
-#[must_use]
 pub fn count(value: f64) -> String {
     match value {
         value if value >= 999.5e6 => format!("{}G", two_digits(value / 1e9)),

@@ -38,7 +38,6 @@ pub struct Steps {
 
 impl Steps {
     /// The plot: `None` without a rate.
-    #[must_use]
     pub fn render(&self) -> Option<String> {
         let bounds = |values: &mut dyn Iterator<Item = f64>| {
             values.fold(None, |all: Option<(f64, f64)>, value| {

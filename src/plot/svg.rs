@@ -67,7 +67,6 @@ pub struct Svg {
 
 impl Svg {
     /// A white page of so many pixels; `label` is for readers without the plot.
-    #[must_use]
     pub fn new(width: f64, height: f64, label: &str) -> Self {
         let mut out = String::new();
         let (width, height) = (number(width), number(height));
@@ -185,7 +184,6 @@ impl Svg {
 }
 
 /// With one decimal, and none where it is 0.
-#[must_use]
 pub fn number(value: f64) -> String {
     let text = format!("{value:.1}");
     match text.strip_suffix(".0") {

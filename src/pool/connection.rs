@@ -170,7 +170,6 @@ impl PoolConnection {
     }
 
     /// The subprotocol that the server of a WebSocket chose.
-    #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.socket.as_ref()?.subprotocol.as_deref()
     }
@@ -293,7 +292,6 @@ impl PoolConnection {
     }
 
     /// Condition for its release.
-    #[must_use]
     pub fn condition(&self) -> Condition {
         match &self.socket {
             Some(socket) if socket.closed || self.pinging => Condition::Broken,

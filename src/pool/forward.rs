@@ -26,7 +26,6 @@ pub struct Forward {
 
 impl Forward {
     /// Begins a request; its time runs from here.
-    #[must_use]
     #[track_caller]
     pub fn new(pool: &Rc<Pool>) -> Self {
         let start_ns = pool.now().mono_ns;
@@ -37,13 +36,11 @@ impl Forward {
     }
 
     /// Time until the request timeout, nanoseconds.
-    #[must_use]
     pub fn left_ns(&self) -> u64 {
         self.context.deadline_ns.saturating_sub(self.pool.now().mono_ns)
     }
 
     /// The timeout as an error, counted.
-    #[must_use]
     pub fn timed_out(&self) -> PoolError {
         let after_ns = self.pool.service().limits.request_timeout_ns;
         self.failed(PoolError::timeout(self.context.stage.get(), after_ns))
@@ -94,7 +91,6 @@ impl Forward {
     }
 
     /// Counts an error of the exchange, after the connection was leased.
-    #[must_use]
     pub fn failed(&self, error: PoolError) -> PoolError {
         self.pool.count(error)
     }

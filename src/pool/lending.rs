@@ -65,7 +65,6 @@ struct Waiter {
 
 impl Pool {
     /// A pool without connections; [`Pool::housekeep`] must be called regularly, as [`super::Manager`] does.
-    #[must_use]
     pub fn new(service: Service, resolver: Resolver, tls: &Arc<ClientConfig>) -> Rc<Self> {
         let target = Target {
             host: service.host.clone(),
@@ -91,32 +90,27 @@ impl Pool {
     }
 
     /// The service.
-    #[must_use]
     pub const fn service(&self) -> &Service {
         &self.service
     }
 
     /// The service's name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.service.name
     }
 
     /// The absolute URL of a path.
-    #[must_use]
     pub fn url(&self, path_and_query: &str) -> String {
         format!("{}{path_and_query}", self.base)
     }
 
     /// Statistics and current state.
-    #[must_use]
     pub fn report(&self) -> ServiceReport {
         let counts = self.slots.borrow().counts();
         self.statistics.borrow().report(&self.service, &counts, self.occupation())
     }
 
     /// Connections and waiters by state.
-    #[must_use]
     pub fn occupation(&self) -> Occupation {
         let slots = self.slots.borrow();
         Occupation {
@@ -128,13 +122,11 @@ impl Pool {
     }
 
     /// Health of the service.
-    #[must_use]
     pub fn health(&self) -> Health {
         self.statistics.borrow().health().clone()
     }
 
     /// All leases.
-    #[must_use]
     pub fn held(&self) -> Vec<Held> {
         self.slots.borrow().held().copied().collect()
     }
@@ -346,7 +338,6 @@ impl Pool {
 
     /// Whether a request would most likely fail: the last probe failed, or the last connection could not be opened and
     /// none is open.
-    #[must_use]
     pub fn is_down(&self) -> bool {
         let (statistics, slots) = (self.statistics.borrow(), self.slots.borrow());
         statistics.health().state == HealthState::Down
@@ -576,7 +567,6 @@ impl std::fmt::Debug for Guard {
 
 impl Guard {
     /// Whether the connection was leased before.
-    #[must_use]
     pub fn is_reused(&self) -> bool {
         self.lease.as_ref().is_some_and(Lease::is_reused)
     }

@@ -78,19 +78,16 @@ impl Manager {
     }
 
     /// The pool of the service `name`.
-    #[must_use]
     pub fn pool(&self, name: &str) -> Option<Rc<Pool>> {
         self.pools.iter().find(|pool| pool.name() == name).cloned()
     }
 
     /// Every pool, in the order of the services.
-    #[must_use]
     pub fn pools(&self) -> &[Rc<Pool>] {
         &self.pools
     }
 
     /// Reports of all pools, in the order of the services.
-    #[must_use]
     pub fn reports(&self) -> Vec<ServiceReport> {
         self.pools.iter().map(|pool| pool.report()).collect()
     }

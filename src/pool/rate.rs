@@ -39,7 +39,6 @@ pub struct Bucket {
 
 impl Bucket {
     /// A full bucket; without `rate`, only the service's pauses limit.
-    #[must_use]
     pub fn new(rate: Option<Rate>) -> Self {
         let interval_ns = rate.map_or(0, |rate| {
             // 1 ns to 1 h for any configured value.
@@ -68,7 +67,6 @@ impl Bucket {
     }
 
     /// Remaining pause requested by the service, nanoseconds.
-    #[must_use]
     pub const fn pause_ns(&self, now_ns: u64) -> u64 {
         self.paused_until_ns.saturating_sub(now_ns)
     }

@@ -52,7 +52,6 @@ pub struct RemoteServer {
 }
 
 /// Two halves for up to `capacity` requests at once, each to be moved to its core.
-#[must_use]
 pub fn remote(capacity: usize) -> (RemotePool, RemoteServer) {
     let capacity = capacity.max(1);
     let (requests, received) = ring(capacity);
@@ -102,13 +101,11 @@ impl RemotePool {
     }
 
     /// Requests whose responses have not been taken.
-    #[must_use]
     pub const fn outstanding(&self) -> usize {
         self.outstanding
     }
 
     /// False once the other half is dropped: no more responses will arrive.
-    #[must_use]
     pub fn is_served(&self) -> bool {
         self.served.strong_count() > 0
     }

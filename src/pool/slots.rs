@@ -59,7 +59,6 @@ pub struct Lease<C> {
 
 impl<C> Lease<C> {
     /// Whether the connection was leased before.
-    #[must_use]
     pub const fn is_reused(&self) -> bool {
         self.uses > 1
     }
@@ -177,7 +176,6 @@ pub struct SlotCounts {
 
 impl SlotCounts {
     /// Connections closed, for any reason.
-    #[must_use]
     pub const fn closed(&self) -> u64 {
         self.closed_broken
             + self.closed_spent
@@ -223,7 +221,6 @@ pub struct Slots<C, E> {
 
 impl<C, E> Slots<C, E> {
     /// No connections; the first [`Slots::poll`] opens the `min`.
-    #[must_use]
     pub fn new(limits: SlotLimits) -> Self {
         Self {
             limits,
@@ -485,31 +482,26 @@ impl<C, E> Slots<C, E> {
     }
 
     /// Idle connections.
-    #[must_use]
     pub fn idle(&self) -> usize {
         self.idle.len()
     }
 
     /// Leased connections, including those for probes.
-    #[must_use]
     pub fn in_use(&self) -> usize {
         self.leases.len()
     }
 
     /// Opening connections.
-    #[must_use]
     pub const fn opening(&self) -> usize {
         self.opening
     }
 
     /// Waiters.
-    #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// All connections: idle, leased, opening.
-    #[must_use]
     pub fn total(&self) -> usize {
         self.idle.len() + self.leases.len() + self.opening
     }
@@ -520,19 +512,16 @@ impl<C, E> Slots<C, E> {
     }
 
     /// Counters since the start.
-    #[must_use]
     pub const fn counts(&self) -> SlotCounts {
         self.counts
     }
 
     /// Whether [`Slots::stop`] was called.
-    #[must_use]
     pub const fn is_stopping(&self) -> bool {
         self.stopping
     }
 
     /// Whether nothing is leased or opening; a stopped pool has then ended.
-    #[must_use]
     pub fn is_drained(&self) -> bool {
         self.leases.is_empty() && self.opening == 0
     }

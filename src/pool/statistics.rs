@@ -134,13 +134,11 @@ impl Statistics {
     }
 
     /// Health of the service.
-    #[must_use]
     pub const fn health(&self) -> &Health {
         &self.health
     }
 
     /// Whether the last probe failed; a new connection does not change that.
-    #[must_use]
     pub const fn is_down_by_probe(&self) -> bool {
         self.down_by_probe
     }
@@ -155,7 +153,6 @@ impl Statistics {
     }
 
     /// The report of `service`, with the counters of its slots.
-    #[must_use]
     pub fn report(
         &self,
         service: &Service,

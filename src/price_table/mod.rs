@@ -85,7 +85,6 @@ const RUNNING: u64 = 1;
 const ENDED: u64 = 2;
 
 /// The place in the index where the search for a token begins: FNV-1a, 64 bits.
-#[must_use]
 pub fn hash(token: &[u8]) -> u64 {
     token.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -112,13 +111,11 @@ impl Table {
     }
 
     /// A word of the header.
-    #[must_use]
     pub fn field(&self, field: Field) -> &AtomicU64 {
         &self.memory.words()[field as usize]
     }
 
     /// A record.
-    #[must_use]
     #[inline]
     pub fn record(&self, number: u32) -> Record<'_> {
         let first = FIRST_RECORD + number as usize * RECORD_WORDS;
@@ -126,7 +123,6 @@ impl Table {
     }
 
     /// The record of a token.
-    #[must_use]
     pub fn find(&self, token: &str) -> Option<u32> {
         let first = hash(token.as_bytes()) as usize;
         for step in 0..self.field(Field::SearchMax).load(Ordering::Acquire) as usize {
@@ -263,13 +259,11 @@ impl PriceTable {
     }
 
     /// The handler of a shard.
-    #[must_use]
     pub fn writer(&self) -> PriceWriter {
         PriceWriter::new(Arc::clone(&self.table))
     }
 
     /// Books that found no free record.
-    #[must_use]
     pub fn unplaced(&self) -> u64 {
         self.table.field(Field::Unplaced).load(Ordering::Acquire)
     }

@@ -76,7 +76,6 @@ impl Quote {
     }
 
     /// The reverse of [`Quote::to_words`].
-    #[must_use]
     pub const fn from_words(words: [u64; QUOTE_WORDS]) -> Self {
         let [prices, bid, ask, version, venue_ms, received_ns, last] = words;
         Self {
@@ -93,7 +92,6 @@ impl Quote {
     }
 
     /// Whether prices, quantities, last trade and state are the same.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let Self { version, venue_ms, received_ns, .. } = *other;
         Self { version, venue_ms, received_ns, ..*self } == *other
@@ -101,7 +99,6 @@ impl Quote {
 }
 
 /// State and reason of a record whose book is in this state.
-#[must_use]
 pub const fn state_of(state: BookState) -> (u8, u8) {
     match state {
         BookState::AwaitingSnapshot => (RecordState::Awaiting as u8, 0),
@@ -153,13 +150,11 @@ impl Record<'_> {
 
     /// The quote, whole; tries again while the writer is at work.
     #[inline]
-    #[must_use]
     pub fn read(&self) -> Quote {
         Quote::from_words(self.read_words(1))
     }
 
     /// Quote and token, whole; tries again while the writer is at work.
-    #[must_use]
     pub fn read_all(&self) -> (Quote, String) {
         let words: [u64; QUOTE_WORDS + TOKEN_WORDS] = self.read_words(1);
         let (quote, token) = words.split_at(QUOTE_WORDS);

@@ -28,7 +28,6 @@ use std::sync::{Arc, Mutex};
 const LINES_MAX: usize = 100;
 
 /// The interfaces that clients of a recording use, and their ports after the first; none for a venue without one.
-#[must_use]
 pub fn sites(recorded: &Recorded) -> &'static [(Site, u16)] {
     Site::of(&recorded.recording.feed.venue())
 }
@@ -60,7 +59,6 @@ pub(super) type Logged = Arc<Mutex<BTreeSet<String>>>;
 
 impl Sessions {
     /// At most `most` at once.
-    #[must_use]
     pub fn new(
         recorded: Vec<Recorded>,
         defaults: Defaults,

@@ -70,14 +70,12 @@ impl<T: Send + std::fmt::Debug> LinkGauge for Gauge<T> {
 }
 
 /// Makes a ring for `capacity` messages (at least one).
-#[must_use]
 pub fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     new(capacity, None)
 }
 
 /// The same, and each message's wait is measured with `clock`, which gives monotonic nanoseconds. For links with few
 /// messages: the clock is read twice for each. Elsewhere the consumer reports a wait with [`Consumer::note_wait`].
-#[must_use]
 pub fn timed<T>(capacity: usize, clock: fn() -> u64) -> (Producer<T>, Consumer<T>) {
     new(capacity, Some(clock))
 }
@@ -111,7 +109,6 @@ impl<T> Producer<T> {
     }
 
     /// A view of the counters for the reports.
-    #[must_use]
     pub fn gauge(&self) -> Gauge<T> {
         Gauge { shared: Arc::clone(&self.shared) }
     }
@@ -146,13 +143,11 @@ impl<T> Consumer<T> {
     }
 
     /// True when nothing waits.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shared.queue.is_empty()
     }
 
     /// True when nothing waits and the producer was dropped.
-    #[must_use]
     pub fn is_ended(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire) && self.is_empty()
     }
@@ -160,25 +155,21 @@ impl<T> Consumer<T> {
 
 impl<T> Gauge<T> {
     /// Messages accepted since the start.
-    #[must_use]
     pub fn sent(&self) -> u64 {
         self.shared.sent.load(Ordering::Relaxed)
     }
 
     /// Messages given back because the ring was full.
-    #[must_use]
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// Messages that wait now.
-    #[must_use]
     pub fn depth(&self) -> usize {
         self.shared.queue.len()
     }
 
     /// Messages that fit.
-    #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.queue.capacity()
     }

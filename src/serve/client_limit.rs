@@ -25,7 +25,6 @@ pub struct Bounds {
 impl Bounds {
     /// Bounds for a process with `limit` file descriptors: clients take at most half of those that the rest of the
     /// engine does not need.
-    #[must_use]
     pub fn for_descriptors(limit: Option<u64>) -> Self {
         let files = limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
         let half = files.saturating_sub(SERVE_FILES_ELSEWHERE) / 2;
@@ -34,7 +33,6 @@ impl Bounds {
     }
 
     /// The same for the clients of a gateway, which have two descriptors each and of which none is reserved.
-    #[must_use]
     pub fn of_gateway(limit: Option<u64>) -> Self {
         let files = limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
         let quarter = files.saturating_sub(SERVE_FILES_ELSEWHERE) / 4;

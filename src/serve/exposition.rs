@@ -49,7 +49,6 @@ pub struct ServeReport {
 }
 
 /// The complete encode with its end marker.
-#[must_use]
 pub fn encode(report: &Arc<EngineReport>, serve: &ServeReport) -> String {
     text_of(Reports { engine: Arc::clone(report), serve: serve.clone() })
 }
@@ -63,7 +62,6 @@ fn text_of(reports: impl Collector) -> String {
 }
 
 /// The same for pools without an engine.
-#[must_use]
 pub fn encode_pools(
     services: Vec<ServiceReport>,
     serve: ServeReport,
@@ -112,7 +110,6 @@ impl Collector for Reports {
 }
 
 /// Every metric, in the order of `/metrics`.
-#[must_use]
 pub fn all() -> Vec<Metric> {
     let mut metrics = Vec::new();
     let mut family = |metric: &Metric, _: &[Series]| {

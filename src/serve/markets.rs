@@ -113,7 +113,6 @@ impl Search {
     }
 
     /// Whether a market is wanted, but for the states of its books.
-    #[must_use]
     pub fn wants(&self, listed: &Listed, now_wall_ns: u64) -> bool {
         let info = &listed.info;
         let ends = info.end_wall_ns;

@@ -128,7 +128,6 @@ pub struct Server {
 
 impl Server {
     /// A server on bound listeners that accepts `names` as `Host`; idle until [`Server::run`].
-    #[must_use]
     pub fn new(
         links: ServeLinks,
         listeners: Vec<(Listener, Site)>,
@@ -139,7 +138,6 @@ impl Server {
     }
 
     /// As [`Server::new`] with other timeouts and bounds.
-    #[must_use]
     pub fn with_limits(
         mut links: ServeLinks,
         listeners: Vec<(Listener, Site)>,

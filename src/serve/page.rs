@@ -49,7 +49,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const OPERATING: &str = include_str!("../guide/operating.md");
 
 /// A file of the page; `None` for a path that has none.
-#[must_use]
 pub fn file(path: &str) -> Option<Response> {
     let file = FILES.iter().find(|file| file.path == path)?;
     let response = Response {
@@ -71,7 +70,6 @@ struct Condition {
 }
 
 /// Every condition of `/health` with its remedy, as JSON.
-#[must_use]
 pub fn conditions() -> Response {
     let conditions = CONDITIONS.iter().map(|&condition| Condition {
         condition,
@@ -81,7 +79,6 @@ pub fn conditions() -> Response {
 }
 
 /// Every metric with its meaning and remedy, as JSON.
-#[must_use]
 pub fn counters() -> Response {
     Response::of(200, &metrics::all())
 }

@@ -69,7 +69,6 @@ pub struct Proxy {
 
 impl Proxy {
     /// A server on a bound listener that accepts `names` as `Host`; idle until [`Proxy::run`].
-    #[must_use]
     pub fn new(manager: Manager, listener: Listener, names: &[ServeName]) -> Rc<Self> {
         let clock = HostClock::new();
         Rc::new(Self {

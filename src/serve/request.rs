@@ -103,13 +103,11 @@ pub struct UpgradeRequest {
 
 impl Head {
     /// The first value of a key in the query, not decoded.
-    #[must_use]
     pub fn query_value(&self, key: &str) -> Option<Cow<'_, str>> {
         rest::value(&self.query, key)
     }
 
     /// Whether a body follows.
-    #[must_use]
     pub const fn has_body(&self) -> bool {
         !matches!(self.body, Body::None)
     }

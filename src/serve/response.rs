@@ -20,13 +20,11 @@ pub struct Response {
 
 impl Response {
     /// A JSON response.
-    #[must_use]
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, content_type: "application/json", headers: Vec::new(), body: body.into() }
     }
 
     /// A value as JSON, without characters that have an effect in a terminal.
-    #[must_use]
     pub fn of(status: u16, value: &impl Serialize) -> Self {
         match sonic_rs::to_vec(value) {
             Ok(body) => Self::json(status, visible_json(body)),
@@ -35,7 +33,6 @@ impl Response {
     }
 
     /// `{"error":"..."}`, the shape that Polymarket uses. `text` must not need JSON escapes.
-    #[must_use]
     pub fn error(status: u16, text: &str) -> Self {
         debug_assert!(!text.contains(['"', '\\']), "{text}");
         Self::json(status, format!(r#"{{"error":"{text}"}}"#))
@@ -49,7 +46,6 @@ impl Response {
     }
 
     /// The bytes to send; without the body for a `HEAD` request.
-    #[must_use]
     pub fn to_bytes(&self, head_only: bool, keep_alive: bool) -> Vec<u8> {
         let mut head = String::with_capacity(256);
         // Writing to a string cannot fail.

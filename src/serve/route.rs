@@ -91,7 +91,6 @@ pub enum NoAnswer {
 }
 
 /// Route name for counters; one name for all unknown paths.
-#[must_use]
 pub fn name(head: &Head) -> &'static str {
     let mut known = PATHS.iter().map(|(path, _)| path.split('?').next().unwrap_or(path));
     let page = head.path.starts_with("/page/").then_some("/page/");
@@ -99,7 +98,6 @@ pub fn name(head: &Head) -> &'static str {
 }
 
 /// What to do for a request; `is_local` if it comes from this host.
-#[must_use]
 pub fn plan(head: &Head, is_local: bool) -> Plan {
     if head.path == "/admin/recycle" {
         return recycle_plan(head, is_local);
@@ -178,7 +176,6 @@ pub fn stream(head: &Head) -> Result<stream::Options, Response> {
 }
 
 /// The answer to a recycle command.
-#[must_use]
 pub fn recycling(result: Result<Result<(), String>, NoAnswer>) -> Response {
     match result {
         Ok(Ok(())) => Response::json(202, r#"{"status":"queued; /stats reports its progress"}"#),
@@ -188,7 +185,6 @@ pub fn recycling(result: Result<Result<(), String>, NoAnswer>) -> Response {
 }
 
 /// The answer to bytes that are not a request.
-#[must_use]
 pub fn bad_head(error: HeadError) -> Response {
     match error {
         HeadError::TooLarge => Response::error(431, "the head of the request is too large"),
@@ -202,7 +198,6 @@ pub fn bad_head(error: HeadError) -> Response {
 }
 
 /// The answer to a request whose body is not read.
-#[must_use]
 pub fn bad_body(error: BodyError) -> Response {
     match error {
         BodyError::LengthRequired => Response::error(411, "the body needs a Content-Length"),
@@ -211,7 +206,6 @@ pub fn bad_body(error: BodyError) -> Response {
 }
 
 /// The answer to a request whose `Host` is another server, as in DNS rebinding.
-#[must_use]
 pub fn misdirected(host: &Authority) -> Response {
     let host = host.host();
     let text = format!(
@@ -221,25 +215,21 @@ pub fn misdirected(host: &Authority) -> Response {
 }
 
 /// The answer to plain text on a port with TLS.
-#[must_use]
 pub fn plain_text() -> Response {
     Response::error(400, "this port speaks TLS: use https:// or wss://")
 }
 
 /// True for requests that reserved permits serve.
-#[must_use]
 pub fn is_reserved(head: &Head) -> bool {
     matches!(head.path.as_str(), "/health" | "/metrics")
 }
 
 /// The answer to a client without a permit.
-#[must_use]
 pub fn too_many_clients() -> Response {
     Response::error(503, "too many clients").with("Retry-After", "1")
 }
 
 /// A page rendered from a report, or the error page without it.
-#[must_use]
 pub fn page(
     page: Page,
     report: Result<Arc<EngineReport>, NoAnswer>,
@@ -315,7 +305,6 @@ fn health_unknown(why: NoAnswer) -> Response {
 }
 
 /// A book, or the error without it. `now_wall_ns` is the present time, for the age.
-#[must_use]
 pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> Response {
     let image = match image {
         Ok(Some(image)) => image,
@@ -344,7 +333,6 @@ pub fn book(image: Result<Option<&BookImage>, NoAnswer>, now_wall_ns: u64) -> Re
 }
 
 /// No shard holds the book: why it is awaited, or `None` if its token is not followed.
-#[must_use]
 pub fn awaited(why: Result<Option<String>, NoAnswer>) -> Response {
     match why {
         Ok(Some(why)) => Response::error(503, &why)

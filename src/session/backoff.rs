@@ -23,13 +23,11 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Nothing has failed yet; no delay is above [`BACKOFF_MAX_NS`].
-    #[must_use]
     pub const fn new() -> Self {
         Self::up_to(BACKOFF_MAX_NS)
     }
 
     /// Nothing has failed yet; no delay is above `max_ns`, or above [`BACKOFF_MIN_NS`] if that is longer.
-    #[must_use]
     pub const fn up_to(max_ns: u64) -> Self {
         let max_ns = if max_ns < BACKOFF_MIN_NS { BACKOFF_MIN_NS } else { max_ns };
         Self { failures: 0, max_ns }

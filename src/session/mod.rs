@@ -115,14 +115,12 @@ impl<R: Receive> Receive for Messages<'_, R> {
 
 impl Session {
     /// The text of a heartbeat.
-    #[must_use]
     pub const fn heartbeat(&self) -> &'static str {
         self.heartbeat
     }
 
     /// Takes over a connection whose upgrade is complete. `heartbeat` is the text that the venue
     /// wants every [`PING_INTERVAL_NS`]; none is sent before [`Session::start_heartbeat`].
-    #[must_use]
     pub fn new(tls: Option<TlsSession>, socket: ClientSocket, heartbeat: &'static str) -> Self {
         Self {
             tls,
@@ -203,7 +201,6 @@ impl Session {
     }
 
     /// The socket ended: gives the reason for the report.
-    #[must_use]
     pub fn handle_end(&self) -> SessionError {
         if self.is_closing() {
             return SessionError::Finished;
@@ -275,13 +272,11 @@ impl Session {
     }
 
     /// True after [`Session::close`].
-    #[must_use]
     pub fn is_closing(&self) -> bool {
         self.close_deadline_ns.is_some()
     }
 
     /// Bytes for the socket.
-    #[must_use]
     pub fn output(&self) -> &[u8] {
         &self.output[self.sent..]
     }
@@ -299,13 +294,11 @@ impl Session {
     }
 
     /// Bytes that are held of frames that have begun and not ended.
-    #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
         self.socket.unfinished_bytes()
     }
 
     /// What the session has seen and done.
-    #[must_use]
     pub fn counts(&self) -> &SessionCounts {
         &self.counts
     }

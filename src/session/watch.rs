@@ -47,7 +47,6 @@ impl Watch {
     }
 
     /// Silence that is not checked, nanoseconds.
-    #[must_use]
     pub fn timeout_ns(&self) -> u64 {
         let gap_ns = self.span_ns / self.arrivals.max(1.0);
         let timeout_ns = (gap_ns * DATA_SILENCE_GAPS as f64) as u64;

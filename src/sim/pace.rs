@@ -73,13 +73,11 @@ pub struct Pace {
 
 impl Pace {
     /// Start of the measured part.
-    #[must_use]
     pub const fn measured_from_ns(&self) -> u64 {
         self.start_ns + self.warm_up_ns
     }
 
     /// Its end.
-    #[must_use]
     pub const fn end_ns(&self) -> u64 {
         self.measured_from_ns() + self.measure_ns
     }

@@ -111,7 +111,6 @@ counts! {
 
 impl Stats {
     /// Messages made on the stream, of every type.
-    #[must_use]
     pub fn events(&self) -> u64 {
         self.price_changes
             + self.books

@@ -81,27 +81,23 @@ impl Venue {
     }
 
     /// The bound address.
-    #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Base URL of Gamma, CLOB and `/sim`, without a trailing slash.
-    #[must_use]
     pub fn http_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
     /// URL of the market channel.
-    #[must_use]
     pub fn ws_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}/ws/market", self.address)
     }
 
     /// Its certificate authority in PEM; `None` without TLS.
-    #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
     }
@@ -147,20 +143,17 @@ impl Venue {
     }
 
     /// The book of a token in the shape of `GET /book`; `None` if there is none.
-    #[must_use]
     pub fn truth(&self, token: &str) -> Option<String> {
         let token = token.to_owned();
         self.ask(|answer| Command::Truth(token, answer)).ok().flatten()
     }
 
     /// Counts since the start.
-    #[must_use]
     pub fn stats(&self) -> Stats {
         self.counters.read()
     }
 
     /// Whether the venue's thread still runs.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }

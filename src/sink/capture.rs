@@ -118,7 +118,6 @@ impl CaptureSink {
     }
 
     /// The figures for the status report.
-    #[must_use]
     pub fn board(&self) -> Arc<CaptureBoard> {
         Arc::clone(&self.board)
     }

@@ -55,7 +55,6 @@ pub struct Ledger {
 
 impl Ledger {
     /// A ledger with `journaled` trades in the journal.
-    #[must_use]
     pub const fn new(batching: Batching, journaled: u64) -> Self {
         Self {
             batching,
@@ -80,7 +79,6 @@ impl Ledger {
     }
 
     /// The next action. `draining`: no more trades arrive, so do not wait for a full batch.
-    #[must_use]
     pub fn poll(&self, now_ns: u64, draining: bool) -> Todo {
         let oldest_ns = self.memory.front().map(|(since_ns, _)| *since_ns);
         let aged = |age_ns: u64| oldest_ns.is_some_and(|since_ns| now_ns >= since_ns + age_ns);
@@ -131,7 +129,6 @@ impl Ledger {
     }
 
     /// Whether a batch without trades may be submitted now.
-    #[must_use]
     pub const fn has_room(&self, now_ns: u64) -> bool {
         !self.in_flight && self.batch.is_empty() && now_ns >= self.retry_ns
     }
@@ -157,7 +154,6 @@ impl Ledger {
     }
 
     /// The batch that is not retried any more, to write to the journal.
-    #[must_use]
     pub fn failed_batch(&self) -> &[TradeRecord] {
         &self.batch
     }
@@ -206,31 +202,26 @@ impl Ledger {
     }
 
     /// Trades in memory, including the batch in flight.
-    #[must_use]
     pub fn waiting(&self) -> u64 {
         (self.memory.len() + self.batch.len()) as u64
     }
 
     /// Trades in the journal.
-    #[must_use]
     pub const fn journaled(&self) -> u64 {
         self.journaled
     }
 
     /// Trades dropped because memory was full.
-    #[must_use]
     pub const fn lost(&self) -> u64 {
         self.lost
     }
 
     /// True if every trade is in the database.
-    #[must_use]
     pub fn is_settled(&self) -> bool {
         self.waiting() == 0 && self.journaled == 0
     }
 
     /// Whether a batch is in flight.
-    #[must_use]
     pub const fn is_in_flight(&self) -> bool {
         self.in_flight
     }

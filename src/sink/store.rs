@@ -283,7 +283,6 @@ pub struct StoreError {
 
 impl StoreError {
     /// An error that a retry does not fix.
-    #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_transient: false }
     }
@@ -317,7 +316,6 @@ impl StoreAddress {
     }
 
     /// The address without the password.
-    #[must_use]
     pub fn shown(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
@@ -326,7 +324,6 @@ impl StoreAddress {
     }
 
     /// Default path of the journal.
-    #[must_use]
     pub fn journal(&self) -> PathBuf {
         match self {
             Self::Sqlite(path) => beside(path, "journal.ndjson"),
@@ -335,7 +332,6 @@ impl StoreAddress {
     }
 
     /// Default path of the journal in versions that named it without host and port.
-    #[must_use]
     pub(super) fn earlier_journal(&self) -> Option<PathBuf> {
         match self {
             Self::Sqlite(_) => None,
@@ -357,7 +353,6 @@ impl StoreAddress {
     }
 
     /// The path of a SQLite database.
-    #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(path) => Some(path),

@@ -177,7 +177,6 @@ impl TradeSink {
     }
 
     /// The figures for the status report.
-    #[must_use]
     pub fn board(&self) -> Arc<TradeBoard> {
         Arc::clone(&self.board)
     }

@@ -18,7 +18,6 @@ pub struct Cursor {
 
 impl Cursor {
     /// Length of the venue's cursor, bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.at.as_ref().map_or(0, String::len)
     }

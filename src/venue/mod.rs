@@ -44,13 +44,11 @@ use crate::market::{event::Event, info::MarketUpdate};
 pub const ALL: [Feed; 2] = [polymarket::feed(true), kalshi::feed(false)];
 
 /// The venue of this name among [`ALL`].
-#[must_use]
 pub fn of(name: &str) -> Option<Feed> {
     ALL.into_iter().find(|feed| feed.venue().name() == name)
 }
 
 /// Names of [`ALL`], for error messages.
-#[must_use]
 pub fn names() -> String {
     ALL.map(|feed| feed.venue().name().to_owned()).join(" or ")
 }

@@ -91,7 +91,6 @@ impl Decoder {
 
     /// The first token of a frame if it is at its usual place; nothing is validated.
     #[inline]
-    #[must_use]
     pub fn first_token<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
         match self {
             Self::Polymarket(_) => polymarket::scan::first_token(frame),
@@ -183,7 +182,6 @@ impl Progress {
     }
 
     /// Whether the frame is decoded to its end.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
     }

@@ -45,7 +45,6 @@ impl Sequences {
     }
 
     /// The acknowledged subscription and the number of its last message, once both are known.
-    #[must_use]
     pub fn position(&self) -> Option<(u64, u64)> {
         let own = self.own?;
         self.last.iter().find(|(sid, _)| *sid == own).copied()

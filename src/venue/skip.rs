@@ -20,7 +20,6 @@ pub struct Skipped {
 
 impl Skipped {
     /// The entry of `market`; `name` is any text of the venue that identifies it.
-    #[must_use]
     pub fn new(market: Option<MarketId>, name: &str, reason: SkipReason) -> Self {
         let name = name[..name.floor_char_boundary(SKIPPED_NAME_BYTES_MAX)].escape_debug();
         Self { market, name: name.to_string(), reason }

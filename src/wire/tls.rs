@@ -189,13 +189,11 @@ impl TlsSession {
     }
 
     /// Whether the handshake is incomplete.
-    #[must_use]
     pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
     }
 
     /// Whether the server sent `close_notify`: an end of stream is then no truncation.
-    #[must_use]
     pub const fn is_closed_by_server(&self) -> bool {
         self.closed_by_server
     }

@@ -204,7 +204,6 @@ impl Upgrade {
     }
 
     /// The subprotocol that the server chose, once the upgrade is complete.
-    #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
@@ -288,7 +287,6 @@ pub enum Incoming<'a> {
 
 impl Incoming<'_> {
     /// The text, if it is one.
-    #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -430,7 +428,6 @@ impl ClientSocket {
     }
 
     /// Bytes held of incomplete messages.
-    #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
         self.scanner.unfinished_bytes() + self.early.len()
     }
@@ -495,7 +492,6 @@ impl ClientSocket {
     }
 
     /// Pongs received.
-    #[must_use]
     pub const fn pongs(&self) -> u64 {
         self.pongs
     }
@@ -516,7 +512,6 @@ impl ClientSocket {
     }
 
     /// Queued output (before TLS).
-    #[must_use]
     pub fn output(&self) -> &[u8] {
         &self.socket.get_ref().output
     }

@@ -114,7 +114,7 @@ fn a_connection_is_recycled_by_the_venue_that_has_it() {
     for order in ORDERS {
         let mut rig = Rig::new(order).with_markets();
         let of = |rig: &Rig, place: usize, name: &str| {
-            let record = rig.supervisor.venues[place].registry().market_of(&token(name)).unwrap();
+            let record = rig.supervisor.venue(place).registry().market_of(&token(name)).unwrap();
             record.connection.unwrap()
         };
         let grown = of(&rig, rig.polymarket, "11");
@@ -181,7 +181,7 @@ fn what_all_venues_recorded_is_one_histogram() {
 #[test]
 fn a_table_registers_as_many_markets_as_its_connections_carry() {
     let rig = Rig::new(ORDERS[0]).with_markets();
-    let kalshi = &rig.supervisor.venues[rig.kalshi];
+    let kalshi = rig.supervisor.venue(rig.kalshi);
     assert_eq!(kalshi.placement().capacity_tokens(), 144 * 7_500);
     assert!(kalshi.registry().markets_max() >= 144 * 7_500);
     let sum = rig.supervisor.report(NOW).pool.capacity_tokens;
@@ -207,7 +207,7 @@ fn tokens_of_every_venue_and_shard_are_forced_and_those_that_cannot_be_are_named
         let all = names.iter().map(String::as_str).chain(["KX-1", "77"]);
         let tokens: Vec<TokenId> = all.map(token).collect();
         let (connections, refused) = rig.supervisor.force_subscribe(&tokens, NOW);
-        let registry = rig.supervisor.venues[rig.polymarket].registry();
+        let registry = rig.supervisor.venue(rig.polymarket).registry();
         assert_eq!(registry.pending_tokens_total(), 0, "both shards, {order:?}");
         let on: std::collections::BTreeSet<_> = names
             .iter()

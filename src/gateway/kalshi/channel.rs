@@ -35,7 +35,6 @@ impl Channel {
     }
 
     /// The channel of this name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|channel| channel.name() == name)
     }

@@ -243,7 +243,6 @@ fn push_cursor(out: &mut String, next: Option<u64>) {
 }
 
 /// The answer about markets.
-#[must_use]
 pub fn answer(kind: Kind, rows: &[Row<'_>]) -> Answer {
     let mut out = String::with_capacity(2_048 * (1 + rows.len()));
     match kind {

@@ -74,7 +74,6 @@ pub(super) fn not_found() -> Answer {
 }
 
 /// Reads a request.
-#[must_use]
 pub fn plan(request: &Request<'_>, known: Known<'_>) -> Plan {
     read(request, known).unwrap_or_else(Plan::Answer)
 }
@@ -153,7 +152,6 @@ fn number(query: &str, key: &str, max: usize) -> Result<Option<usize>, Answer> {
 }
 
 /// The answer about books; `books` are those of the plan, in its order, `None` where there is none.
-#[must_use]
 pub fn answer(kind: Kind, books: &[(TokenId, Option<&BookImage>)]) -> Answer {
     let mut out = String::new();
     match kind {
@@ -195,7 +193,6 @@ fn push_book(out: &mut String, image: &BookImage, depth: usize) {
 }
 
 /// `/exchange/status`; `None` while the venue's answer is not known.
-#[must_use]
 pub fn status_answer(status: Option<ExchangeStatus>) -> Answer {
     let Some(ExchangeStatus { active, trading, resumes_wall_ns }) = status else {
         return error(503, "service_unavailable", "the exchange has not been asked yet; ask again");

@@ -93,7 +93,6 @@ impl Interest {
 
 impl Session {
     /// A client that has just connected.
-    #[must_use]
     pub fn new(options: Options) -> Self {
         Self { options, ..Self::default() }
     }
@@ -121,13 +120,11 @@ impl Session {
     }
 
     /// Markets of the client.
-    #[must_use]
     pub fn markets(&self) -> usize {
         self.books.len()
     }
 
     /// Whether it has subscribed to the stages of all markets.
-    #[must_use]
     pub fn follows_markets(&self) -> bool {
         let channels = [Channel::Lifecycle, Channel::ComboLifecycle];
         channels.iter().any(|&channel| self.subscriptions[channel as usize].is_some())

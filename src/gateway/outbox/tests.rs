@@ -43,7 +43,7 @@ fn a_book_is_conflated_above_half_and_its_image_is_due_below_a_quarter() {
     assert_eq!(outbox.push(bytes(1), FrameClass::Change(one), 1, 0), Pushed::Queued);
     assert_eq!(drain(&mut outbox, 2), 36);
     assert_eq!(outbox.take_marked(), Some(MarkedBook { key: two, gap: false }));
-    assert_eq!((outbox.take_marked(), outbox.frames.is_empty()), (None, true));
+    assert_eq!((outbox.take_marked(), outbox.is_empty()), (None, true));
     assert_eq!(outbox.counts(), OutboxCounts { queued: 5, conflated: 4, dropped: 0 });
     outbox.mark(one, false);
     outbox.mark(one, true);

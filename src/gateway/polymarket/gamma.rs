@@ -45,7 +45,6 @@ pub enum Kind {
 }
 
 /// Reads a request.
-#[must_use]
 pub fn plan(request: &Request<'_>, catalog: &Catalog) -> Plan {
     let plan = read(request, catalog).unwrap_or_else(Plan::Answer);
     let is_served = !matches!(&plan, Plan::Answer(answer) if answer.status == 501);
@@ -120,7 +119,6 @@ fn markets(filter: &Filter<'_>, catalog: &Catalog) -> Result<Plan, Answer> {
 }
 
 /// The answer about markets.
-#[must_use]
 pub fn answer(kind: Kind, rows: &[Row<'_>]) -> Answer {
     let mut out = String::with_capacity(2_048 * (1 + rows.len()));
     if kind == Kind::One {

@@ -80,7 +80,6 @@ pub(super) fn is_open(listed: &Listed) -> bool {
 }
 
 /// The answer about markets.
-#[must_use]
 pub fn answer(kind: Kind, rows: &[Row<'_>]) -> Answer {
     let mut out = String::with_capacity(1_024 * (1 + rows.len()));
     let next = match (kind, rows) {

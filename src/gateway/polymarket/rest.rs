@@ -83,7 +83,6 @@ pub enum Kind {
 }
 
 /// Reads a request.
-#[must_use]
 pub fn plan(request: &Request<'_>, known: Known<'_>) -> Plan {
     let Request { method, path, body, now_wall_ns, .. } = *request;
     if is_not_ours(path) {
@@ -273,7 +272,6 @@ fn side(name: &str) -> Option<Side> {
 }
 
 /// The answer of a plan with books: for each of its tokens, in their order, the book, or `None` if there is none.
-#[must_use]
 pub fn answer(
     kind: &Kind,
     books: &[(TokenId, Option<&BookImage>)],

@@ -44,7 +44,6 @@ pub struct Session {
 
 impl Session {
     /// A client that has sent nothing yet; `wants_state` if its address has `state=1`.
-    #[must_use]
     pub fn new(wants_state: bool) -> Self {
         Self {
             subscribed: false,
@@ -57,25 +56,21 @@ impl Session {
     }
 
     /// Whether it receives `best_bid_ask`, `new_market` and `market_resolved` (`custom_feature_enabled`).
-    #[must_use]
     pub const fn custom(&self) -> bool {
         self.custom
     }
 
     /// Whether the books of the last subscribing message are to be sent (`initial_dump`, by default true).
-    #[must_use]
     pub const fn wants_dump(&self) -> bool {
         self.dump
     }
 
     /// Whether it receives the event `state`.
-    #[must_use]
     pub const fn wants_state(&self) -> bool {
         self.state
     }
 
     /// Whether the first message was valid.
-    #[must_use]
     pub const fn subscribed(&self) -> bool {
         self.subscribed
     }

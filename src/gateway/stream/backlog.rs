@@ -68,7 +68,6 @@ enum Resume {
 
 impl BacklogEvent {
     /// How an outbox treats the frame.
-    #[must_use]
     pub const fn class(&self) -> FrameClass {
         match (self.key, self.kind) {
             (Some(key), Kind::Change) => FrameClass::Change(key),
@@ -94,19 +93,16 @@ impl Backlog {
     /// An empty backlog of at most this many events and bytes. The first event has the number `first_sequence`: pass
     /// the wall time in microseconds, so that the numbers of an earlier process are below all numbers of this one, and
     /// a client that resumes from them receives snapshots.
-    #[must_use]
     pub const fn new(first_sequence: u64, events_max: usize, bytes_max: usize) -> Self {
         Self { events: VecDeque::new(), first: first_sequence, bytes: 0, events_max, bytes_max }
     }
 
     /// Number of the next event.
-    #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.first + self.events.len() as u64
     }
 
     /// Number of the last event: that of an image for one client.
-    #[must_use]
     pub fn last_sequence(&self) -> u64 {
         self.next_sequence().saturating_sub(1)
     }
@@ -124,7 +120,6 @@ impl Backlog {
 
     /// Brings a client up to date with books of which it has received all events before a number. Events of other kinds
     /// are left out; more than `bytes_max` bytes of events are a gap of all books.
-    #[must_use]
     pub fn plan_resume(&self, books: &[ResumedBook], kinds: Kinds, bytes_max: usize) -> ResumePlan {
         let mut plan = ResumePlan::default();
         let mut replayed = HashMap::with_hasher(FixedState::default());

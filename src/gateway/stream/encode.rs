@@ -40,7 +40,6 @@ pub struct EventHead<'a> {
 
 impl<'a> EventHead<'a> {
     /// The head for an image of a replica, or for an event after which the replica is so.
-    #[must_use]
     pub const fn from_replica(
         replica: &'a Replica,
         sequence: u64,

@@ -20,7 +20,6 @@ pub struct Top {
 
 impl Top {
     /// The top of a replica.
-    #[must_use]
     pub fn from_replica(replica: &Replica) -> Self {
         Self { state: replica.state, bid: replica.book.best_bid(), ask: replica.book.best_ask() }
     }
@@ -45,7 +44,6 @@ pub struct Tops {
 
 impl Tops {
     /// No books; `interval_ns` as in the client's options.
-    #[must_use]
     pub fn new(interval_ns: u64) -> Self {
         Self { interval_ns, sent: HashMap::default(), waiting: BTreeSet::new() }
     }

@@ -33,7 +33,6 @@ pub struct Bar {
 
 impl Bar {
     /// Average price weighted by quantity, dollars.
-    #[must_use]
     pub fn vwap(&self) -> f64 {
         match self.buy.0 + self.sell.0 {
             0 => 0.0,

@@ -90,7 +90,6 @@ pub struct Session {
 
 impl Session {
     /// A session.
-    #[must_use]
     pub fn new(options: Options) -> Self {
         let entries = options.entries;
         let mut symbols: HashMap<_, Vec<Interest>, FixedState> = HashMap::default();
@@ -120,7 +119,6 @@ impl Session {
     }
 
     /// Whether an entry needs the book of a symbol.
-    #[must_use]
     pub fn wants_book(&self, replica: &Replica) -> bool {
         let is_book = |data_type: &DataType| {
             matches!(data_type, DataType::BookChange | DataType::BookTicker | DataType::Snapshot(_))
@@ -129,7 +127,6 @@ impl Session {
     }
 
     /// Whether an entry has `disconnect` messages of a symbol.
-    #[must_use]
     pub fn wants_disconnects(&self, replica: &Replica) -> bool {
         self.any(replica, |entry| entry.with_disconnects)
     }

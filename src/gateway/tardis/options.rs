@@ -200,7 +200,6 @@ impl Entry {
     }
 
     /// Whether it is about all symbols of an exchange.
-    #[must_use]
     pub fn is_for_all_of(&self, venue: &Venue) -> bool {
         self.venue == *venue && self.symbols.is_empty()
     }
@@ -226,7 +225,6 @@ impl Range {
 pub const TIME_FORM: &str = "an ISO 8601 date or time, as in 2026-11-01 or 2026-11-01T12:30Z";
 
 /// A time in ISO 8601, nanoseconds since the Unix epoch.
-#[must_use]
 pub fn instant_ns(text: &str) -> Option<u64> {
     let zoned = text.parse::<jiff::Timestamp>().ok();
     let at = zoned.or_else(|| {

@@ -190,7 +190,6 @@ impl Filter {
     }
 
     /// The wanted part of a frame: of a list, the wanted ones of its messages. `None` for a frame that is no JSON.
-    #[must_use]
     pub fn take<'a>(&self, frame: &'a str) -> Option<Cow<'a, str>> {
         match frame.trim_start().as_bytes().first()? {
             b'{' => (self.channels.is_empty() || self.wants(frame)).then_some(Cow::Borrowed(frame)),

@@ -98,7 +98,6 @@ const fn gcd(a: u32, b: u32) -> u32 {
 }
 
 /// The plot, up to the end of the recording: `None` for a book that was never live and had no trade.
-#[must_use]
 pub fn render(day: &MarketDay, caption: &Caption, end_ns: u64) -> Option<String> {
     let rows = Rows::of(day, caption.tick)?;
     let first = day.live.points().first().map(|point| point.0);

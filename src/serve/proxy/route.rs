@@ -33,7 +33,6 @@ pub enum Route<'a> {
 }
 
 /// The route of a path.
-#[must_use]
 pub fn route(path: &str) -> Route<'_> {
     let rest = path.strip_prefix('/').unwrap_or(path);
     let end = rest.find('/').unwrap_or(rest.len());
@@ -47,7 +46,6 @@ pub fn route(path: &str) -> Route<'_> {
 }
 
 /// Path and query of an HTTP request on its service.
-#[must_use]
 pub fn http_target(service: &Service, path: &str, query: &str) -> String {
     let prefix = service.path.as_str();
     let path = if prefix.is_empty() && path.is_empty() { "/" } else { path };
@@ -57,7 +55,6 @@ pub fn http_target(service: &Service, path: &str, query: &str) -> String {
 
 /// Path and query of a WebSocket on its service, if they are not the configured ones: the pool's own connections have
 /// those.
-#[must_use]
 pub fn socket_target(service: &Service, path: &str, query: &str) -> Option<String> {
     let own = service.path.as_str();
     let path = if path.is_empty() || path == "/" { own } else { path };
@@ -70,7 +67,6 @@ pub fn socket_target(service: &Service, path: &str, query: &str) -> Option<Strin
 }
 
 /// `Location` as the client can use it: an address of the service becomes a path of the proxy. `None`: unchanged.
-#[must_use]
 pub fn locate(service: &Service, location: &str) -> Option<String> {
     let origin = format!("{}://{}", service.kind.name(), service.authority());
     let path = match location.strip_prefix(&origin) {
@@ -87,14 +83,12 @@ pub fn locate(service: &Service, location: &str) -> Option<String> {
 }
 
 /// Whether a page of this origin may use the services: its host is one of the proxy's own.
-#[must_use]
 pub fn origin_host(origin: &str) -> Option<Authority> {
     let (_, host) = origin.split_once("://")?;
     Authority::parse(host)
 }
 
 /// The answer to a request of a page of another host.
-#[must_use]
 pub fn foreign_page() -> Response {
     let text =
         "web pages of other hosts cannot use the services; use a program, or a page of this host";
@@ -102,7 +96,6 @@ pub fn foreign_page() -> Response {
 }
 
 /// The answer to a request whose `Host` is another server, as in DNS rebinding.
-#[must_use]
 pub fn misdirected(host: &Authority) -> Response {
     let host = host.host();
     let text = format!(
@@ -112,7 +105,6 @@ pub fn misdirected(host: &Authority) -> Response {
 }
 
 /// The answer for pages of the proxy to a method that they do not have.
-#[must_use]
 pub fn own_page(head: &Head) -> Option<Response> {
     let reads = matches!(head.method, Method::Get | Method::Head);
     (!reads).then(|| Response::error(405, "use GET").with("Allow", "GET, HEAD"))
@@ -134,7 +126,6 @@ struct Services<'a> {
 }
 
 /// The services with their states; as error for an unknown one.
-#[must_use]
 pub fn services<'a>(
     unknown: Option<&str>,
     services: impl Iterator<Item = (&'a Service, Health)>,
@@ -162,14 +153,12 @@ struct Fault<'a> {
 }
 
 /// The answer for a service that is down.
-#[must_use]
 pub fn down(service: &str, health: &Health) -> Response {
     let text = format!("the service {service} is down");
     answer(503, "down", text, service, health).with("Retry-After", "1")
 }
 
 /// The answer of a request that got none from its service.
-#[must_use]
 pub fn failed(error: &PoolError, service: &str, health: &Health) -> Response {
     let status = status(error);
     let answer = answer(status, error.kind().name(), error.to_string(), service, health);
@@ -219,7 +208,6 @@ fn status(error: &PoolError) -> u16 {
 }
 
 /// The answer for a protocol that the service does not have.
-#[must_use]
 pub fn wrong_kind(service: &Service) -> Response {
     let (name, kind) = (&service.name, service.kind.name());
     if service.kind.is_websocket() {
@@ -235,7 +223,6 @@ pub fn wrong_kind(service: &Service) -> Response {
 }
 
 /// The answer for a response without a length to a client of HTTP/1.0, which cannot distinguish its end from a failure.
-#[must_use]
 pub fn needs_http11() -> Response {
     Response::error(505, "the response has no length: use HTTP/1.1")
 }

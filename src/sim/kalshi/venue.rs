@@ -38,33 +38,28 @@ impl KalshiVenue {
     }
 
     /// The bound address.
-    #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Its certificate authority in PEM; `None` without TLS.
-    #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
     }
 
     /// Base URL of REST.
-    #[must_use]
     pub fn rest_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/trade-api/v2", self.address)
     }
 
     /// URL of the WebSocket.
-    #[must_use]
     pub fn ws_url(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}/trade-api/ws/v2", self.address)
     }
 
     /// Whether the venue's thread still runs.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }

@@ -84,14 +84,12 @@ impl PostgresAddress {
     }
 
     /// The address without the password.
-    #[must_use]
     pub fn shown(&self) -> String {
         let Self { host, port, user, database, .. } = self;
         format!("postgres://{user}@{host}:{port}/{database}")
     }
 
     /// A file name that is unique to this database of this server.
-    #[must_use]
     pub fn file_stem(&self) -> String {
         let Self { host, port, database, .. } = self;
         let mut stem = String::new();

@@ -191,7 +191,6 @@ pub enum EventFilter {
 
 /// One page of the event scan, with nested markets, from the start or from [`KalshiPage::next_cursor`]. Combos are not
 /// included.
-#[must_use]
 pub fn events_path(filter: EventFilter, cursor: Option<&str>) -> String {
     let status = match filter {
         EventFilter::Open => "open",
@@ -213,7 +212,6 @@ pub enum MarketFilter {
 }
 
 /// One page of markets in this state, without events; with `mve` combos too, of which hundreds are created per minute.
-#[must_use]
 pub fn markets_scan_path(filter: MarketFilter, cursor: Option<&str>, mve: bool) -> String {
     let status = match filter {
         MarketFilter::Open => "open",
@@ -225,7 +223,6 @@ pub fn markets_scan_path(filter: MarketFilter, cursor: Option<&str>, mve: bool) 
 }
 
 /// The first [`TICKERS_PER_REQUEST`] of these markets, in any state.
-#[must_use]
 pub fn markets_path(tickers: &[MarketId]) -> String {
     let mut path = format!("/trade-api/v2/markets?limit={TICKERS_PER_REQUEST}&tickers=");
     for (place, ticker) in tickers.iter().take(TICKERS_PER_REQUEST).enumerate() {
@@ -238,7 +235,6 @@ pub fn markets_path(tickers: &[MarketId]) -> String {
 }
 
 /// One market by ticker. A malformed ticker is sent too; the venue then returns an empty list.
-#[must_use]
 pub fn ticker_path(ticker: &str) -> String {
     let mut path = format!("/trade-api/v2/markets?limit={TICKERS_PER_REQUEST}&tickers=");
     percent_encode(ticker, &mut path);
@@ -246,13 +242,11 @@ pub fn ticker_path(ticker: &str) -> String {
 }
 
 /// Whether a market is a combo, by its ticker.
-#[must_use]
 pub fn is_combo(market: &MarketId) -> bool {
     market.as_str().starts_with("KXMVE")
 }
 
 /// Whether a text has the form of a ticker: capitals, digits, `-`, `.`, and not digits only.
-#[must_use]
 pub fn is_ticker(text: &str) -> bool {
     let lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -260,7 +254,6 @@ pub fn is_ticker(text: &str) -> bool {
 }
 
 /// Path of the exchange status, for [`parse_exchange_status`].
-#[must_use]
 pub const fn status_path() -> &'static str {
     "/trade-api/v2/exchange/status"
 }

@@ -20,7 +20,6 @@ pub enum Channel {
 
 impl Channel {
     /// The channel of connections of this role.
-    #[must_use]
     pub const fn of(role: Role) -> Self {
         match role {
             Role::Books => Self::Books,
@@ -77,7 +76,6 @@ fn push_tickers(text: &mut String, tickers: &[TokenId]) {
 
 /// `subscribe`; without tickers for all markets. The default of `use_yes_price` is going to change, so it is always
 /// sent (kalshi/protocol.md, 2.2).
-#[must_use]
 pub fn subscribe(id: u64, channel: Channel, tickers: &[TokenId]) -> String {
     let mut text = format!(
         r#"{{"id":{id},"cmd":"subscribe","params":{{"channels":["{}"],"skip_ticker_ack":true"#,
@@ -95,7 +93,6 @@ pub fn subscribe(id: u64, channel: Channel, tickers: &[TokenId]) -> String {
 }
 
 /// `update_subscription`.
-#[must_use]
 pub fn update(id: u64, sid: u64, update: Update, tickers: &[TokenId]) -> String {
     let mut text = format!(r#"{{"id":{id},"cmd":"update_subscription","params":{{"sids":[{sid}],"#);
     push_tickers(&mut text, tickers);
@@ -104,7 +101,6 @@ pub fn update(id: u64, sid: u64, update: Update, tickers: &[TokenId]) -> String 
 }
 
 /// `list_subscriptions`: a liveness check.
-#[must_use]
 pub fn list(id: u64) -> String {
     format!(r#"{{"id":{id},"cmd":"list_subscriptions"}}"#)
 }

@@ -50,7 +50,6 @@ struct Kalshi {
 }
 
 /// WebSocket v2 and trade-api v2; `combos` follows combos too (`KXMVE` tickers; kalshi/protocol.md, 3.5).
-#[must_use]
 pub const fn feed(combos: bool) -> Feed {
     if combos { &Kalshi { combos: true } } else { &Kalshi { combos: false } }
 }

@@ -18,7 +18,6 @@ pub const BOOKS_PER_REQUEST: usize = 100;
 pub const REQUESTS_PER_SECOND: u64 = 4;
 
 /// Path of a request for these books.
-#[must_use]
 pub fn books_path(tokens: &[TokenId]) -> String {
     let mut path = String::from("/trade-api/v2/markets/orderbooks");
     for (place, token) in tokens.iter().enumerate() {

@@ -105,7 +105,6 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// A state machine without a session.
-    #[must_use]
     pub fn new(channel: Channel) -> Self {
         Self {
             channel,

@@ -106,7 +106,6 @@ fn add_market(value: &LazyValue<'_>, page: &mut Page) {
 // ---- Request paths -------------------------------------------------------------------------
 
 /// One page of the scan: open markets, from the start or from [`Page::next_cursor`].
-#[must_use]
 pub fn scan_path(cursor: Option<&str>) -> String {
     let limit = limits::DISCOVERY_PAGE_MARKETS;
     let mut path = format!("/markets/keyset?limit={limit}&active=true&closed=false");
@@ -129,7 +128,6 @@ pub fn conditions_per_request<'m>(markets: impl Iterator<Item = &'m MarketId>) -
 }
 
 /// Open or (`closed`) closed markets with these condition ids; the first [`conditions_per_request`] of them.
-#[must_use]
 pub fn conditions_path(markets: &[MarketId], closed: bool) -> String {
     let markets = &markets[..conditions_per_request(markets.iter())];
     let mut path = format!("/markets?limit={}&closed={closed}", limits::DISCOVERY_PAGE_MARKETS);
@@ -143,7 +141,6 @@ pub fn conditions_path(markets: &[MarketId], closed: bool) -> String {
 }
 
 /// The open market with this slug.
-#[must_use]
 pub fn slug_path(slug: &str) -> String {
     let mut path = String::from("/markets?slug=");
     percent_encode(slug, &mut path);
@@ -152,7 +149,6 @@ pub fn slug_path(slug: &str) -> String {
 
 /// Whether a text is a token id: a number of 1 to 78 decimal digits. With leading zeros it would be a second spelling
 /// of one id, and so it is none.
-#[must_use]
 pub fn is_token(text: &str) -> bool {
     let digits = text.as_bytes();
     matches!(digits.len(), 1..=TOKEN_BYTES_MAX)
@@ -161,7 +157,6 @@ pub fn is_token(text: &str) -> bool {
 }
 
 /// The open market of this token, by the query parameter of its version, or (`other`) of the other version.
-#[must_use]
 pub fn token_path(token: &TokenId, other: bool) -> String {
     let key =
         if condition::is_position(token) != other { "position_ids" } else { "clob_token_ids" };

@@ -27,7 +27,6 @@ struct Polymarket {
 
 /// The market channel and the Gamma API; `custom_features` subscribes to `new_market`, `market_resolved` and
 /// `best_bid_ask` too.
-#[must_use]
 pub const fn feed(custom_features: bool) -> Feed {
     if custom_features {
         &Polymarket { custom_features: true }

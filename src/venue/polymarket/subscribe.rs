@@ -8,7 +8,6 @@ use crate::base::id::TokenId;
 pub const PING: &str = "PING";
 
 /// The first message of a connection; a second one would be answered `INVALID OPERATION`.
-#[must_use]
 pub fn first_message(tokens: &[TokenId], custom_features: bool) -> String {
     let mut out = String::with_capacity(128 + tokens.len() * 82);
     out.push_str(r#"{"assets_ids":"#);
@@ -20,7 +19,6 @@ pub fn first_message(tokens: &[TokenId], custom_features: bool) -> String {
 }
 
 /// Subscribes more tokens after the first message. There is no response.
-#[must_use]
 pub fn subscribe(tokens: &[TokenId], custom_features: bool) -> String {
     let mut out = String::with_capacity(128 + tokens.len() * 82);
     out.push_str(r#"{"operation":"subscribe","assets_ids":"#);
@@ -33,7 +31,6 @@ pub fn subscribe(tokens: &[TokenId], custom_features: bool) -> String {
 pub const BOOKS_PATH: &str = "/books";
 
 /// Body of a request to [`BOOKS_PATH`].
-#[must_use]
 pub fn books_body(tokens: &[TokenId]) -> String {
     let mut out = String::with_capacity(2 + tokens.len() * 96);
     for token in tokens {
@@ -47,7 +44,6 @@ pub fn books_body(tokens: &[TokenId]) -> String {
 }
 
 /// Unsubscribes tokens. There is no response.
-#[must_use]
 pub fn unsubscribe(tokens: &[TokenId]) -> String {
     let mut out = String::with_capacity(64 + tokens.len() * 82);
     out.push_str(r#"{"operation":"unsubscribe","assets_ids":"#);

@@ -15,7 +15,6 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// A queue without texts.
-    #[must_use]
     pub const fn new(custom_features: bool) -> Self {
         Self { custom_features, texts: VecDeque::new() }
     }

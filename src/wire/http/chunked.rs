@@ -39,7 +39,6 @@ pub struct ChunkedDecoder {
 
 impl ChunkedDecoder {
     /// Whether the body has ended; bytes behind it belong to the next message.
-    #[must_use]
     pub const fn is_done(&self) -> bool {
         matches!(self.part, Part::Done)
     }

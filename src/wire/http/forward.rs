@@ -79,7 +79,6 @@ pub fn forward_request(head: &[u8], to: RequestTarget<'_>) -> Result<ForwardedRe
 }
 
 /// First value of a header of a request's head, if it is text.
-#[must_use]
 pub fn request_header(head: &[u8], name: &str) -> Option<String> {
     let mut headers = [EMPTY_HEADER; FORWARD_HEADERS_MAX];
     let request = parse_request(head, &mut headers).ok()?;

@@ -15,7 +15,6 @@ pub enum RetryAfter {
 
 impl RetryAfter {
     /// Parses the header value; `None` if it is neither a number nor a date.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         // Fractions are invalid, but some servers send them.

@@ -148,7 +148,6 @@ pub struct Certificates {
 
 impl Certificates {
     /// Whether there is none.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.default.is_none() && self.named.is_none()
     }
@@ -172,7 +171,6 @@ impl ResolvesServerCert for Certificates {
 }
 
 /// A configuration that serves these certificates with TLS 1.2 and 1.3; ALPN is `http/1.1`. `None` without any.
-#[must_use]
 pub fn server_config(certificates: Certificates) -> Option<Arc<ServerConfig>> {
     if certificates.is_empty() {
         return None;
@@ -256,13 +254,11 @@ impl ServerSession {
     }
 
     /// Whether the handshake is incomplete.
-    #[must_use]
     pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
     }
 
     /// The host name that the client has asked for, lower case (SNI).
-    #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.connection.server_name()
     }

@@ -23,13 +23,11 @@ use tungstenite::{Message, WebSocket};
 const REASON_BYTES_MAX: usize = 123;
 
 /// The response that accepts an upgrade with this `Sec-WebSocket-Key`. No extension and no subprotocol is chosen.
-#[must_use]
 pub fn accept(key: &str) -> String {
     accept_with(key, None)
 }
 
 /// [`accept`] with the chosen subprotocol.
-#[must_use]
 pub fn accept_with(key: &str, subprotocol: Option<&str>) -> String {
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
     let subprotocol =
@@ -41,7 +39,6 @@ pub fn accept_with(key: &str, subprotocol: Option<&str>) -> String {
 }
 
 /// One text frame, to be shared by clients.
-#[must_use]
 pub fn frame(text: &str) -> Rc<[u8]> {
     text_frame(text.as_bytes()).into()
 }
@@ -52,7 +49,6 @@ pub struct FrameTexts<'a>(&'a [u8]);
 
 impl<'a> FrameTexts<'a> {
     /// The texts of these frames.
-    #[must_use]
     pub const fn new(frames: &'a [u8]) -> Self {
         Self(frames)
     }
@@ -83,7 +79,6 @@ pub fn put_message(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// One close frame. The reason is cut after 123 bytes.
-#[must_use]
 pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     let reason = cut_reason(reason);
     let mut frame = vec![0x88, 2 + reason.len() as u8];
@@ -137,7 +132,6 @@ pub struct ServerSocket {
 
 impl ServerSocket {
     /// A WebSocket whose upgrade was accepted. A message of more than `message_bytes_max` bytes ends it with 1009.
-    #[must_use]
     pub fn new(message_bytes_max: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
@@ -233,7 +227,6 @@ impl ServerSocket {
     }
 
     /// Whether frames may still be sent: no close frame was sent or received.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         self.socket.can_write()
     }
