@@ -8,9 +8,6 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 /// Prints every metric with unit, labels, meaning and advice.
-///
-/// # Errors
-/// None.
 pub fn run() -> Result<ExitCode, Failure> {
     let mut out = String::new();
     for metric in metrics::all() {

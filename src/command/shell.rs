@@ -9,9 +9,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Prints the completions.
-///
-/// # Errors
-/// None.
 pub fn completions(shell: Shell) -> Result<ExitCode, Failure> {
     print(Cli::completions(shell));
     Ok(ExitCode::SUCCESS)

@@ -88,9 +88,6 @@ impl ClientStream {
     }
 
     /// Completes the TLS handshake; nothing to do on a plain stream.
-    ///
-    /// # Errors
-    /// [`HandshakeError`].
     pub async fn handshake(&mut self) -> Result<(), HandshakeError> {
         let Self { socket, tls: Some(tls), .. } = self else { return Ok(()) };
         let mut is_first = true;

@@ -149,9 +149,6 @@ impl Readiness {
     }
 
     /// Adds `stream` under `key`. An in-memory stream is reported at each wait, which then does not block.
-    ///
-    /// # Errors
-    /// Those of `epoll_ctl`.
     pub fn add(&mut self, stream: &dyn Stream, key: u32) -> std::io::Result<()> {
         if let Some(native) = &self.native {
             return native.add(stream, key);
@@ -165,9 +162,6 @@ impl Readiness {
     }
 
     /// Sets whether to report writability.
-    ///
-    /// # Errors
-    /// Those of `epoll_ctl`.
     pub fn want_write(
         &mut self,
         stream: &dyn Stream,

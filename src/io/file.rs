@@ -252,9 +252,6 @@ pub struct FileState {
 }
 
 /// State of an open file.
-///
-/// # Errors
-/// Those of `fstat`.
 pub fn state(file: &File) -> io::Result<FileState> {
     let metadata = file.metadata()?;
     Ok(FileState { is_deleted: metadata.nlink() == 0, len: metadata.len() })

@@ -88,9 +88,6 @@ impl std::fmt::Debug for Listener {
 
 impl Listener {
     /// Binds and starts to accept. Port 0 lets the kernel choose; see [`Listener::address`].
-    ///
-    /// # Errors
-    /// [`BindError`].
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let fail = |error| BindError { address, error };
         let socket = TcpListener::bind(address).map_err(fail)?;

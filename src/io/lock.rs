@@ -24,9 +24,6 @@ const ATTEMPTS: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Locks an open file or folder until it is closed or the process ends. All names of the same file share the lock.
-///
-/// # Errors
-/// [`LockFault`].
 pub fn lock(file: &File) -> Result<(), LockFault> {
     for attempt in 1.. {
         match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {

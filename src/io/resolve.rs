@@ -138,9 +138,6 @@ impl Resolver {
 
     /// All addresses of `host` with `port`, at most `ADDRESSES_MAX`. An IP address, IPv6 with or without brackets,
     /// needs no lookup. No timeout: the caller has one.
-    ///
-    /// # Errors
-    /// See [`ResolveError`].
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = bare.parse::<IpAddr>() {

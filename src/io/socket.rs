@@ -10,15 +10,9 @@ use std::net::{SocketAddr, TcpStream};
 /// A non-blocking byte stream: a socket, or memory in a test.
 pub trait Stream: Send + std::fmt::Debug {
     /// Reads available bytes; `WouldBlock` if there are none, `Ok(0)` at the end.
-    ///
-    /// # Errors
-    /// Those of `recv`.
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize>;
 
     /// Writes what fits; `WouldBlock` if nothing does.
-    ///
-    /// # Errors
-    /// Those of `send`.
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize>;
 
     /// The file descriptor, for readiness; `None` for memory.

@@ -73,16 +73,10 @@ pub enum Reading {
 /// Starts replays.
 pub trait Replays: std::fmt::Debug + Send {
     /// Starts a replay for one WebSocket.
-    ///
-    /// # Errors
-    /// [`NoReplay`].
     fn start(&self, site: Site, range: &AskedRange) -> Result<ReplayLinks, NoReplay>;
 
     /// Starts a replay for the tardis interface, which waits while its parts are not received. It wakes its client for
     /// each part.
-    ///
-    /// # Errors
-    /// [`NoReplay`].
     fn read(&self, reading: Reading, waker: TaskWaker) -> Result<Receiver<Part>, NoReplay>;
 }
 

@@ -144,9 +144,6 @@ pub enum HeadError {
 /// Parses one head at the front of `bytes` and returns it with its length in bytes, or `None` while it is
 /// incomplete. Refuses what two implementations could parse differently (RFC 9112, 3.2, 5 and 11.2): a second
 /// `Host` or `Content-Length`, `Content-Length` beside `Transfer-Encoding`, a line that ends in LF alone.
-///
-/// # Errors
-/// See [`HeadError`].
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
     let mut headers = [httparse::EMPTY_HEADER; SERVE_HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);

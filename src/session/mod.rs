@@ -155,9 +155,6 @@ impl Session {
     }
 
     /// [`Session::handle_bytes`] with announcements of messages.
-    ///
-    /// # Errors
-    /// The same.
     pub fn receive(
         &mut self,
         bytes: &[u8],

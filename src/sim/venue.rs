@@ -44,17 +44,11 @@ pub struct Venue {
 
 impl Venue {
     /// Creates the markets, listens, and starts the venue's thread.
-    ///
-    /// # Errors
-    /// See [`SimError`].
     pub fn start(config: SimConfig) -> Result<Self, SimError> {
         Self::launch(&config, None)
     }
 
     /// As [`start`](Self::start), with a host whose clock stamps paced flows.
-    ///
-    /// # Errors
-    /// See [`SimError`].
     pub fn start_on(host: Host, config: SimConfig) -> Result<Self, SimError> {
         Self::launch(&config, Some(host))
     }

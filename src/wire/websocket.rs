@@ -356,9 +356,6 @@ impl ClientSocket {
     }
 
     /// [`ClientSocket::handle_bytes`] with announcements of messages.
-    ///
-    /// # Errors
-    /// The same.
     #[inline]
     pub fn receive(
         &mut self,

@@ -19,9 +19,6 @@ pub(super) const RULE: &str = "kept up: 99 % of a step's changes sent and applie
      most 10 ms late at p99, engine at most 100 ms behind it at p99, nothing lost";
 
 /// Rates of `--rates`, rising.
-///
-/// # Errors
-/// One line.
 pub(super) fn parse_rates(text: &str) -> Result<Vec<u64>, String> {
     let rates =
         text.split(',').map(|rate| parse_rate(rate.trim())).collect::<Result<Vec<_>, _>>()?;

@@ -172,9 +172,6 @@ pub enum AddError {
 
 impl Book {
     /// Adds `units` of [`Quantity`] to the quantity at one price, and gives the level as it is then.
-    ///
-    /// # Errors
-    /// [`AddError`].
     pub fn add(&mut self, side: Side, price: Price, units: i64) -> Result<Level, AddError> {
         let ladder = match side {
             Side::Bid => &self.bids,

@@ -23,9 +23,6 @@ pub struct KalshiVenue {
 
 impl KalshiVenue {
     /// Creates the markets, listens, and starts the venue's thread.
-    ///
-    /// # Errors
-    /// See [`SimError`].
     pub fn start(config: &KalshiConfig) -> Result<Self, SimError> {
         config.check()?;
         let (tls, ca_pem) = tls(config.tls)?;

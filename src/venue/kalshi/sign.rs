@@ -55,9 +55,6 @@ pub enum SignError {
 
 impl SigningKey {
     /// Reads a key in PEM: PKCS#1, as the venue issues it, or PKCS#8.
-    ///
-    /// # Errors
-    /// [`KeyError`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let has = |marker: &[u8]| pem.windows(marker.len()).any(|window| window == marker);
         if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
@@ -77,9 +74,6 @@ impl SigningKey {
     }
 
     /// Headers of a request at `wall_ms`, milliseconds since the Unix epoch. A query in `path` is not signed.
-    ///
-    /// # Errors
-    /// [`SignError`].
     pub fn headers(
         &self,
         key_id: &str,
