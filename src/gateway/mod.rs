@@ -1,7 +1,7 @@
 //! The gateway: subscribed books for local clients, in the venues' protocols and in one of ringbook's own.
 //!
 //! Runs on:  serve core (pure). Owns: replicas of the subscribed books, and a session for each client.
-//! Bounds:   `GATEWAY_SUBSCRIPTIONS_MAX` books; the output of a client as [`hub`] says.
+//! Bounds:   `UPDATE_SUBSCRIPTIONS_MAX` books; the output of a client as [`hub`] says.
 //!
 //! A protocol folder turns text of a client into [`Request`]s and updates of a [`Replica`] into frames. It holds no
 //! book and no socket. [`hub`] holds the replicas, and who subscribes to them.

@@ -145,6 +145,9 @@ impl Connection {
     }
 
     /// Checks the byte limit of a handshake in progress; its timeout is the caller's.
+    ///
+    /// # Errors
+    /// `TooLarge` of [`ConnectionError`].
     pub fn check_handshake_bytes(&self) -> Result<(), ConnectionError> {
         if self.received_bytes <= HANDSHAKE_BYTES_MAX as u64 {
             return Ok(());
@@ -195,6 +198,9 @@ impl Connection {
     }
 
     /// Sends pending TLS output.
+    ///
+    /// # Errors
+    /// `Broken` of [`ConnectionError`].
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
         let mut bytes = Vec::new();
         if let Some(tls) = &mut self.tls {
@@ -266,6 +272,9 @@ impl Connection {
     }
 
     /// Queues bytes, to be written by [`Connection::poll_send`].
+    ///
+    /// # Errors
+    /// `Tls` of [`ConnectionError`].
     pub fn queue(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         match &mut self.tls {
             None => self.output.put(bytes),
@@ -276,6 +285,9 @@ impl Connection {
 
     /// Writes what is queued, and pending TLS output. Dropping the future of it loses nothing. Not to be mixed with
     /// [`Connection::send`] while bytes are queued.
+    ///
+    /// # Errors
+    /// `Broken` of [`ConnectionError`].
     pub fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         if let Some(tls) = &mut self.tls {
             tls.poll_ciphertext(self.output.bytes());
