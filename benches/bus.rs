@@ -1,9 +1,9 @@
 //! Records a second of the thread `bus`, and the CPU time of each thread, through the code that `--bus` uses.
 //!
 //! `cargo bench --bench bus -- --broker` is a broker until its input ends (librdkafka's mock, which keeps 5 MB of a
-//! partition) and prints its address. `cargo bench --bench bus -- URL SECONDS [RATE [FILE]]` publishes changes of 4,000
-//! books to the broker of URL, as fast as it takes them (RATE 0) or so many a second; FILE gets 100,000 of them for
-//! other programs, the key and a tab before each.
+//! partition) with the topics `m.*`, and prints its address. `cargo bench --bench bus -- URL SECONDS [RATE [FILE]]`
+//! publishes changes of 4,000 books to the broker of URL, as fast as it takes them (RATE 0) or so many a second; FILE
+//! gets 100,000 of them for other programs, the key and a tab before each.
 use rdkafka::mocking::MockCluster;
 use ringbook::base::random::Random;
 use ringbook::bus::address::BusOptions;
@@ -123,6 +123,9 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--broker"] => {
             let cluster = MockCluster::new(1).expect("a broker");
+            for topic in ["trades", "books", "tops", "markets", "events"] {
+                cluster.create_topic(&format!("m.{topic}"), 4, 1).expect("a topic");
+            }
             println!("{}", cluster.bootstrap_servers());
             let _ = std::io::read_to_string(std::io::stdin());
         }

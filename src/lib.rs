@@ -2,8 +2,8 @@
 //!
 //! It holds the order books of thousands of markets on one machine. Each pinned thread owns a part of the venues'
 //! WebSocket connections and the books of their markets. Threads share no state; they exchange messages over bounded
-//! rings with one producer and one consumer. [`guide`] is for users and operators; `CONTRIBUTING.md` in the repository
-//! has the data path and the layers of the code.
+//! rings with one producer and one consumer. [`guide`] is for users and operators. The sections after the example are
+//! the map of the code: data path, layers, threads, links, invariants.
 //!
 //! # In your own program
 //!
@@ -33,6 +33,64 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Data path
+//!
+//! A shard thread reads, decrypts, decodes, applies and publishes a frame without handing it to another thread:
+//!
+//! | | file | task |
+//! |---|---|---|
+//! | 1 | [`io::socket`] | non-blocking reads from the kernel |
+//! | 2 | `shard/step` | duty cycle: which socket, how many bytes, which timers are due |
+//! | 3 | [`session`] | one connection without its socket: heartbeat, silence, close |
+//! | 4 | [`wire::websocket`] | bytes to frames, in place ([`wire::tls`] decrypts before it) |
+//! | 5 | [`venue::polymarket::decode`], [`venue::kalshi::decode`] | a frame to events, validated as a whole |
+//! | 6 | [`market::book`] | events to price levels |
+//! | 7 | [`shard::publish`] | changes to the handlers |
+//!
+//! No step allocates, locks, formats or logs per message of market data; while a connection is replaced, a message that
+//! is early on the new one is copied. `tests/allocation` enforces that steps 5 and 6 do not allocate;
+//! `benches/instructions.rs` counts instructions.
+//!
+//! # Layers
+//!
+//! A layer uses only layers above it in this table; `tests/tidy.rs` has the exact dependencies and fails when one is
+//! violated. `base` to `host` are pure: no socket, thread, runtime or clock; time is an argument.
+//!
+//! | layer | content |
+//! |---|---|
+//! | [`base`] | time, ids, fixed-point prices, limits, routing hash, slices, random numbers |
+//! | [`ring`] | the SPSC ring between two threads |
+//! | [`counter`] | counters, latency histograms, the status report |
+//! | [`plot`] | plots as SVG text |
+//! | [`wire`] | TLS, WebSocket and HTTP on memory buffers |
+//! | [`market`] | events, market facts, books |
+//! | [`capture`] | records, index and manifest of a capture |
+//! | [`cluster`] | machines that divide the markets among themselves: one member, its claims, all of them |
+//! | [`venue`] | the venue interface; messages, decoder, subscriptions and catalog of Polymarket and Kalshi |
+//! | [`session`] | one connection without its socket |
+//! | [`topology`] | threads and the cores they run on |
+//! | [`host`] | settings of the host, each rated with its remedy |
+//! | [`io`] | the I/O boundary: the only layer that names the runtime, the kernel or a clock |
+//! | [`pool`] | connection pools for request-response services |
+//! | [`link`] | one file per link between threads: messages, depth, behaviour when full |
+//! | [`shard`] | actual state: connections, books, the duty cycle of a shard core |
+//! | [`sink`] | storage: trade database and capture files, on threads that may block |
+//! | [`control`] | desired state: registry, discovery, placement, recycling, dials, REST |
+//! | [`gateway`] | subscribed books in the venues' protocols and in ringbook's own, without sockets |
+//! | [`bus`] | every book and trade at a Kafka-protocol broker (feature `kafka`), and a reader of them |
+//! | [`serve`] | local HTTP and WebSocket server: health, statistics, metrics, books, gateway |
+//! | [`bus_source`] | the bus in place of venues: books and trades for handlers and the serve core |
+//! | [`price_table`] | best prices of every book in shared memory |
+//! | [`replay`] | captures to books, through the shard's own code |
+//! | [`replay_gateway`] | recorded days for clients of the gateway, one replay each |
+//! | [`export`] | captures and databases to tables, candles and files of backtesters |
+//! | [`archive`] | captures as an archive: what they have, whether they are whole, parts of them |
+//! | [`config`] | flags and settings, validated |
+//! | [`api`] | the engine builder and the types a library user names |
+//! | [`engine`] | creates links and threads, stops them in reverse order |
+//! | [`command`] | the subcommands |
+//! | [`sim`] | the simulated venue, over real sockets; uses `base` only, so it shares no code with the decoders |
 //!
 //! # Threads
 //!

@@ -379,7 +379,6 @@ const TOP_LEVEL: &[&str] = &[
     "tests",
     "tuning",
     "README.md",
-    "CONTRIBUTING.md",
     "rust-toolchain.toml",
     "LICENSE-APACHE",
     "LICENSE-MIT",

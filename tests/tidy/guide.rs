@@ -30,8 +30,7 @@ const OTHERS: &[&str] = &[
 ];
 
 fn is_page(file: &str) -> bool {
-    matches!(file, "README.md" | "CONTRIBUTING.md")
-        || (file.starts_with("src/") && file.ends_with(".md"))
+    file == "README.md" || (file.starts_with("src/") && file.ends_with(".md"))
 }
 
 /// Pages and comments fit a terminal, and the README is short. The formatter leaves comments as they are.
