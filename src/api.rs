@@ -14,11 +14,12 @@ pub use crate::bus::BusError;
 pub use crate::bus::{
     BusReader,
     books::{BusBook, BusEvent, BusState, BusTrade},
-    races::{BusRacer, RaceCounts},
+    races::BusRacer,
 };
 pub use crate::config::{Capture, Config, Kalshi, Polymarket, SettingError, Trades, VenueSettings};
 #[cfg(feature = "kafka")]
 pub use crate::counter::bus_source::BusCounts;
+pub use crate::counter::race::RaceCounts;
 pub use crate::counter::report::EngineReport;
 pub use crate::gateway::{Site as GatewaySite, StalePolicy};
 pub use crate::link::main_control::{ControlEvent, RefusedToken};

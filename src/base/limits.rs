@@ -295,6 +295,8 @@ pub const MERGE_CONNECTIONS_MAX: usize = 16;
 pub const MERGE_POSTPONED_NS: u64 = 60 * SECOND_NS;
 /// Stored reports of recent replacements.
 pub const RECYCLE_PROOFS_MAX: usize = 32;
+/// Pause before a connection that races is replaced after it was lost.
+pub const RACE_RETRY_NS: u64 = 5 * SECOND_NS;
 /// Messages stored by a handover because only one of its two connections has received them: ten seconds of a busy
 /// connection.
 pub const HANDOVER_STORED_MAX: usize = 16_384;

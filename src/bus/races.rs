@@ -6,13 +6,10 @@
 //! Times are those at which the reader has read: what the broker and the reader's fetches put together is read at once,
 //! so differences are not finer than that.
 use crate::base::limits::{BUS_RACE_NS, BUS_RACES_MAX};
+use crate::counter::race::{RaceCounts, RaceFigures};
 use foldhash::fast::FixedState;
-use hdrhistogram::Histogram;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-
-/// Longest time in the figures, microseconds: a minute.
-const LATER_US_MAX: u64 = 60_000_000;
 
 /// Engines that race at one time.
 const RACERS: usize = u32::BITS as usize;
@@ -26,25 +23,6 @@ pub(super) enum RaceKind {
     Trade,
 }
 
-/// How often an engine was first with one kind of record, and how late it was otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RaceCounts {
-    /// It was first.
-    pub first: u64,
-    /// Another engine was first.
-    pub later: u64,
-    /// Only this engine had it within 5 s, although another one had a live book; part of `first`.
-    pub alone: u64,
-    /// It did not have it within 5 s of the first one, although its book was live.
-    pub missed: u64,
-    /// Median of the time after the first one, nanoseconds; 0 if it never was later.
-    pub later_p50_ns: u64,
-    /// 99th percentile of the same.
-    pub later_p99_ns: u64,
-    /// Maximum of the same.
-    pub later_max_ns: u64,
-}
-
 /// An engine against the others that publish the same markets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusRacer {
@@ -56,37 +34,11 @@ pub struct BusRacer {
     pub trades: RaceCounts,
 }
 
-#[derive(Debug, Default)]
-struct Figures {
-    counts: RaceCounts,
-    /// Microseconds.
-    later: Option<Histogram<u32>>,
-}
-
-impl Figures {
-    fn add_later(&mut self, ns: u64) {
-        self.counts.later += 1;
-        let new =
-            || Histogram::new_with_bounds(1, LATER_US_MAX, 2).expect("the bounds are constant");
-        self.later.get_or_insert_with(new).saturating_record(ns / 1_000);
-    }
-
-    fn counts(&self) -> RaceCounts {
-        let Some(later) = &self.later else { return self.counts };
-        RaceCounts {
-            later_p50_ns: later.value_at_quantile(0.5) * 1_000,
-            later_p99_ns: later.value_at_quantile(0.99) * 1_000,
-            later_max_ns: later.max() * 1_000,
-            ..self.counts
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Racer {
     engine: Arc<str>,
-    changes: Figures,
-    trades: Figures,
+    changes: RaceFigures,
+    trades: RaceFigures,
     /// It is gone for good, and how many had before it: another one may have its number.
     left: Option<u64>,
 }
@@ -126,13 +78,13 @@ pub(super) const fn bit(racer: usize) -> u32 {
 }
 
 impl Races {
-    /// The number of an engine. Figures of those that have left stay until there are too many.
+    /// The number of an engine. RaceFigures of those that have left stay until there are too many.
     pub(super) fn racer(&mut self, engine: &Arc<str>) -> usize {
         if let Some(known) = self.racers.iter().position(|racer| racer.engine == *engine) {
             self.racers[known].left = None;
             return known;
         }
-        let (changes, trades) = (Figures::default(), Figures::default());
+        let (changes, trades) = (RaceFigures::default(), RaceFigures::default());
         let new = Racer { engine: Arc::clone(engine), changes, trades, left: None };
         let left = self.racers.iter().enumerate().filter_map(|(at, racer)| Some((racer.left?, at)));
         match left.min() {
@@ -229,7 +181,7 @@ impl Races {
         }
     }
 
-    fn figures(&mut self, kind: RaceKind, racer: usize) -> &mut Figures {
+    fn figures(&mut self, kind: RaceKind, racer: usize) -> &mut RaceFigures {
         let racer = &mut self.racers[racer];
         match kind {
             RaceKind::Changes => &mut racer.changes,
@@ -251,20 +203,10 @@ impl Races {
 /// A table for people.
 #[must_use]
 pub fn table(racers: &[BusRacer]) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{:<20} {:<8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8}",
-        "engine", "of", "first", "later", "p50 ms", "p99 ms", "max ms", "alone", "missed"
-    )];
-    let ms = |ns: u64| format!("{:.1}", ns as f64 / 1e6);
+    let mut lines = vec![RaceCounts::heading("engine")];
     for racer in racers {
         for (of, counts) in [("changes", racer.changes), ("trades", racer.trades)] {
-            let RaceCounts { first, later, alone, missed, .. } = counts;
-            let [p50, p99, max] =
-                [counts.later_p50_ns, counts.later_p99_ns, counts.later_max_ns].map(ms);
-            lines.push(format!(
-                "{:<20} {of:<8} {first:>10} {later:>10} {p50:>10} {p99:>10} {max:>10} {alone:>8} {missed:>8}",
-                &*racer.engine
-            ));
+            lines.push(counts.row(&racer.engine, of));
         }
     }
     lines

@@ -11,6 +11,7 @@ use crate::bus::address::BusOptions;
 use crate::config::{Config, make_histograms, run::RunFlags};
 use crate::counter::{
     latency::Latencies,
+    race::RaceCounts,
     report::{CorrectnessReport, EngineReport},
     service::ServiceReport,
 };
@@ -234,6 +235,7 @@ impl Session {
             complain(last_line(report));
             complain(correctness_line(&report.correctness));
             complain(services_line(&report.services));
+            race_lines(report).iter().for_each(complain);
         }
         if let Some(trades) = &ending.trades {
             complain(trades.line());
@@ -326,6 +328,16 @@ fn services_line(services: &[ServiceReport]) -> String {
         return "services: nothing was asked".into();
     }
     format!("services: {}", asked.join("; "))
+}
+
+/// How the connections that raced were against each other.
+fn race_lines(report: &EngineReport) -> Vec<String> {
+    let raced = report.pool.connections.iter().filter(|c| c.race != RaceCounts::default());
+    let mut lines: Vec<String> = raced.map(|c| c.race.row(&c.name, "messages")).collect();
+    if !lines.is_empty() {
+        lines.insert(0, RaceCounts::heading("connection"));
+    }
+    lines
 }
 
 fn last_line(report: &EngineReport) -> String {

@@ -111,6 +111,8 @@ pub struct Config {
     pub(crate) histograms: Option<PathBuf>,
     /// Whether each connection has histograms.
     pub(crate) connection_histograms: bool,
+    /// Whether two connections with the same markets race, where messages are not numbered.
+    pub(crate) race: bool,
     /// Which hashes are compared with the venue's.
     pub(crate) hash_checks: HashChecks,
     /// Interval in which every live book is compared with the REST interface, nanoseconds; 0 disables it.
@@ -155,6 +157,7 @@ impl Default for Config {
             shm: None,
             histograms: None,
             connection_histograms: false,
+            race: false,
             hash_checks: HashChecks::default(),
             audit_round_ns: 300 * SECOND_NS,
             markets: Vec::new(),
@@ -227,6 +230,7 @@ impl Config {
         config.histograms.clone_from(&flags.histograms.histograms);
         config.shm.clone_from(&flags.shm);
         config.connection_histograms = flags.connection_histograms;
+        config.race = flags.race;
         config.verify_hash(flags.verify_hash);
         config.audit(Duration::from_secs(flags.audit.into()));
         if let Some(file) = &flags.pools {

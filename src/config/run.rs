@@ -124,6 +124,12 @@ pub struct RunFlags {
     #[arg(long, value_name = "FILE")]
     pub pools: Option<PathBuf>,
 
+    /// Give each connection of Polymarket a second one with the same markets: the first arrival of every message is
+    /// applied, and how often each was first, by how much, and what only one had is counted. Kalshi's connections are
+    /// not raced: an account may have few.
+    #[arg(long)]
+    pub race: bool,
+
     /// The database of trades.
     #[command(flatten)]
     pub trades: TradeFlags,

@@ -361,6 +361,7 @@ impl RunFlags {
             ("clob-url", self.clob_url != CLOB_URL),
             ("ws-url", self.ws_url != WS_URL),
             ("no-custom-features", self.no_custom_features),
+            ("race", self.race),
         ];
         first(&given)
     }

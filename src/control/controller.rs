@@ -74,6 +74,8 @@ pub struct ControllerParts {
     pub bus: Option<Arc<BusBoard>>,
     /// Seed of the jitter.
     pub seed: u64,
+    /// Whether each connection has a second one with the same tokens; not with a table.
+    pub races: bool,
 }
 
 /// The controller of one venue.
@@ -105,8 +107,9 @@ impl Controller {
             registry = registry.carrying(tokens).holding(MARKETS_MAX.max(capacity));
             placement = placement.fixed(table, tokens);
         } else {
-            placement = placement.with_target(tokens);
+            placement = placement.with_target(tokens).racing(parts.races);
         }
+        let recycler = Recycler::for_connections_of(tokens).racing(parts.races && table.is_none());
         let mut sink = parts.sink;
         let known = sink.as_mut().map(|sink| std::mem::take(&mut sink.known)).unwrap_or_default();
         if sink.is_some() {
@@ -124,7 +127,7 @@ impl Controller {
         Self {
             venue,
             markets,
-            connections: Connections::new(placement, Recycler::for_connections_of(tokens)),
+            connections: Connections::new(placement, recycler),
             dialer: Dialer::new(feed.stream_name(), parts.target, queue),
             snapshots: SnapshotRequester::new(shards.len(), capabilities.books_request_limits),
             publisher: MarketPublisher::new(venue, sink),

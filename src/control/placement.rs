@@ -126,6 +126,8 @@ pub struct Placement {
     check_requested: bool,
     /// Per shard: no room was found; not tried again before the next check.
     blocked: Vec<bool>,
+    /// Each connection has a second one with the same tokens, as if that took over from it.
+    races: bool,
     queued: Vec<Action>,
     connections_opened: u64,
     reconnects: u64,
@@ -147,6 +149,7 @@ impl Placement {
             next_check_ns: None,
             check_requested: false,
             blocked: vec![false; shards],
+            races: false,
             queued: Vec::new(),
             connections_opened: 0,
             reconnects: 0,
@@ -160,6 +163,13 @@ impl Placement {
     pub fn with_target(mut self, tokens: usize) -> Self {
         self.target = tokens.clamp(1, limits::TOKENS_PER_CONNECTION_TARGET);
         self.worth = limits::PENDING_TOKENS_WORTH_CONNECTION.min(self.target.div_ceil(2));
+        self
+    }
+
+    /// Puts new markets on a connection that is to be replaced, and not on the other one: the shard adds them there.
+    #[must_use]
+    pub const fn racing(mut self, races: bool) -> Self {
+        self.races = races;
         self
     }
 
@@ -422,7 +432,12 @@ impl Placement {
         let mut open: Vec<(bool, usize, ConnectionId)> = of_shard
             .filter_map(|&connection| {
                 let known = &self.connections[&connection];
-                let ends = known.replaced_by.is_some() || known.state == ConnectionState::Closing;
+                let other = if self.races {
+                    !known.replaces.is_empty()
+                } else {
+                    known.replaced_by.is_some()
+                };
+                let ends = other || known.state == ConnectionState::Closing;
                 let tokens = self.load(connection, registry);
                 let expired = registry.load(connection).map_or(0, |load| load.tokens_expired);
                 let free = bound.saturating_sub(tokens - expired);

@@ -15,9 +15,10 @@ mod tests;
 
 use crate::base::id::{ConnectionId, ShardId, TokenId};
 use crate::base::limits::{
-    RECYCLE_AGE_MIN_NS, RECYCLE_AGE_NS, RECYCLE_FILL_TIMEOUT_NS, RECYCLE_FULL_POLLUTION_PERCENT,
-    RECYCLE_POLLUTION_PERCENT, RECYCLE_PROOFS_MAX, RECYCLE_RETRY_MAX_NS, RECYCLE_RETRY_MIN_NS,
-    RECYCLE_SETTLE_NS, RECYCLE_SWITCH_TIMEOUT_NS, RECYCLE_UNHEALTHY_NS, RECYCLES_MAX,
+    RACE_RETRY_NS, RECYCLE_AGE_MIN_NS, RECYCLE_AGE_NS, RECYCLE_FILL_TIMEOUT_NS,
+    RECYCLE_FULL_POLLUTION_PERCENT, RECYCLE_POLLUTION_PERCENT, RECYCLE_PROOFS_MAX,
+    RECYCLE_RETRY_MAX_NS, RECYCLE_RETRY_MIN_NS, RECYCLE_SETTLE_NS, RECYCLE_SWITCH_TIMEOUT_NS,
+    RECYCLE_UNHEALTHY_NS, RECYCLES_MAX,
 };
 use crate::base::time::Now;
 use crate::counter::report::{HandoverReport, RecycleReport, ReplacementReport};
@@ -39,6 +40,8 @@ pub enum Reason {
     Merge,
     /// Requested by a user.
     Asked,
+    /// It is to race: both deliver until there is another reason.
+    Race,
 }
 
 impl Reason {
@@ -51,6 +54,7 @@ impl Reason {
             Self::Unhealthy => "unhealthy",
             Self::Merge => "merge",
             Self::Asked => "asked",
+            Self::Race => "race",
         }
     }
 }
@@ -144,6 +148,10 @@ struct Attempt {
 }
 
 impl Attempt {
+    fn is_race(&self) -> bool {
+        self.reason == Reason::Race
+    }
+
     fn report(&self, to: ConnectionId) -> ReplacementReport {
         let phase = match self.phase {
             Phase::Opening => "opening",
@@ -181,6 +189,8 @@ pub struct Recycler {
     unhealthy_since: BTreeMap<ConnectionId, u64>,
     counts: RecycleReport,
     handovers: VecDeque<HandoverReport>,
+    /// Every connection has another one to race with.
+    races: bool,
 }
 
 impl Recycler {
@@ -188,6 +198,20 @@ impl Recycler {
     #[must_use]
     pub fn for_connections_of(tokens: usize) -> Self {
         Self { merging: Merging::of_connections_of(tokens), ..Self::default() }
+    }
+
+    /// Whether every connection is to have another one to race with.
+    #[must_use]
+    pub const fn racing(mut self, races: bool) -> Self {
+        self.races = races;
+        self
+    }
+
+    /// Whether a connection races with another one and carries the books.
+    #[must_use]
+    pub fn is_racing(&self, from: ConnectionId) -> bool {
+        let races = |attempt: &Attempt| attempt.is_race() && attempt.from.contains(&from);
+        self.attempts.values().any(races)
     }
 
     /// Queues the replacement of this connection, whatever its age.
@@ -198,8 +222,9 @@ impl Recycler {
         if !is_up {
             return Err(RecycleError::NotUp);
         }
-        let part =
-            |(to, attempt): (&ConnectionId, &Attempt)| *to == from || attempt.from.contains(&from);
+        let part = |(to, attempt): (&ConnectionId, &Attempt)| {
+            *to == from || !attempt.is_race() && attempt.from.contains(&from)
+        };
         if self.attempts.iter().any(part) || self.asked.contains(&from) {
             return Err(RecycleError::UnderWay);
         }
@@ -207,11 +232,14 @@ impl Recycler {
         Ok(())
     }
 
-    /// What is to be done now, given all connections that are up and not part of an attempt.
+    /// What is to be done now, given all connections that are up and not part of an attempt, and those that race and
+    /// carry the books.
     pub fn poll(&mut self, now_ns: u64, candidates: &[Candidate]) -> Vec<Decision> {
         let mut decisions = self.poll_attempts(now_ns);
         self.note_health(now_ns, candidates);
-        let mut free = RECYCLES_MAX.saturating_sub(self.attempts.len());
+        self.end_races(now_ns, candidates);
+        let busy = self.attempts.values().filter(|attempt| !attempt.is_race()).count();
+        let mut free = RECYCLES_MAX.saturating_sub(busy);
         while free > 0
             && let Some(from) = self.asked.pop_front()
         {
@@ -224,6 +252,7 @@ impl Recycler {
         let ready: Vec<Candidate> = candidates
             .iter()
             .filter(|c| !self.is_paused(c.connection, now_ns) && !is_begun(&decisions, c))
+            .filter(|c| !self.attempts.values().any(|attempt| attempt.from.contains(&c.connection)))
             .copied()
             .collect();
         let merges = self.attempts.values().any(|attempt| attempt.reason == Reason::Merge);
@@ -245,7 +274,32 @@ impl Recycler {
                 free -= 1;
             }
         }
+        let alone = ready.iter().filter(|c| self.races && c.active() > 0);
+        for candidate in alone {
+            if !is_begun(&decisions, candidate) {
+                let from = vec![candidate.connection];
+                decisions.push(Decision::Begin { from, reason: Reason::Race });
+            }
+        }
         decisions
+    }
+
+    /// Those that carry the books and are to be replaced: the ones that they race with take over.
+    fn end_races(&mut self, now_ns: u64, candidates: &[Candidate]) {
+        for candidate in candidates {
+            if !self.is_racing(candidate.connection) {
+                continue;
+            }
+            let asked = self.asked.iter().position(|asked| *asked == candidate.connection);
+            let reason = match asked {
+                Some(place) => self.asked.remove(place).map(|_| Reason::Asked),
+                None => self.reason(candidate, now_ns),
+            };
+            let of = |attempt: &&mut Attempt| attempt.from.contains(&candidate.connection);
+            if let (Some(reason), Some(attempt)) = (reason, self.attempts.values_mut().find(of)) {
+                attempt.reason = reason;
+            }
+        }
     }
 
     /// Connections that are to be replaced by themselves, the worst first.
@@ -258,7 +312,7 @@ impl Recycler {
             let rank = match reason {
                 Reason::Unhealthy => 0,
                 Reason::Polluted => 1,
-                Reason::Aged | Reason::Merge | Reason::Asked => 2,
+                Reason::Aged | Reason::Merge | Reason::Asked | Reason::Race => 2,
             };
             (rank, std::cmp::Reverse(candidate.age_ns))
         });
@@ -329,7 +383,9 @@ impl Recycler {
                 Phase::Filling if now_ns >= attempt.up_ns + RECYCLE_FILL_TIMEOUT_NS => {
                     decisions.push(abandon("the replacement did not deliver every snapshot"));
                 }
-                Phase::Settling(since_ns) if now_ns >= since_ns + RECYCLE_SETTLE_NS => {
+                Phase::Settling(since_ns)
+                    if !attempt.is_race() && now_ns >= since_ns + RECYCLE_SETTLE_NS =>
+                {
                     attempt.phase = Phase::Switching(now_ns);
                     decisions.push(Decision::Switch { to });
                 }
@@ -384,6 +440,10 @@ impl Recycler {
             (Phase::Filling, 0) => {
                 (attempt.phase, attempt.filled_ns) = (Phase::Settling(now_ns), now_ns);
             }
+            // A market was added to both.
+            (Phase::Settling(_), 1..) if attempt.is_race() => {
+                attempt.phase = Phase::Settling(now_ns);
+            }
             // A book became live on an old connection that the new one has not had.
             (Phase::Settling(_), 1..) => attempt.phase = Phase::Filling,
             _ => {}
@@ -409,6 +469,11 @@ impl Recycler {
         if let Some(attempt) = self.attempts.remove(&to) {
             self.counts.failed += 1;
             why.clone_into(&mut self.counts.last_failure);
+            if self.races {
+                let until_ns = now_ns + RACE_RETRY_NS;
+                let pause = Pause { until_ns, length_ns: RACE_RETRY_NS };
+                return self.pauses.extend(attempt.from.iter().map(|&from| (from, pause)));
+            }
             attempt.from.iter().for_each(|&from| self.pause(from, now_ns));
         }
     }

@@ -98,6 +98,7 @@ impl Controller {
             connection.snapshots = u64::from(beat.live);
             connection.frames = beat.session.frames;
             connection.bytes = beat.session.bytes;
+            connection.race = beat.race;
             connection.decode_errors = beat.decode_errors;
             connection.lag_ns = beat.lag_ns;
             connection.last_ping_wall_ns = wall(beat.session.last_ping_ns);

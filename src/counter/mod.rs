@@ -10,6 +10,7 @@ pub mod fold;
 pub mod health;
 pub mod latency;
 pub mod loss;
+pub mod race;
 pub mod report;
 pub mod service;
 pub mod shard;

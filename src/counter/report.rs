@@ -6,6 +6,7 @@ use super::bus_source::BusSourceReport;
 use super::capture::CaptureReport;
 use super::cluster::ClusterReport;
 use super::latency::{LatencySummary, StageBuckets};
+use super::race::RaceCounts;
 use super::service::ServiceReport;
 use super::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use super::trades::TradeReport;
@@ -335,6 +336,8 @@ pub struct ConnectionReport {
     pub last_data_wall_ns: u64,
     /// Commands and their results, where the venue answers.
     pub subscriptions: SubscriptionReport,
+    /// With `--race`: its messages against those of the connection with the same tokens; zeros otherwise.
+    pub race: RaceCounts,
 }
 
 /// Commands on connections and their results; zeros where a venue does not answer.

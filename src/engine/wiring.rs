@@ -217,6 +217,7 @@ fn start_cores<H: Handler + Send>(
             capture: capture.clone(),
             bus: bus.clone(),
             seed: clock.now().wall_ns,
+            races: config.race && !venue.feed.capabilities().is_sequenced(),
         });
         sources.push(its_sources);
         for (shard, plan) in built.shards.into_iter().zip(&topology.shards[base..]) {
@@ -366,6 +367,7 @@ where
             poll_round_ns: venue.poll_round_ns,
             image_round_ns: config.capture.as_ref().map_or(0, |capture| capture.image_round_ns),
             times_connections: config.connection_histograms,
+            races: config.race && !venue.feed.capabilities().is_sequenced(),
         };
         let shard = Shard::new(id, venue.feed, shard_config, factory(id), clock.clone(), links);
         let shard = shard.map_err(EngineError::Files)?;

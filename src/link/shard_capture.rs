@@ -426,8 +426,9 @@ impl CaptureSender {
     }
 
     /// The shard begins.
-    pub fn begun(&mut self, shards: u16, hashes: HashChecks, wall_ns: u64) {
-        let rest = format!(r#","shards":{shards},"hashes":"{}""#, hashes.name());
+    pub fn begun(&mut self, shards: u16, hashes: HashChecks, races: bool, wall_ns: u64) {
+        let races = if races { r#","race":true"# } else { "" };
+        let rest = format!(r#","shards":{shards},"hashes":"{}"{races}"#, hashes.name());
         self.keep(Kind::Annotation(AnnotationRecord::Begun), ConnectionId(0), wall_ns, &rest);
         self.engine = rest;
     }

@@ -7,6 +7,7 @@
 use crate::base::id::{ConnectionId, TokenId};
 use crate::base::time::Now;
 use crate::counter::latency::{ConnectionLatencies, Latencies};
+use crate::counter::race::RaceCounts;
 use crate::counter::shard::{BookCounts, CheckCounts, HandoverCounts, IntakeCounts, RepairCounts};
 use crate::market::info::MarketUpdate;
 use crate::session::SessionCounts;
@@ -136,6 +137,8 @@ pub struct ConnectionBeat {
     pub live: u32,
     /// Of a replacement: live books whose snapshot it has yet to deliver.
     pub owing: Option<u32>,
+    /// How it was against the connection with the same tokens.
+    pub race: RaceCounts,
     /// Frames or messages that could not be decoded, over all its sockets.
     pub decode_errors: u64,
     /// Age of its last message with a time when it was read, nanoseconds; 0 before the first.

@@ -1,11 +1,78 @@
 //! An event that outlives its frame, and a fingerprint that is equal for copies of one message.
 //!
 //! Runs on:  any (pure). Allocates: only while a connection takes over from another.
-use super::book::{Level, image::BookHash};
+use super::book::{Level, Side, image::BookHash};
 use super::event::{ChangeSpan, Changes, Event, Snapshot, Span, TickSize, Trade};
 use crate::base::price::{Price, Quantity};
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+
+/// Levels stored of a message; the further ones of a larger message are not.
+const TOUCHED_MAX: usize = 8;
+
+/// The levels that a message has changed, by hash; of a snapshot, the book.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Touched {
+    keys: [u32; TOUCHED_MAX],
+    count: u8,
+}
+
+fn touched_key(token: &str, level: Option<(Side, Price)>) -> u32 {
+    FixedState::default().hash_one((token, level.map(|(side, price)| (side as u8, price)))) as u32
+}
+
+impl Touched {
+    /// Those of an event; none of a trade or a tick size.
+    #[must_use]
+    pub fn by(event: &Event<'_>) -> Self {
+        let mut touched = Self::default();
+        let mut add = |key| {
+            if let Some(place) = touched.keys.get_mut(usize::from(touched.count)) {
+                *place = key;
+                touched.count += 1;
+            }
+        };
+        match event {
+            Event::Changes(changes) => changes.iter().for_each(|(token, change)| {
+                add(touched_key(token, Some((change.side, change.level.price))));
+            }),
+            Event::Snapshot(snapshot) => add(touched_key(snapshot.token, None)),
+            Event::Trade(_) | Event::TickSize(_) | Event::Delta(_) | Event::TopOfBook(_) => {}
+        }
+        touched
+    }
+
+    fn has(&self, key: u32) -> bool {
+        self.keys[..usize::from(self.count)].contains(&key)
+    }
+}
+
+/// Which changes of a message, a bit each, are still to be applied behind messages that were after it, or in the same
+/// millisecond: those of levels that these have not changed. `None`: nothing was after it, or it changes no level.
+#[must_use]
+pub fn open_changes<'t>(
+    event: &Event<'_>,
+    others: impl Iterator<Item = (u64, &'t Touched)> + Clone,
+) -> Option<u64> {
+    let ms = event.timestamp_ms();
+    let after = others.filter(|(other_ms, _)| *other_ms >= ms).map(|(_, touched)| touched);
+    match event {
+        Event::Trade(_) | Event::TopOfBook(_) | Event::Delta(_) => None,
+        _ if after.clone().next().is_none() => None,
+        Event::Snapshot(_) | Event::TickSize(_) => Some(0),
+        Event::Changes(changes) => {
+            let mut open = 0;
+            for (place, (token, change)) in changes.iter().enumerate().take(64) {
+                let level = touched_key(token, Some((change.side, change.level.price)));
+                let book = touched_key(token, None);
+                let is_changed =
+                    after.clone().any(|touched| touched.has(level) || touched.has(book));
+                open |= u64::from(!is_changed) << place;
+            }
+            Some(open)
+        }
+    }
+}
 
 /// An event with everything that it borrows.
 #[derive(Clone, Debug)]
@@ -30,7 +97,7 @@ enum Body {
     Trade {
         price: Price,
         quantity: Quantity,
-        side: super::book::Side,
+        side: Side,
         fee_rate_bps: Option<Quantity>,
         transaction_hash: String,
     },

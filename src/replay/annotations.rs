@@ -28,6 +28,8 @@ struct Keys {
     #[serde(default)]
     hashes: String,
     #[serde(default)]
+    race: bool,
+    #[serde(default)]
     books: Vec<StoredBook>,
     #[serde(default)]
     a: Tokens,
@@ -198,6 +200,7 @@ impl Annotations {
         match note {
             AnnotationRecord::Begun => {
                 (self.recorded_shards, self.has_start) = (keys.shards, true);
+                books.set_races(keys.race);
                 return HashChecks::of(&keys.hashes).map_or(Followup::Nothing, Followup::Check);
             }
             AnnotationRecord::Books => {

@@ -3,11 +3,12 @@
 //! Runs on:  serve core, per scrape (pure). Owns: nothing.
 use super::metrics::{
     BUILD, BUS, BUS_SOURCE, CAPTURE, CLUSTER, CONNECTION, CORRECTNESS, ENGINE, EXCHANGE, Kind,
-    LATENCY, LINK, Metric, PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RECYCLING, REQUESTS,
+    LATENCY, LINK, Metric, PHASE, PHASE_QUANTILE, QUANTILE, Quantile, RACE, RECYCLING, REQUESTS,
     Requests, Row, SERVE, SERVE_CLIENTS, SERVICE, SHARD, SKIP, SNAPSHOT_REQUESTS, SUBSCRIPTIONS,
     TRADES, VENUE, Value, counter_metric,
 };
 use crate::counter::latency::LatencySummary;
+use crate::counter::race::RaceCounts;
 use crate::counter::report::{EngineReport, ShardReport};
 use crate::counter::service::ServiceReport;
 use crate::counter::shard::{BookCounts, CheckCounts, CounterRow, IntakeCounts, RepairCounts};
@@ -197,13 +198,13 @@ impl Out<'_> {
         self.counters(BookCounts::ROWS, shards.iter().map(|s| (shard(s), &s.books)))?;
         self.counters(CheckCounts::ROWS, shards.iter().map(|s| (shard(s), &s.checks)))?;
         self.counters(RepairCounts::ROWS, shards.iter().map(|s| (shard(s), &s.repairs)))?;
-        let connections = engine.pool.connections.iter();
-        self.rows(
-            CONNECTION,
-            connections.map(|c| {
+        let connections =
+            engine.pool.connections.iter().map(|c| {
                 (vec![("connection", c.id.to_string()), ("shard", c.shard.to_string())], c)
-            }),
-        )?;
+            });
+        let racing = connections.clone().filter(|(_, c)| c.race != RaceCounts::default());
+        self.rows(CONNECTION, connections)?;
+        self.rows(RACE, racing)?;
         self.services(&engine.services)?;
         self.rows(LINK, engine.router.iter().map(|l| (vec![("link", l.name.clone())], l)))?;
         let stages = engine.latencies.iter().filter(|l| l.count > 0);

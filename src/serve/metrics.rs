@@ -245,6 +245,22 @@ pub(super) const CONNECTION: Rows<ConnectionReport> = rows! { "connection,shard"
         "while PONGs arrive: quiet markets, or the venue lost the subscription", |c, now| age(c.last_data_wall_ns, now);
 };
 
+/// Of connections that race.
+pub(super) const RACE: Rows<ConnectionReport> = rows! { "connection,shard", ConnectionReport;
+    Counter "connection_race_first", "messages", "Messages that it had before the connection with the same markets",
+        "nothing", race.first;
+    Counter "connection_race_later", "messages", "Messages that the other connection had first", "nothing", race.later;
+    Counter "connection_race_alone", "messages", "Messages that only it had",
+        "steadily: the venue loses messages on the other connection", race.alone;
+    Counter "connection_race_missed", "messages", "Messages that only the other connection had",
+        "steadily: the venue loses messages on this connection", race.missed;
+    Gauge "connection_race_median_seconds", "s", "Median of the time after the first one", "nothing",
+        |c, _| seconds(c.race.later_p50_ns);
+    Gauge "connection_race_percentile_seconds", "s", "99th percentile of the same", "nothing",
+        |c, _| seconds(c.race.later_p99_ns);
+    Gauge "connection_race_max_seconds", "s", "Maximum of the same", "nothing", |c, _| seconds(c.race.later_max_ns);
+};
+
 pub(super) const SERVICE: Rows<ServiceReport> = rows! { "service", ServiceReport;
     Gauge "service_up", "1", "1 while the service answers, 0 while it does not; absent before the first request",
         "when it falls: /stats has the last error",

@@ -154,6 +154,9 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         if !added.is_empty() {
             self.postpone_snapshot_check(id, now);
             self.ask_for(id, now, |protocol| protocol.add(&added));
+            if self.config.races {
+                self.add_to_racer(id, &added, now);
+            }
         }
     }
 
@@ -169,7 +172,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// Asks on a connection if its socket is up; a new socket subscribes everything anyway.
-    fn ask_for(
+    pub(super) fn ask_for(
         &mut self,
         id: ConnectionId,
         now: Now,

@@ -9,7 +9,7 @@ use crate::base::{
     limits::{CONNECTION_SLOTS_MAX, SNAPSHOT_TIMEOUT_NS},
     time::Now,
 };
-use crate::counter::latency::ConnectionLatencies;
+use crate::counter::{latency::ConnectionLatencies, race::RaceCounts};
 use crate::io::{driver::Readiness, socket::Stream};
 use crate::link::shard_control::ConnectionBeat;
 use crate::session::watch::Watch;
@@ -130,6 +130,12 @@ impl Connections {
         self.slots.iter().position(same).map(|place| ConnectionSlot(place as u32))
     }
 
+    /// The replacement of a connection whose socket is not up yet.
+    pub(super) fn find_replacement(&self, of: ConnectionId) -> Option<ConnectionSlot> {
+        let is = |c: &Option<Connection>| c.as_ref().is_some_and(|c| c.replaces.contains(&of));
+        self.slots.iter().position(is).map(|place| ConnectionSlot(place as u32))
+    }
+
     pub(super) fn get_mut(&mut self, slot: ConnectionSlot) -> Option<&mut Connection> {
         self.slots.get_mut(slot.0 as usize)?.as_mut()
     }
@@ -164,6 +170,7 @@ impl Connections {
         &self,
         live_on: impl Fn(ConnectionSlot) -> u32,
         owing: impl Fn(ConnectionSlot) -> Option<u32>,
+        race: impl Fn(ConnectionSlot) -> RaceCounts,
     ) -> impl Iterator<Item = ConnectionBeat> {
         self.slots.iter().enumerate().filter_map(move |(place, connection)| {
             let connection = connection.as_ref().filter(|connection| !connection.leaving)?;
@@ -172,6 +179,7 @@ impl Connections {
                 up: connection.transport.is_some(),
                 live: live_on(ConnectionSlot(place as u32)),
                 owing: owing(ConnectionSlot(place as u32)),
+                race: race(ConnectionSlot(place as u32)),
                 decode_errors: connection.decode_errors,
                 lag_ns: connection.lag_ns,
                 attached_ns: connection.attached_ns,

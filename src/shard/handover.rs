@@ -54,10 +54,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             let books = &self.intake.books;
             let of_old: Vec<TokenId> =
                 tokens.iter().copied().filter(|token| books.store.is_on(token, old)).collect();
-            if let Some(capture) = &mut self.capture {
-                capture.tokens(AnnotationRecord::Opened, id, now.wall_ns, Some(from), &of_old);
-            }
-            self.intake.books.begin_handover(old, slot, &of_old);
+            self.begin_handover(slot, (from, old), &of_old, now);
             begun = true;
         }
         if let Some(capture) = &mut self.capture
@@ -65,6 +62,38 @@ impl<H: Handler, C: Clock> Shard<H, C> {
         {
             capture.tokens(AnnotationRecord::Opened, id, now.wall_ns, None, &[]);
         }
+    }
+
+    /// Markets that were added to a connection are added to the one that it races with, or will race with.
+    pub(super) fn add_to_racer(&mut self, from: ConnectionId, added: &[TokenId], now: Now) {
+        let Some(old) = self.connections.find(from) else { return };
+        let racer = self.intake.books.matcher.racer_of(old);
+        let coming = || self.connections.find_replacement(from);
+        let Some(to) = racer.or_else(coming) else { return };
+        let Some(connection) = self.connections.get_mut(to) else { return };
+        connection.tokens.extend(added);
+        let id = connection.id;
+        if racer.is_some() {
+            self.begin_handover(to, (from, old), added, now);
+            self.postpone_snapshot_check(id, now);
+            self.ask_for(id, now, |protocol| protocol.add(added));
+        }
+    }
+
+    fn begin_handover(
+        &mut self,
+        to: ConnectionSlot,
+        (from, old): (ConnectionId, ConnectionSlot),
+        tokens: &[TokenId],
+        now: Now,
+    ) {
+        if let Some(capture) = &mut self.capture
+            && let Some(connection) = self.connections.get_mut(to)
+        {
+            let note = AnnotationRecord::Opened;
+            capture.tokens(note, connection.id, now.wall_ns, Some(from), tokens);
+        }
+        self.intake.books.begin_handover(old, to, tokens);
     }
 
     pub(super) fn on_switch(&mut self, to: ConnectionId, now: Now) {

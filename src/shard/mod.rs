@@ -73,6 +73,8 @@ pub struct ShardConfig {
     pub image_round_ns: u64,
     /// Whether the frames of each connection are timed apart.
     pub times_connections: bool,
+    /// Whether connections with the same tokens race.
+    pub races: bool,
 }
 
 /// One hot core's state.
@@ -168,6 +170,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     ) -> std::io::Result<Self> {
         let books = Books::new(id, feed, Admission::Listed, handler);
         let mut books = books.with_hash_checks(config.hash_checks);
+        books.set_races(config.races);
         let updates = links.updates.take().map(|UpdateLink { requests, updates, waker }| {
             books.store.set_update_sender(updates);
             Subscribers { requests, waker }
@@ -208,7 +211,7 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     #[must_use]
     pub fn with_capture(mut self, mut capture: CaptureSender, shards: u16) -> Self {
         let wall_ns = self.intake.clock.now().wall_ns;
-        capture.begun(shards, self.intake.books.hash_checks(), wall_ns);
+        capture.begun(shards, self.intake.books.hash_checks(), self.config.races, wall_ns);
         self.capture = Some(capture);
         self
     }

@@ -344,7 +344,11 @@ impl<H: Handler, C: Clock> Shard<H, C> {
             command_wait_ns: tally.command_wait_ns,
             command_wait_max_ns: tally.command_wait_max_ns,
             connections: connections
-                .beats(|slot| books.live_on(slot), |slot| books.owing(slot))
+                .beats(
+                    |slot| books.live_on(slot),
+                    |slot| books.owing(slot),
+                    |slot| books.race_counts(slot),
+                )
                 .collect(),
         };
         // If refused, control misses this beat and counts it; the next one comes soon.

@@ -45,6 +45,7 @@ mod plots;
 mod prices;
 mod program;
 mod proxy;
+mod racing;
 mod refused;
 mod repairing;
 mod replayed;

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,21 +18,29 @@ pub(crate) struct Proxy {
     tails: Tails,
     /// Both ends of every connection; `None` while it is closed to clients.
     sockets: Arc<Mutex<Option<Vec<TcpStream>>>>,
+    /// How much later what the target sends arrives, for each connection, milliseconds.
+    delays: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
 }
 
 impl Proxy {
     pub(crate) fn start(target: SocketAddr) -> Self {
-        Self::delayed(target, Duration::ZERO)
+        Self::with(target, None)
     }
 
     /// What the target sends arrives so much later.
     pub(crate) fn delayed(target: SocketAddr, delay: Duration) -> Self {
+        Self::with(target, Some(delay))
+    }
+
+    fn with(target: SocketAddr, delay: Option<Duration>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let tails = Tails::default();
         let shared = Arc::clone(&tails);
         let sockets = Arc::new(Mutex::new(Some(Vec::new())));
         let known = Arc::clone(&sockets);
+        let delays = Arc::new(Mutex::new(Vec::new()));
+        let every = Arc::clone(&delays);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(target) else { continue };
@@ -55,16 +64,33 @@ impl Proxy {
                         tail.drain(..excess);
                     });
                 });
-                std::thread::spawn(move || {
-                    if delay.is_zero() {
-                        copy(server, client, |_| {})
-                    } else {
-                        late(server, client, delay)
-                    }
-                });
+                let Some(delay) = delay else {
+                    std::thread::spawn(move || copy(server, client, |_| {}));
+                    continue;
+                };
+                let delay = Arc::new(AtomicU64::new(delay.as_millis() as u64));
+                every.lock().unwrap().push(Arc::clone(&delay));
+                std::thread::spawn(move || late(server, client, &delay));
             }
         });
-        Self { address, tails, sockets }
+        Self { address, tails, sockets, delays }
+    }
+
+    /// What the target sends on the newest connection, or the one so many before it, arrives so much later from now on.
+    pub(crate) fn delay(&self, before: usize, delay: Duration) {
+        let delays = self.delays.lock().unwrap();
+        delays[delays.len() - 1 - before].store(delay.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Ends the newest connection, or the one so many before it.
+    pub(crate) fn cut(&self, before: usize) {
+        let sockets = self.sockets.lock().unwrap();
+        let sockets = sockets.as_ref().unwrap();
+        let first = sockets.len() - 2 * (before + 1);
+        for socket in &sockets[first..first + 2] {
+            // Its peer may have ended it.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 
     /// Ends every connection, and new ones at once, until it is opened again.
@@ -86,7 +112,7 @@ impl Proxy {
     }
 }
 
-fn late(mut from: TcpStream, mut into: TcpStream, delay: Duration) {
+fn late(mut from: TcpStream, mut into: TcpStream, delay: &AtomicU64) {
     let (sender, receiver) = std::sync::mpsc::channel::<(Instant, Vec<u8>)>();
     std::thread::spawn(move || {
         for (due, part) in receiver {
@@ -99,6 +125,7 @@ fn late(mut from: TcpStream, mut into: TcpStream, delay: Duration) {
     });
     let mut part = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut part) {
+        let delay = Duration::from_millis(delay.load(Ordering::Relaxed));
         if sender.send((Instant::now() + delay, part[..count].to_vec())).is_err() {
             break;
         }

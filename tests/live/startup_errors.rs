@@ -49,7 +49,7 @@ pub(crate) fn check((code, lines): (Option<i32>, Vec<String>), expected: i32, pa
 
 #[test]
 fn unusable_flags_are_one_line_and_code_two() {
-    let cases: [(&[&str], &[&str]); 18] = [
+    let cases: [(&[&str], &[&str]); 19] = [
         (&["--shard-cores", "99"], &["--shard-cores", "99", "usable"]),
         (&["--control-core", "99"], &["--control-core", "99", "usable"]),
         (&["--serve-core", "4095"], &["--serve-core", "4095", "usable"]),
@@ -69,6 +69,7 @@ fn unusable_flags_are_one_line_and_code_two() {
         (&["--kalshi-rest-poll", "5"], &["--kalshi-rest-poll", "kalshi"]),
         (&["--venue", "kalshi", "--ws-url", "ws://x"], &["--ws-url", "add polymarket to --venue"]),
         (&["--venue", "kalshi", "--no-custom-features"], &["--no-custom-features", "polymarket"]),
+        (&["--venue", "kalshi", "--race"], &["--race is for polymarket", "add polymarket"]),
     ];
     for (line, parts) in cases {
         check(flags(line), 2, parts);

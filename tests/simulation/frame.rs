@@ -203,6 +203,7 @@ pub(crate) fn controller_parts(
         bus: None,
         links: Vec::new(),
         seed,
+        races: false,
     }
 }
 

@@ -3,7 +3,7 @@ use super::*;
 use crate::base::limits::{BUS_CLOSED_NS, BUS_FENCE_NS, BUS_FORGET_NS, BUS_SILENT_NS};
 use crate::base::price::{Price, Quantity};
 use crate::base::random::Random;
-use crate::bus::races::RaceCounts;
+use crate::counter::race::RaceCounts;
 use crate::market::book::{Book, Level};
 
 fn source(engine: &str, epoch: u64) -> Source<'_> {

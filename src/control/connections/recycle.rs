@@ -51,13 +51,14 @@ impl Connections {
         self.recycler.poll(now.mono_ns, &candidates)
     }
 
-    /// Connections that are up and not part of a replacement.
+    /// Connections that are up and not part of a replacement, and those that race and carry the books.
     fn candidates(&self, registry: &Registry, shards: &[ShardProxy], now: Now) -> Vec<Candidate> {
         let beats = shards.iter().flat_map(|shard| &shard.heartbeat.connections);
         let beats: BTreeMap<ConnectionId, &ConnectionBeat> =
             beats.map(|beat| (beat.connection, beat)).collect();
         let active = self.placement.connections().filter(|open| {
-            open.state == ConnectionState::Active && self.placement.is_whole(open.id)
+            open.state == ConnectionState::Active
+                && (self.placement.is_whole(open.id) || self.recycler.is_racing(open.id))
         });
         let known = active.filter_map(|OpenConnection { id: connection, shard, .. }| {
             let beat = beats.get(&connection).filter(|beat| beat.up)?;
@@ -84,8 +85,12 @@ impl Connections {
     ) {
         match self.placement.begin_replacement(from, registry) {
             Ok(to) => {
-                let are = if from.len() > 1 { "are" } else { "is" };
-                info!("{} {are} replaced by {to}: {}", self.names(from), reason.name());
+                let (names, why) = (self.names(from), reason.name());
+                match reason {
+                    Reason::Race => info!("{names} races with {to}"),
+                    _ if from.len() > 1 => info!("{names} are replaced by {to}: {why}"),
+                    _ => info!("{names} is replaced by {to}: {why}"),
+                }
                 let tokens = from.iter().flat_map(|from| registry.active_tokens_of(*from));
                 self.recycler.on_begun(from, to, reason, tokens.collect(), now);
             }

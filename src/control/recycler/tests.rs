@@ -251,3 +251,38 @@ fn one_merge_at_a_time_and_none_while_the_engine_is_not_healthy() {
     assert_eq!((handover.from, &handover.merged[..], handover.to), (1, &[2, 3][..], 9));
     assert_eq!(handover.reason, "merge");
 }
+
+#[test]
+fn every_connection_races_with_another_until_there_is_a_reason_to_replace_it() {
+    let mut recycler = unmerging().racing(true);
+    let ended = Candidate { tokens_expired: 100, ..candidate(2) };
+    assert_eq!(begins(&recycler.poll(0, &[candidate(1), ended])), [(1, Reason::Race)]);
+    recycler.on_begun(&[FROM], TO, Reason::Race, Vec::new(), at(0));
+    recycler.on_up(TO, 1);
+    recycler.on_owing(TO, 0, 2);
+    let day_ns = RECYCLE_AGE_NS - 1;
+    assert!(recycler.is_racing(FROM) && !recycler.is_racing(TO));
+    // A market that is added has no snapshot at first; that is no reason to give up.
+    recycler.on_owing(TO, 2, day_ns);
+    assert_eq!(recycler.poll(day_ns, &[candidate(1)]), []);
+    recycler.on_owing(TO, 0, day_ns);
+    // Others are replaced beside it.
+    let asked = [candidate(1), candidate(3)];
+    recycler.ask(ConnectionId(3), true).unwrap();
+    assert_eq!(begins(&recycler.poll(day_ns, &asked)), [(3, Reason::Asked)]);
+    assert_eq!(recycler.ask(TO, true), Err(RecycleError::UnderWay));
+    recycler.ask(FROM, true).unwrap();
+    assert_eq!(recycler.poll(day_ns, &[candidate(1)]), []);
+    let switch_ns = day_ns + RECYCLE_SETTLE_NS;
+    assert_eq!(recycler.poll(switch_ns, &[]), [Decision::Switch { to: TO }]);
+    let (_, handover) =
+        recycler.on_handed_over(TO, HandoverCounts::default(), at(switch_ns)).unwrap();
+    assert_eq!(handover.reason, "asked");
+    // A lost one is replaced soon.
+    assert_eq!(begins(&recycler.poll(switch_ns, &[candidate(9)])), [(9, Reason::Race)]);
+    recycler.on_begun(&[TO], ConnectionId(10), Reason::Race, Vec::new(), at(switch_ns));
+    assert!(recycler.on_down(ConnectionId(10), switch_ns).is_some());
+    let soon_ns = switch_ns + RACE_RETRY_NS;
+    assert_eq!(begins(&recycler.poll(soon_ns - 1, &[candidate(9)])), []);
+    assert_eq!(begins(&recycler.poll(soon_ns, &[candidate(9)])), [(9, Reason::Race)]);
+}

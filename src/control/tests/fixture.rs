@@ -104,6 +104,7 @@ pub(crate) fn parts(feed: Feed, shards: Vec<ShardProxy>) -> ControllerParts {
         sink: None,
         capture: None,
         bus: None,
+        races: false,
         seed: 1,
     }
 }

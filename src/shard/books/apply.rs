@@ -28,6 +28,7 @@ impl<H: Handler> Books<H> {
                 Match::Skip => return,
                 Match::Apply => {}
                 Match::ApplyFor(other) => carrier = other,
+                Match::ApplyBehind(open) => return self.apply_behind(event, open, read.wall_ns),
             }
         }
         self.apply(event, carrier, read.wall_ns);
@@ -114,7 +115,7 @@ impl<H: Handler> Books<H> {
     }
 
     #[inline(never)]
-    fn on_changes(&mut self, event: &Changes<'_>, wall_ns: u64) {
+    pub(super) fn on_changes(&mut self, event: &Changes<'_>, wall_ns: u64) {
         // First all changes, then the handler: it sees the book after the whole message.
         self.applied.clear();
         let (mut last, mut has_subscribed) = (None, false);

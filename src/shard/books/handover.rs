@@ -4,13 +4,14 @@
 use super::market_matcher::{AppliedEarly, Unmatched};
 use super::matcher::{DisconnectOutcome, HandedOver, HandoverProgress, Stage};
 use super::{Books, ConnectionSlot};
-use crate::base::id::{MarketId, TokenId};
+use crate::base::id::{BookIndex, MarketId, TokenId};
 use crate::base::limits::{HANDOVER_AGE_NS, HANDOVER_STEP_NS};
 use crate::base::time::Now;
+use crate::counter::race::{RaceCounts, RaceFigures};
 use crate::counter::shard::HandoverCounts;
 use crate::market::book::{Book, BookState, ladder::Ladder};
-use crate::market::event::{Changes, Event};
-use crate::market::owned::OwnedEvent;
+use crate::market::event::{ChangeSpan, Changes, Event};
+use crate::market::owned::{OwnedEvent, Touched};
 use crate::shard::publish::Handler;
 use std::cmp::Ordering;
 
@@ -147,7 +148,8 @@ impl<H: Handler> Books<H> {
                 && let Some(entry) = market.early.remove(place)
             {
                 let Unmatched { fingerprint, ms, trade, event, .. } = entry;
-                let applied = AppliedEarly { fingerprint, ms, read_ns: now.mono_ns, trade };
+                let (read_ns, touched) = (now.mono_ns, Touched::default());
+                let applied = AppliedEarly { fingerprint, ms, read_ns, trade, touched };
                 market.applied_early.push_back(applied);
                 let Some(stored) = event else { continue };
                 let applied = self.apply_late(&stored.event(), now.wall_ns);
@@ -172,6 +174,42 @@ impl<H: Handler> Books<H> {
         handover.counts.ahead += counts.ahead;
         handover.counts.differences += counts.differences;
         handover.counts.markets += counts.markets;
+    }
+
+    /// Whether two connections with the same tokens race: the first arrival of each message is applied.
+    pub const fn set_races(&mut self, races: bool) {
+        self.matcher.races = races;
+    }
+
+    /// How a connection was against the one with the same tokens.
+    #[must_use]
+    pub fn race_counts(&self, slot: ConnectionSlot) -> RaceCounts {
+        let figures = self.matcher.figures.get(slot.0 as usize);
+        figures.map(RaceFigures::counts).unwrap_or_default()
+    }
+
+    /// Applies those changes of a message that nothing after it has changed, and leaves the books at the time and hash
+    /// of what was after it.
+    #[cold]
+    pub(super) fn apply_behind(&mut self, event: &Event<'_>, open: u64, wall_ns: u64) {
+        let Event::Changes(changes) = event else { return };
+        let open = changes.changes.iter().enumerate().filter(|(place, _)| open >> place & 1 == 1);
+        let spans: Vec<ChangeSpan> = open.map(|(_, change)| *change).collect();
+        if spans.is_empty() {
+            return;
+        }
+        let behind = Changes { changes: &spans, ..*changes };
+        let books = behind.iter().filter_map(|(token, _)| self.store.find(token));
+        let facts = |index: BookIndex| {
+            let facts = &self.store.slots[index].facts;
+            (index, facts.timestamp_ms, facts.hash)
+        };
+        let before: Vec<_> = books.map(facts).collect();
+        self.on_changes(&behind, wall_ns);
+        for (index, timestamp_ms, hash) in before {
+            let facts = &mut self.store.slots[index].facts;
+            (facts.timestamp_ms, facts.hash) = (timestamp_ms, hash);
+        }
     }
 
     /// How far a book has come, compared with a snapshot.

@@ -7,7 +7,7 @@ use crate::base::limits::{
 };
 use crate::counter::shard::HandoverCounts;
 use crate::market::event::Event;
-use crate::market::owned::{OwnedEvent, fingerprint};
+use crate::market::owned::{OwnedEvent, Touched, fingerprint, open_changes};
 use crate::shard::books::ConnectionSlot;
 use std::collections::VecDeque;
 
@@ -21,6 +21,7 @@ pub(super) struct Unmatched {
     /// Read before the new connection had delivered its snapshots.
     before_snapshots: bool,
     pub(super) event: Option<OwnedEvent>,
+    touched: Touched,
 }
 
 /// Venue times of the new connection's messages besides snapshots, all markets together, Unix milliseconds.
@@ -82,6 +83,26 @@ pub(super) struct MarketMatcher {
     /// Messages that only the new connection has delivered and that were applied: the old one may yet deliver them,
     /// also after the new one is lost.
     pub(super) applied_early: VecDeque<AppliedEarly>,
+    /// Until the switch the first arrival of a message is applied, whichever connection delivers it.
+    races: bool,
+    /// What the last message was in the race.
+    pub(super) arrival: Option<Arrival>,
+}
+
+/// A message in a race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// The other connection has not delivered it.
+    First,
+    /// So long after the other connection, nanoseconds.
+    Later(u64),
+}
+
+/// Messages that only one connection has delivered within the time that is waited.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Alone {
+    pub(super) old: u64,
+    pub(super) new: u64,
 }
 
 /// A message of the new connection that was applied before the old one delivered it.
@@ -91,12 +112,15 @@ pub(super) struct AppliedEarly {
     pub(super) ms: u64,
     pub(super) read_ns: u64,
     pub(super) trade: bool,
+    pub(super) touched: Touched,
 }
 
 /// What is to be done with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Apply,
+    /// Apply these changes of it, a bit each: the other connection has lost it and delivered messages after it.
+    ApplyBehind(u64),
     Skip,
     /// The new connection's first snapshot of a token: of use where the book is not live.
     Offer,
@@ -105,7 +129,7 @@ pub(super) enum Action {
 impl MarketMatcher {
     /// A market that moves from `from`. What an earlier replacement of it delivered first, and that was given up, was
     /// applied as if `from` had delivered it.
-    pub(super) fn new(from: ConnectionSlot, applied: &[AppliedEarly]) -> Self {
+    pub(super) fn new(from: ConnectionSlot, races: bool, applied: &[AppliedEarly]) -> Self {
         let applied = applied.iter().map(|known| Unmatched {
             fingerprint: known.fingerprint,
             ms: known.ms,
@@ -113,6 +137,7 @@ impl MarketMatcher {
             trade: known.trade,
             before_snapshots: true,
             event: None,
+            touched: known.touched,
         });
         Self {
             from,
@@ -130,6 +155,8 @@ impl MarketMatcher {
             matched: VecDeque::new(),
             repeated: VecDeque::new(),
             applied_early: VecDeque::new(),
+            races,
+            arrival: None,
         }
     }
 
@@ -153,8 +180,10 @@ impl MarketMatcher {
             self.take_applied_early(fingerprint);
             return Action::Skip;
         }
-        if self.take_applied_early(fingerprint) {
-            // Applied when it was old enough to be taken for lost here.
+        if let Some(first) = self.take_applied_early(fingerprint) {
+            // Applied when the new connection delivered it, or when it was old enough to be taken for lost here.
+            self.arrival = Some(Arrival::Later(read_ns.saturating_sub(first.read_ns)));
+            note(&mut self.matched, fingerprint);
             counts.duplicates += 1;
             return Action::Skip;
         }
@@ -163,21 +192,61 @@ impl MarketMatcher {
             self.reached_snapshots.clear();
             counts.duplicates += 1;
             note(&mut self.matched, fingerprint);
-            return Action::Apply;
+            return self.apply_old(event);
         }
         if let Some(place) = self.repeated.iter().position(|&known| known == fingerprint) {
             self.repeated.remove(place);
-            return Action::Apply;
+            return self.apply_old(event);
         }
         let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
+        if self.races && !trade && self.is_again(fingerprint) {
+            // It would seem to be after what the new connection has delivered since.
+            counts.duplicates += 1;
+            let is_snapshot = matches!(event, Event::Snapshot(_));
+            return if is_snapshot { self.apply_old(event) } else { Action::Skip };
+        }
         if !self.ready || trade || ms > self.snapshot_ms {
-            let (before_snapshots, event) = (!self.ready, None);
-            let entry = Unmatched { fingerprint, ms, read_ns, trade, before_snapshots, event };
+            let before_snapshots = !self.ready;
+            let touched = if self.races { Touched::by(event) } else { Touched::default() };
+            let entry = Unmatched {
+                fingerprint,
+                ms,
+                read_ns,
+                trade,
+                before_snapshots,
+                event: None,
+                touched,
+            };
             self.outstanding.push_back(entry);
+            self.arrival = self.ready.then_some(Arrival::First);
         } else if ms == self.snapshot_ms {
             self.boundary.push((fingerprint, read_ns));
         }
-        Action::Apply
+        self.apply_old(event)
+    }
+
+    /// Whether the old connection repeats a message.
+    fn is_again(&self, fingerprint: u64) -> bool {
+        let last = self.outstanding.iter().rev().find(|entry| !entry.trade);
+        last.is_some_and(|entry| entry.fingerprint == fingerprint)
+            || self.matched.contains(&fingerprint)
+    }
+
+    /// In a race, levels that the new connection has changed since are not set back.
+    fn apply_old(&self, event: &Event<'_>) -> Action {
+        if !self.races {
+            return Action::Apply;
+        }
+        let later = self.applied_early.iter().filter(|entry| !entry.trade);
+        open_changes(event, later.map(|entry| (entry.ms, &entry.touched)))
+            .map_or(Action::Apply, Action::ApplyBehind)
+    }
+
+    /// The same for the new connection, which is the first to deliver it.
+    fn apply_new(&self, event: &Event<'_>) -> Action {
+        let later = self.outstanding.iter().filter(|entry| !entry.trade && !entry.before_snapshots);
+        open_changes(event, later.map(|entry| (entry.ms, &entry.touched)))
+            .map_or(Action::Apply, Action::ApplyBehind)
     }
 
     pub(super) fn on_new(
@@ -202,8 +271,10 @@ impl MarketMatcher {
         if let Some(place) =
             self.outstanding.iter().position(|entry| entry.fingerprint == fingerprint)
         {
-            self.outstanding.remove(place);
+            let entry = self.outstanding.remove(place);
             if self.ready {
+                let late = entry.map(|entry| read_ns.saturating_sub(entry.read_ns));
+                self.arrival = late.map(Arrival::Later);
                 self.reached_snapshots.clear();
             }
             counts.duplicates += 1;
@@ -234,17 +305,34 @@ impl MarketMatcher {
                 counts.differences += 1;
                 return Action::Skip;
             }
-            self.applied_early.push_back(AppliedEarly { fingerprint, ms, read_ns, trade });
+            let touched = Touched::default();
+            self.applied_early.push_back(AppliedEarly { fingerprint, ms, read_ns, trade, touched });
             return Action::Apply;
         }
         let last = self.early.iter().rev().find(|entry| !entry.trade);
+        let applied = self.applied_early.iter().rev().find(|entry| !entry.trade);
         let again = last.is_some_and(|entry| entry.fingerprint == fingerprint)
+            || self.races && applied.is_some_and(|entry| entry.fingerprint == fingerprint)
             || self.matched.contains(&fingerprint);
         if !trade && again {
             // Applied later it would undo what came after it in the same millisecond.
             counts.duplicates += 1;
             note(&mut self.repeated, fingerprint);
             return Action::Skip;
+        }
+        self.on_early(event, fingerprint, read_ns)
+    }
+
+    /// A message that the old connection has not delivered: in a race it is applied, otherwise it is kept.
+    fn on_early(&mut self, event: &Event<'_>, fingerprint: u64, read_ns: u64) -> Action {
+        let (ms, trade) = (event.timestamp_ms(), matches!(event, Event::Trade(_)));
+        if self.races && self.ready {
+            let action = self.apply_new(event);
+            let touched = Touched::by(event);
+            let entry = AppliedEarly { fingerprint, ms, read_ns, trade, touched };
+            self.applied_early.push_back(entry);
+            self.arrival = Some(Arrival::First);
+            return action;
         }
         let (before_snapshots, kept) = (false, OwnedEvent::new(event));
         self.early.push_back(Unmatched {
@@ -254,14 +342,15 @@ impl MarketMatcher {
             trade,
             before_snapshots,
             event: kept,
+            touched: Touched::default(),
         });
         Action::Skip
     }
 
     /// Whether this was applied early; it counts once.
-    pub(super) fn take_applied_early(&mut self, fingerprint: u64) -> bool {
+    pub(super) fn take_applied_early(&mut self, fingerprint: u64) -> Option<AppliedEarly> {
         let place = self.applied_early.iter().position(|known| known.fingerprint == fingerprint);
-        place.is_some_and(|place| self.applied_early.remove(place).is_some())
+        self.applied_early.remove(place?)
     }
 
     /// Every snapshot has come: what is older than they are is in them, and is not outstanding.
@@ -277,11 +366,19 @@ impl MarketMatcher {
 
     /// Forgets what the new connection has not delivered for so long, and is so far past, that it never will. One that
     /// only lags is waited for.
-    pub(super) fn age(&mut self, reached: Reached, now_ns: u64, counts: &mut HandoverCounts) {
+    pub(super) fn age(
+        &mut self,
+        reached: Reached,
+        now_ns: u64,
+        counts: &mut HandoverCounts,
+    ) -> Alone {
+        let mut alone = Alone::default();
         if !self.ready {
-            return;
+            return alone;
         }
+        let kept = self.applied_early.len();
         self.applied_early.retain(|known| now_ns < known.read_ns + HANDOVER_LAG_MAX_NS);
+        alone.new = (kept - self.applied_early.len()) as u64;
         let past_ms = |ms: u64| reached.newest_ms >= ms + HANDOVER_PAST_MS;
         let keeps = |read_ns: u64, ms: u64| {
             let timeout_ns =
@@ -292,9 +389,11 @@ impl MarketMatcher {
         self.boundary.retain(|(_, read_ns)| keeps(*read_ns, snapshot_ms));
         self.outstanding.retain(|entry| {
             let stays = keeps(entry.read_ns, entry.ms);
-            counts.differences += u64::from(!stays && !entry.is_before_subscription(reached));
+            alone.old += u64::from(!stays && !entry.is_before_subscription(reached));
             stays
         });
+        counts.differences += alone.old;
+        if self.races && !self.moved { alone } else { Alone::default() }
     }
 }
 

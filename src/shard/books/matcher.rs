@@ -11,12 +11,18 @@
 //! in step at some moment within the next hundred milliseconds, and only the book's connection changes.
 //!
 //! What one of them never delivers is a difference: a message that the venue lost on one connection.
+//!
+//! In a race (`races`) there is no switch until the old connection is to be replaced or is lost. Once the new one has
+//! delivered its snapshots of a market, the first arrival of a message is applied, whichever connection it is on, and
+//! the second is skipped. A message that the first connection lost comes behind messages after it: it is applied but
+//! for levels that those have changed.
 use super::ConnectionSlot;
-use super::market_matcher::{Action, AppliedEarly, MarketMatcher, Reached};
+use super::market_matcher::{Action, Alone, AppliedEarly, Arrival, MarketMatcher, Reached};
 use super::store::Store;
 use crate::base::id::{MarketId, TokenId};
 use crate::base::limits::HANDOVER_STORED_MAX;
 use crate::base::time::Now;
+use crate::counter::race::RaceFigures;
 use crate::counter::shard::HandoverCounts;
 use crate::market::book::{BookState, StaleReason};
 use crate::market::event::Event;
@@ -98,6 +104,8 @@ pub(super) enum Match {
     Skip,
     /// Apply it as if this connection had delivered it.
     ApplyFor(ConnectionSlot),
+    /// Apply these changes of it, a bit each, behind messages after it.
+    ApplyBehind(u64),
 }
 
 impl Handover {
@@ -163,6 +171,10 @@ impl Handover {
 #[derive(Debug, Default)]
 pub(crate) struct StreamMatcher {
     pub(super) handovers: Vec<Handover>,
+    /// Connections with the same tokens race.
+    pub(super) races: bool,
+    /// The races of each connection, by slot.
+    pub(super) figures: Vec<RaceFigures>,
 }
 
 impl StreamMatcher {
@@ -206,10 +218,13 @@ impl StreamMatcher {
             }
             let applied = lost.get(&slot.market).map_or(&[][..], Vec::as_slice);
             let market = handover.markets.entry(slot.market);
-            market.or_insert_with(|| MarketMatcher::new(from, applied)).tokens.push(*token);
+            let races = self.races;
+            market.or_insert_with(|| MarketMatcher::new(from, races, applied)).tokens.push(*token);
         }
         handover.counts.tokens += tokens.len() as u64;
-        handover.from.push(from);
+        if !handover.from.contains(&from) {
+            handover.from.push(from);
+        }
     }
 
     /// What replacements of `from` that were given up had delivered before it, by market.
@@ -321,6 +336,9 @@ impl StreamMatcher {
         now: Now,
     ) {
         self.abandon(store, slot, now);
+        if let Some(figures) = self.figures.get_mut(slot.0 as usize) {
+            *figures = RaceFigures::default();
+        }
         self.handovers.retain_mut(|handover| {
             handover.from.retain(|from| *from != slot);
             handover.markets.retain(|_, market| market.from != slot);
@@ -351,12 +369,21 @@ impl StreamMatcher {
 
     /// Forgets what is too old, in the handovers whose markets are `mine`.
     pub(super) fn age(&mut self, now_ns: u64, mine: impl Fn(&MarketId) -> bool) {
+        let figures = &mut self.figures;
         self.handovers.retain_mut(|handover| {
             if !handover.is_of(&mine) {
                 return true;
             }
-            for market in handover.markets.values_mut() {
-                market.age(handover.reached, now_ns, &mut handover.counts);
+            let Handover { markets, reached, counts, to, .. } = handover;
+            for market in markets.values_mut() {
+                let Alone { old, new } = market.age(*reached, now_ns, counts);
+                for (slot, alone, missed) in [(market.from, old, new), (*to, new, old)] {
+                    if alone + missed > 0 {
+                        let counts = &mut figures_of(figures, slot).counts;
+                        counts.alone += alone;
+                        counts.missed += missed;
+                    }
+                }
             }
             let given_up = handover.stage == Stage::GivenUp;
             !given_up || handover.markets.values().any(|market| !market.applied_early.is_empty())
@@ -380,13 +407,26 @@ impl StreamMatcher {
         handover.is_complete().then(|| handover.finish(store, now_ns))
     }
 
-    /// Whether a handover keeps more than it may.
+    /// Whether a handover keeps more than it may of what this connection has not delivered.
     #[must_use]
-    pub(crate) fn is_overrun(&self, to: ConnectionSlot) -> bool {
-        self.find_to(to).is_some_and(|handover| {
-            let stored = handover.markets.values().map(|m| m.early.len() + m.outstanding.len());
-            stored.sum::<usize>() > HANDOVER_STORED_MAX
-        })
+    pub(crate) fn is_overrun(&self, slot: ConnectionSlot) -> bool {
+        let sum = |handover: &Handover, of: fn(&MarketMatcher) -> usize| {
+            handover.markets.values().map(of).sum::<usize>() > HANDOVER_STORED_MAX
+        };
+        self.find_to(slot)
+            .is_some_and(|handover| sum(handover, |m| m.early.len() + m.outstanding.len()))
+            || self.race_from(slot).is_some_and(|handover| sum(handover, |m| m.applied_early.len()))
+    }
+
+    /// The race of a connection that carries its books.
+    fn race_from(&self, from: ConnectionSlot) -> Option<&Handover> {
+        let is_from = |h: &&Handover| h.stage == Stage::UnderWay && h.from.contains(&from);
+        self.handovers.iter().filter(|_| self.races).find(is_from)
+    }
+
+    /// The connection that races with one that carries its books.
+    pub(crate) fn racer_of(&self, from: ConnectionSlot) -> Option<ConnectionSlot> {
+        self.race_from(from).map(|handover| handover.to)
     }
 
     /// Matches a message of a connection that may be part of a handover.
@@ -402,7 +442,7 @@ impl StreamMatcher {
         let lost = self.handovers.iter_mut().filter(|h| h.stage == Stage::GivenUp);
         let lost = lost.filter_map(|handover| handover.markets.get_mut(&market));
         let mut lost = lost.filter(|market| market.from == connection);
-        if lost.any(|market| market.take_applied_early(fingerprint(event))) {
+        if lost.any(|market| market.take_applied_early(fingerprint(event)).is_some()) {
             return Match::Skip;
         }
         let part = self.handovers.iter_mut().find(|h| h.has_part(connection));
@@ -423,6 +463,16 @@ impl StreamMatcher {
             }
             action
         };
+        let (is_moved, arrival) = (matcher.moved, matcher.arrival.take());
+        if self.races
+            && let Some(arrival) = arrival
+        {
+            let figures = figures_of(&mut self.figures, connection);
+            match arrival {
+                Arrival::First => figures.counts.first += 1,
+                Arrival::Later(ns) => figures.add_later(ns),
+            }
+        }
         match (action, event) {
             (Action::Apply, Event::Snapshot(snapshot)) => {
                 // A snapshot that the old connection delivers late, after the book has taken the new one's: it would
@@ -430,8 +480,14 @@ impl StreamMatcher {
                 let late = store.slot(snapshot.token).is_some_and(|slot| {
                     slot.state == BookState::Live && snapshot.timestamp_ms < slot.snapshot_ms
                 });
-                if late { Match::Skip } else { Match::Apply }
+                match store.slot(snapshot.token) {
+                    _ if late => Match::Skip,
+                    // The book stays with the connection that carries it.
+                    Some(slot) if !is_old && !is_moved => Match::ApplyFor(slot.connection),
+                    _ => Match::Apply,
+                }
             }
+            (Action::ApplyBehind(open), _) => Match::ApplyBehind(open),
             (Action::Apply, _) => Match::Apply,
             (Action::Offer, Event::Snapshot(snapshot)) => {
                 let Some(slot) = store.slot(snapshot.token) else { return Match::Skip };
@@ -452,6 +508,15 @@ impl StreamMatcher {
             (Action::Skip | Action::Offer, _) => Match::Skip,
         }
     }
+}
+
+/// The figures of a connection.
+fn figures_of(figures: &mut Vec<RaceFigures>, slot: ConnectionSlot) -> &mut RaceFigures {
+    let place = slot.0 as usize;
+    if figures.len() <= place {
+        figures.resize_with(place + 1, RaceFigures::default);
+    }
+    &mut figures[place]
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 mod closing;
 mod merging;
 mod pairs;
+mod races;
 
 use super::*;
 use crate::base::id::ShardId;
