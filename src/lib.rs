@@ -144,15 +144,7 @@
 //! - Replacing a connection loses and repeats no message: both connections carry the same tokens for a while, and the
 //!   shard matches their messages.
 //! - A shard never waits for a ring, a disk or a lock. A full ring is counted and handled by the rule of its link.
-//! - Prices and quantities are fixed-point integers in units of 1e-6. What does not fit is refused, not rounded:
-//!
-//! ```
-//! use ringbook::Price;
-//!
-//! assert_eq!(Price::parse(b"0.420").unwrap().to_string(), "0.42");
-//! assert!(Price::parse(b"0.4200001").is_none());
-//! ```
-//!
+//! - Prices and quantities are fixed-point integers in units of 1e-6. What does not fit is refused, not rounded.
 //! - Bounds between threads and peers are constants in [`base::limits`] with their arithmetic.
 //! - A venue fault is counted and costs at most its connection. A network fault is retried. A broken invariant of the
 //!   engine panics and ends the process.

@@ -82,7 +82,6 @@ pub enum Entry {
 
 impl Entry {
     /// Its line, with a newline.
-    #[must_use]
     pub fn to_line(&self) -> String {
         // Serialization of texts and numbers cannot fail.
         sonic_rs::to_string(self).unwrap_or_default() + "\n"

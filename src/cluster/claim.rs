@@ -66,13 +66,11 @@ impl<'a> CatalogScan<'a> {
     }
 
     /// The key of the record.
-    #[must_use]
     pub fn key(&self) -> String {
         format!("{}/catalog", self.group)
     }
 
     /// The record.
-    #[must_use]
     pub fn text(&self) -> String {
         let Self { engine, group, scan_time } = self;
         format!(
@@ -89,13 +87,11 @@ impl<'a> Claim<'a> {
     }
 
     /// The key of the record: of each the last one stays.
-    #[must_use]
     pub fn key(&self) -> String {
         format!("{}/{}", self.group, self.slice)
     }
 
     /// The record.
-    #[must_use]
     pub fn text(&self) -> String {
         let Self { slice, engine, group, state, receive_time } = self;
         let state = state.name();

@@ -149,7 +149,6 @@ impl Member {
     }
 
     /// Whether a member that leaves has nothing left to wait for.
-    #[must_use]
     pub fn has_left(&self, now_ns: u64) -> bool {
         let Some(since_ns) = self.leaving_ns else { return false };
         let is_other = |slice: &Slice| {
@@ -178,25 +177,21 @@ impl Member {
     }
 
     /// Slices whose last claim is this member's: it releases them when it has left.
-    #[must_use]
     pub fn claimed(&self) -> SliceSet {
         self.of(|slice| slice.own().is_some_and(|state| state != ClaimState::Released))
     }
 
     /// Slices that the broker has assigned.
-    #[must_use]
     pub fn assigned(&self) -> SliceSet {
         self.of(|slice| slice.is_assigned)
     }
 
     /// Slices whose markets are to be followed.
-    #[must_use]
     pub fn followed(&self) -> SliceSet {
         self.of(|slice| slice.followed_ns.is_some())
     }
 
     /// Slices whose books and trades are to be published.
-    #[must_use]
     pub fn published(&self) -> SliceSet {
         self.of(|slice| slice.followed_ns.is_some() && !slice.is_lost)
     }

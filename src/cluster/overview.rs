@@ -83,14 +83,12 @@ impl Overview {
     }
 
     /// Whether every engine that has a slice has reported that it runs.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         let mut owners = self.groups.values().flat_map(BTreeMap::values);
         owners.all(|slice| self.running.contains(&slice.engine))
     }
 
     /// The status of a cluster of so many groups.
-    #[must_use]
     pub fn status(&self, cluster: &str, replicas: usize) -> Status {
         let rack = |group: &str| {
             let rest = group.strip_prefix(cluster);

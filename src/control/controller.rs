@@ -183,13 +183,11 @@ impl Controller {
     }
 
     /// Registered markets.
-    #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.markets.registry
     }
 
     /// Placement of markets on connections.
-    #[must_use]
     pub const fn placement(&self) -> &Placement {
         &self.connections.placement
     }

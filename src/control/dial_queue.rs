@@ -220,7 +220,6 @@ impl DialQueue {
 
     /// When [`DialQueue::poll`] returns a dial if nothing else happens, not before `now_ns`. `None` if none waits or
     /// too many are in progress.
-    #[must_use]
     pub fn next_due(&self, now_ns: u64) -> Option<u64> {
         let &(own_due_ns, _) = self.waiting.first()?;
         if self.in_progress >= DIALS_IN_PROGRESS_MAX {
@@ -236,19 +235,16 @@ impl DialQueue {
     }
 
     /// Whether the last [`OUTAGE_FAILURES`] dials failed.
-    #[must_use]
     pub const fn is_outage(&self) -> bool {
         self.failures_in_a_row >= OUTAGE_FAILURES
     }
 
     /// Number of dials in progress.
-    #[must_use]
     pub const fn in_progress(&self) -> usize {
         self.in_progress
     }
 
     /// Dials since the start.
-    #[must_use]
     pub const fn counts(&self) -> DialCounts {
         self.counts
     }

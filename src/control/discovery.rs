@@ -250,25 +250,21 @@ impl Discovery {
     }
 
     /// Whether it scans.
-    #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.scanning
     }
 
     /// End of the last complete scan, nanoseconds since the Unix epoch; 0 before the first.
-    #[must_use]
     pub const fn scanned_wall_ns(&self) -> u64 {
         self.counts.last_scan_wall_ns
     }
 
     /// The venue.
-    #[must_use]
     pub const fn catalog(&self) -> Feed {
         self.catalog
     }
 
     /// Whether a name has the form of a market of this venue.
-    #[must_use]
     pub fn may_have(&self, lookup: &Lookup) -> bool {
         match lookup {
             Lookup::Market(market) => self.catalog.may_list(market.as_str()),
@@ -428,14 +424,12 @@ impl Discovery {
     }
 
     /// Whether every lookup was answered.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.questions.is_empty() && !matches!(self.outstanding, Some(Task::Lookup(_)))
     }
 
     /// When [`Discovery::poll`] returns a request if nothing else happens; `None` while one is outstanding or none is
     /// needed.
-    #[must_use]
     pub fn next_due(&self, now_ns: u64) -> Option<u64> {
         if self.outstanding.is_some() {
             return None;
@@ -456,7 +450,6 @@ impl Discovery {
     }
 
     /// Why no scan has completed for [`limits::SCAN_LATE_NS`], as text.
-    #[must_use]
     pub fn is_late(&self, now_ns: u64) -> Option<String> {
         let since_ns = self.completed_ns.or(self.begun_ns).filter(|_| self.scanning)?;
         let late_ns = now_ns.saturating_sub(since_ns);
@@ -469,7 +462,6 @@ impl Discovery {
     }
 
     /// Pending request that may bring this token, as text: a named market or the first scan.
-    #[must_use]
     pub fn is_asking(&self, token: &TokenId) -> Option<String> {
         let outstanding = match &self.outstanding {
             Some(Task::Lookup(question)) => Some(&question.lookup),

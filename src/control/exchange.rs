@@ -47,7 +47,6 @@ impl Exchange {
     }
 
     /// The report; `None` before the first response.
-    #[must_use]
     pub fn report(&self) -> Option<ExchangeReport> {
         self.status.map(|status| ExchangeReport {
             active: status.active,

@@ -231,7 +231,6 @@ impl Lifecycle {
     }
 
     /// Whether `markets_max` is reached, so that scans may stop.
-    #[must_use]
     pub fn is_full(&self, registry: &Registry) -> bool {
         self.options.markets_max.is_some_and(|max| registry.report().markets >= max)
     }
@@ -259,13 +258,11 @@ impl Lifecycle {
     }
 
     /// Whether markets of scans and the stream are registered.
-    #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.options.scanning
     }
 
     /// Whether only clients of the gateway name markets.
-    #[must_use]
     pub const fn awaits_clients(&self) -> bool {
         self.options.awaits_clients
     }
@@ -379,27 +376,23 @@ impl Lifecycle {
     }
 
     /// Whether a market was refused because of `markets_max`.
-    #[must_use]
     pub const fn is_above_bound(&self) -> bool {
         self.above_bound
     }
 
     /// The scheduled market with this token. O(scheduled markets).
-    #[must_use]
     pub fn scheduled_with(&self, token: &TokenId) -> Option<&MarketInfo> {
         let has = |info: &&MarketInfo| info.tokens.iter().any(|outcome| outcome.token == *token);
         self.scheduled.values().map(|(info, _)| info).find(has)
     }
 
     /// A scheduled market.
-    #[must_use]
     pub fn scheduled_market(&self, market: &MarketId) -> Option<&MarketInfo> {
         let start = *self.scheduled_starts.get(market)?;
         self.scheduled.get(&(start, *market)).map(|(info, _)| info)
     }
 
     /// Number of scheduled markets.
-    #[must_use]
     pub fn scheduled(&self) -> usize {
         self.scheduled.len()
     }

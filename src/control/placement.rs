@@ -167,7 +167,6 @@ impl Placement {
     }
 
     /// Puts new markets on a connection that is to be replaced, and not on the other one: the shard adds them there.
-    #[must_use]
     pub const fn racing(mut self, races: bool) -> Self {
         self.races = races;
         self
@@ -316,7 +315,6 @@ impl Placement {
 
     /// The tokens that a connection is to subscribe to when it comes up: its active ones, and
     /// those of the connections that it is to take over from.
-    #[must_use]
     pub fn subscription(&self, connection: ConnectionId, registry: &Registry) -> Vec<TokenId> {
         let sources = self.replaces(connection).iter().copied().chain([connection]);
         sources.flat_map(|source| registry.active_tokens_of(source)).collect()

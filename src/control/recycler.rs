@@ -78,7 +78,6 @@ pub struct Candidate {
 
 impl Candidate {
     /// Tokens whose market has not expired.
-    #[must_use]
     pub const fn active(&self) -> usize {
         self.tokens.saturating_sub(self.tokens_expired)
     }
@@ -201,14 +200,12 @@ impl Recycler {
     }
 
     /// Whether every connection is to have another one to race with.
-    #[must_use]
     pub const fn racing(mut self, races: bool) -> Self {
         self.races = races;
         self
     }
 
     /// Whether a connection races with another one and carries the books.
-    #[must_use]
     pub fn is_racing(&self, from: ConnectionId) -> bool {
         let races = |attempt: &Attempt| attempt.is_race() && attempt.from.contains(&from);
         self.attempts.values().any(races)
@@ -522,7 +519,6 @@ impl Recycler {
     }
 
     /// The counters.
-    #[must_use]
     pub fn report(&self) -> RecycleReport {
         RecycleReport {
             under_way: self.attempts.len() as u64,

@@ -247,7 +247,6 @@ impl Registry {
     }
 
     /// Shard of a market, registered or not.
-    #[must_use]
     pub fn shard_of(&self, market: &MarketId) -> ShardId {
         routing::shard_of(market.as_bytes(), self.shards)
     }

@@ -87,7 +87,6 @@ impl Resolutions {
     }
 
     /// Whether a market is requested or its result is not published yet.
-    #[must_use]
     pub fn is_waiting(&self, market: &MarketId) -> bool {
         self.open.contains_key(market)
             || self.settled.iter().any(|record| record.info.market == *market)

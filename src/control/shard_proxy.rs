@@ -121,7 +121,6 @@ impl ShardProxy {
     }
 
     /// Whether market events fit: half of the ring is reserved for other commands.
-    #[must_use]
     pub fn has_spare_room(&self) -> bool {
         self.backlog.is_empty() && self.commands_gauge.depth() < self.commands_gauge.capacity() / 2
     }
@@ -179,7 +178,6 @@ impl ShardProxy {
     }
 
     /// Counters of both links.
-    #[must_use]
     pub fn links(&self) -> [LinkReport; 2] {
         let beat = &self.heartbeat;
         let commands = LinkReport {

@@ -85,13 +85,11 @@ impl Skips {
     }
 
     /// Entries listed as open.
-    #[must_use]
     pub fn open(&self) -> u64 {
         self.listing().open
     }
 
     /// Reasons seen since the start.
-    #[must_use]
     pub fn report(&self, venue: &str) -> Vec<SkipReport> {
         let counts = &self.listing().skipped;
         let report = |(reason, first): (&SkipReason, &String)| SkipReport {
@@ -105,7 +103,6 @@ impl Skips {
     }
 
     /// Severity of the share that should have books and cannot be followed.
-    #[must_use]
     pub fn drift(&self, venue: &str) -> Drift {
         let Listing { open, skipped } = self.listing();
         let drift = || skipped.iter().filter(|(reason, _)| reason.is_drift());

@@ -143,7 +143,6 @@ impl SnapshotRequester {
     }
 
     /// Counters.
-    #[must_use]
     pub fn report(&self) -> SnapshotRequestsReport {
         SnapshotRequestsReport { tokens_waiting: self.count as u64, ..self.counts.clone() }
     }

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 
 impl Controller {
     /// Report of this venue. The supervisor folds the reports of all venues, then settles their health.
-    #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
         let pool = self.pool_report(now);
         let registry = self.markets.registry.report();

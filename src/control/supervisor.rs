@@ -121,7 +121,6 @@ impl Supervisor {
     ///
     /// # Panics
     /// No such index.
-    #[must_use]
     pub fn venue(&self, place: usize) -> &Controller {
         &self.venues[place]
     }
@@ -285,7 +284,6 @@ impl Supervisor {
     }
 
     /// Status report of the engine.
-    #[must_use]
     pub fn report(&self, now: Now) -> EngineReport {
         let reports = self.venues.iter().map(|venue| venue.report(now));
         let sum = reports.reduce(|mut sum, report| {

@@ -58,7 +58,6 @@ impl RaceFigures {
 
 impl RaceCounts {
     /// The heading of [`RaceCounts::row`].
-    #[must_use]
     pub fn heading(racer: &str) -> String {
         format!(
             "{racer:<20} {:<8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8}",
@@ -67,7 +66,6 @@ impl RaceCounts {
     }
 
     /// A row of a table for people.
-    #[must_use]
     pub fn row(&self, racer: &str, of: &str) -> String {
         let Self { first, later, alone, missed, .. } = self;
         let ms = |ns: u64| format!("{:.1}", ns as f64 / 1e6);

@@ -42,13 +42,11 @@ impl SliceBoard {
     }
 
     /// Whether one member scans for all.
-    #[must_use]
     pub const fn shares_catalog(&self) -> bool {
         self.shares_catalog
     }
 
     /// Whether this machine scans the catalogs, and publishes what it finds.
-    #[must_use]
     pub fn scans(&self) -> bool {
         self.scans.load(Ordering::Acquire)
     }
@@ -59,7 +57,6 @@ impl SliceBoard {
     }
 
     /// Whether the markets that others had published before the start were passed.
-    #[must_use]
     pub fn has_read(&self) -> bool {
         self.has_read.load(Ordering::Acquire)
     }
@@ -70,7 +67,6 @@ impl SliceBoard {
     }
 
     /// End of the last complete scan, nanoseconds since the Unix epoch; of several venues the first one; 0 for none.
-    #[must_use]
     pub fn scanned_wall_ns(&self) -> u64 {
         self.scanned_wall_ns.load(Ordering::Acquire)
     }
@@ -81,7 +77,6 @@ impl SliceBoard {
     }
 
     /// Members that share the limits of an account with this one, which is among them; 0 before it has joined.
-    #[must_use]
     pub fn members(&self) -> u64 {
         self.members.load(Ordering::Acquire)
     }
@@ -92,7 +87,6 @@ impl SliceBoard {
     }
 
     /// Whether the markets of every venue are known, so that a slice can be followed at once.
-    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Acquire)
     }

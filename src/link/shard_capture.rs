@@ -76,7 +76,6 @@ const SIDE_END: Level = Level { price: Price::ZERO, quantity: Quantity::ZERO };
 
 impl<'a> Entry<'a> {
     /// Its whole text.
-    #[must_use]
     pub fn text(&self) -> Cow<'a, str> {
         if self.levels.is_empty() {
             return Cow::Borrowed(self.payload);
@@ -101,7 +100,6 @@ impl<'a> Entry<'a> {
     }
 
     /// What is missing where this record is: itself if it is a frame, or what it marks as missing.
-    #[must_use]
     pub fn count(&self) -> FrameCount {
         if self.kind.is_frame() {
             return count_of(self.kind, self.payload);
@@ -162,7 +160,6 @@ impl Chunk {
     }
 
     /// Frames in it, and those that its markers count as missing.
-    #[must_use]
     pub fn count(&self) -> FrameCount {
         self.iter().map(|entry| entry.count()).sum()
     }
@@ -201,7 +198,6 @@ pub struct ImageOut<'c> {
 
 impl ImageOut<'_> {
     /// Bytes of the chunk.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.text.len() + size_of_val(self.levels.as_slice())
     }
@@ -262,7 +258,6 @@ struct Unsent {
 
 impl CaptureReceiver {
     /// Frames that never came out of the shard, once it has ended: the ring was full to the end.
-    #[must_use]
     pub fn unsent(&self) -> FrameCount {
         let frames = self.unsent.frames.load(Ordering::Acquire);
         FrameCount { frames, trades: self.unsent.trades.load(Ordering::Relaxed) }
@@ -292,7 +287,6 @@ impl Drop for CaptureSender {
 
 impl CaptureSender {
     /// A view of the way to the capture, for the reports.
-    #[must_use]
     pub fn gauge(&self) -> crate::ring::Gauge<Chunk> {
         self.full.gauge()
     }

@@ -84,7 +84,6 @@ impl ForwardedEvent {
     }
 
     /// The event again.
-    #[must_use]
     pub fn event(&self) -> Event<'_> {
         let (market, token) = (self.market.as_str(), self.token.as_str());
         let timestamp_ms = self.timestamp_ms;
@@ -141,13 +140,11 @@ impl Peers {
     }
 
     /// Whether no event can come any more.
-    #[must_use]
     pub fn are_ended(&self) -> bool {
         self.incoming.iter().all(Consumer::is_ended)
     }
 
     /// Whether nothing waits.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.incoming.iter().all(Consumer::is_empty)
     }

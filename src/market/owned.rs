@@ -23,7 +23,6 @@ fn touched_key(token: &str, level: Option<(Side, Price)>) -> u32 {
 
 impl Touched {
     /// Those of an event; none of a trade or a tick size.
-    #[must_use]
     pub fn by(event: &Event<'_>) -> Self {
         let mut touched = Self::default();
         let mut add = |key| {
@@ -49,7 +48,6 @@ impl Touched {
 
 /// Which changes of a message, a bit each, are still to be applied behind messages that were after it, or in the same
 /// millisecond: those of levels that these have not changed. `None`: nothing was after it, or it changes no level.
-#[must_use]
 pub fn open_changes<'t>(
     event: &Event<'_>,
     others: impl Iterator<Item = (u64, &'t Touched)> + Clone,

@@ -31,7 +31,6 @@ pub struct BooksAt {
 
 impl BooksAt {
     /// One line for each book that could not be trusted at `at_ns`.
-    #[must_use]
     pub fn not_live(&self, at_ns: u64) -> Vec<String> {
         let line = |image: &BookImage| {
             let token = image.token.as_ref().map_or("", |token| token.as_str());

@@ -156,7 +156,6 @@ impl Plan {
     }
 
     /// The core of a shard, if it is pinned.
-    #[must_use]
     pub fn core(&self, shard: u16) -> Option<u32> {
         self.cores.get(usize::from(shard)).copied()
     }
@@ -176,7 +175,6 @@ impl Plan {
     }
 
     /// Whether [`Plan::in_receive_order`] was called.
-    #[must_use]
     pub const fn is_ordered(&self) -> bool {
         self.is_ordered
     }
@@ -188,7 +186,6 @@ impl Plan {
     }
 
     /// Whether rate, lag and latency are measured over the recorded time.
-    #[must_use]
     pub const fn measures_day(&self) -> bool {
         self.measures_day
     }
@@ -200,7 +197,6 @@ impl Plan {
     }
 
     /// Whether the final books are written behind what the file has.
-    #[must_use]
     pub const fn appends_books(&self) -> bool {
         self.appends_books
     }
@@ -213,7 +209,6 @@ impl Plan {
     }
 
     /// The markets of [`Plan::of_markets`].
-    #[must_use]
     pub fn markets(&self) -> &[String] {
         &self.markets
     }
@@ -245,43 +240,36 @@ impl Plan {
     }
 
     /// The venue of the frames.
-    #[must_use]
     pub const fn feed(&self) -> Feed {
         self.feed
     }
 
     /// The range of receive times, if restricted.
-    #[must_use]
     pub const fn range(&self) -> Option<&Range<u64>> {
         self.range.as_ref()
     }
 
     /// Inputs in order; at least one.
-    #[must_use]
     pub fn files(&self) -> &[Source] {
         &self.files
     }
 
     /// Number of shards, at least one.
-    #[must_use]
     pub const fn shards(&self) -> u16 {
         self.shards
     }
 
     /// Number of passes, at least one.
-    #[must_use]
     pub const fn repeat(&self) -> u32 {
         self.repeat
     }
 
     /// The speed.
-    #[must_use]
     pub const fn speed(&self) -> Speed {
         self.speed
     }
 
     /// Where to write the final books.
-    #[must_use]
     pub fn books_out(&self) -> Option<&std::path::Path> {
         self.books_out.as_deref()
     }

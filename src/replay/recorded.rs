@@ -61,13 +61,11 @@ impl Recorded {
     }
 
     /// Name of the venue.
-    #[must_use]
     pub fn venue(&self) -> String {
         self.recording.feed.venue().name().to_owned()
     }
 
     /// What the recording has, for people.
-    #[must_use]
     pub fn span(&self) -> String {
         match (self.first_ns, self.last_ns) {
             (Some(first_ns), Some(last_ns)) => {
@@ -79,13 +77,11 @@ impl Recorded {
     }
 
     /// Whether its records have receive times; a file without index of which no record has one has none.
-    #[must_use]
     pub const fn is_timed(&self) -> bool {
         self.first_ns.is_some() || self.last_ns.is_some()
     }
 
     /// A line where nothing was recorded between `range.start` and `range.end`, as far as that is known.
-    #[must_use]
     pub fn nothing_in(&self, range: &Range<u64>) -> Option<String> {
         let is_after = self.last_ns.is_some_and(|last_ns| range.start > last_ns);
         let is_before = self.first_ns.is_some_and(|first_ns| range.end <= first_ns);

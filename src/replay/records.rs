@@ -93,7 +93,6 @@ struct Head {
 impl Recording {
     /// The records received from `range.start` to before `range.end`, nanoseconds since the Unix epoch. Where a file
     /// has an index, only that part of it is read. Setting `stop` ends them.
-    #[must_use]
     pub fn records(&self, range: Range<u64>, stop: Arc<AtomicBool>) -> Records {
         let files = self.files.clone().into_iter();
         let (order, engines) = (ReceiveOrder::default(), Engines::default());

@@ -187,13 +187,11 @@ impl ReplayReport {
     }
 
     /// One JSON object on one line.
-    #[must_use]
     pub fn to_json(&self) -> String {
         sonic_rs::to_string(self).expect("plain numbers and texts are JSON")
     }
 
     /// A table as text.
-    #[must_use]
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         let mut row = |name: &str, value: String| {

@@ -225,13 +225,11 @@ impl<H: Handler> Books<H> {
     }
 
     /// The book of a token.
-    #[must_use]
     pub fn find(&self, token: &str) -> Option<BookIndex> {
         self.store.find(token)
     }
 
     /// The digest of a live book.
-    #[must_use]
     pub fn digest(&self, token: &str) -> Option<u64> {
         self.store.digest(token)
     }
@@ -274,7 +272,6 @@ impl<H: Handler> Books<H> {
     }
 
     /// Live books that `connection` carries.
-    #[must_use]
     pub fn live_on(&self, connection: ConnectionSlot) -> u32 {
         self.store.live_on(connection)
     }
@@ -285,7 +282,6 @@ impl<H: Handler> Books<H> {
     }
 
     /// Which hashes are compared.
-    #[must_use]
     pub const fn hash_checks(&self) -> HashChecks {
         self.verifier.policy()
     }
@@ -312,25 +308,21 @@ impl<H: Handler> Books<H> {
     }
 
     /// The host's clock less the venue's as the messages show it, milliseconds; below zero the host is behind.
-    #[must_use]
     pub const fn clock_offset_ms(&self) -> Option<i64> {
         self.times.clock_offset_ms()
     }
 
     /// The counters.
-    #[must_use]
     pub const fn counts(&self) -> &BookCounts {
         &self.store.counts
     }
 
     /// What comparing best prices and hashes gave.
-    #[must_use]
     pub const fn checks(&self) -> &CheckCounts {
         &self.verifier.counts
     }
 
     /// What repairs and audits did.
-    #[must_use]
     pub fn repairs(&self) -> RepairCounts {
         self.auditor.counts.plus(&self.repairer.counts)
     }

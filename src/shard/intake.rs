@@ -60,7 +60,6 @@ pub struct FrameProgress {
 
 impl FrameProgress {
     /// Whether the frame is decoded to its end.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         self.decoded.is_done()
     }

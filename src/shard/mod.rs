@@ -226,7 +226,6 @@ impl<H: Handler, C: Clock> Shard<H, C> {
     }
 
     /// The bell that wakes this shard when it is parked.
-    #[must_use]
     pub fn doorbell(&self) -> Doorbell {
         self.readiness.doorbell()
     }

@@ -91,20 +91,17 @@ impl Request {
     }
 
     /// Whether the method is idempotent.
-    #[must_use]
     pub fn is_idempotent(&self) -> bool {
         self.method.is_idempotent()
     }
 
     /// The absolute URL.
-    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The request that follows a redirect with `status` to `url` (RFC 9110, 15.4): `GET` after 303, and after 301 or
     /// 302 of a `POST`, as is common practice; otherwise the same request.
-    #[must_use]
     pub fn redirected(&self, status: u16, url: String) -> Self {
         let reads = self.method == Method::GET || self.method == Method::HEAD;
         let fetch = match status {
@@ -136,19 +133,16 @@ pub struct Response {
 
 impl Response {
     /// True for 200 to 299.
-    #[must_use]
     pub const fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }
 
     /// First value of a header, if it is text; `name` in lower case.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// Target of a redirect as an absolute URL, relative to the request URL `requested`. `None` if there is none.
-    #[must_use]
     pub fn redirect(&self, requested: &str) -> Option<String> {
         match self.status {
             301 | 302 | 303 | 307 | 308 => {
@@ -160,7 +154,6 @@ impl Response {
 
     /// Pause requested by a 429 or 503 response, nanoseconds: `Retry-After`, a date being relative to `wall_ns` (since
     /// the Unix epoch).
-    #[must_use]
     pub fn pause_ns(&self, wall_ns: u64) -> Option<u64> {
         if self.status != 429 && self.status != 503 {
             return None;
@@ -169,14 +162,12 @@ impl Response {
     }
 
     /// `Retry-After` in seconds from `wall_ns`; `None` if missing or invalid.
-    #[must_use]
     pub fn retry_after_s(&self, wall_ns: u64) -> Option<u64> {
         let after = RetryAfter::parse(self.header("retry-after")?)?;
         Some(after.seconds_from(wall_ns))
     }
 
     /// The status as text; for a redirect that is not followed, with its target.
-    #[must_use]
     pub fn status_line(&self) -> String {
         match self.header("location") {
             Some(location) if (300..400).contains(&self.status) => {
@@ -264,7 +255,6 @@ impl Exchange {
     }
 
     /// Whether any byte of the response has arrived.
-    #[must_use]
     pub const fn is_answered(&self) -> bool {
         self.answered
     }

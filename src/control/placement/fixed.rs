@@ -62,13 +62,11 @@ const fn count(table: ConnectionTable, role: Role) -> u16 {
 
 impl Placement {
     /// What a connection is for.
-    #[must_use]
     pub fn role(&self, connection: ConnectionId) -> Role {
         self.connections.get(&connection).map_or(Role::Books, |known| known.role)
     }
 
     /// What a connection is called: fixed ones by their purpose and their place among those, as in `orderbook-1`.
-    #[must_use]
     pub fn name(&self, connection: ConnectionId) -> String {
         let fixed = self.fixed.is_some().then(|| self.connections.get(&connection)).flatten();
         fixed.map_or_else(
@@ -78,7 +76,6 @@ impl Placement {
     }
 
     /// Markets that left a connection which failed, or moved for balance.
-    #[must_use]
     pub fn moved(&self) -> u64 {
         self.fixed.as_ref().map_or(0, |fixed| fixed.moved)
     }
@@ -92,13 +89,11 @@ impl Placement {
     }
 
     /// Connections of the table, and of its share; `None` without a table.
-    #[must_use]
     pub fn share(&self) -> Option<[u32; 2]> {
         self.fixed.as_ref().map(|fixed| [fixed.table.total(), fixed.share.total()])
     }
 
     /// True where the connections are a fixed table.
-    #[must_use]
     pub const fn is_fixed(&self) -> bool {
         self.fixed.is_some()
     }

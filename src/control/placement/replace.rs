@@ -114,20 +114,17 @@ impl Placement {
     }
 
     /// Whether a connection is part of no replacement.
-    #[must_use]
     pub fn is_whole(&self, connection: ConnectionId) -> bool {
         let known = self.connections.get(&connection);
         known.is_some_and(|known| known.replaces.is_empty() && known.replaced_by.is_none())
     }
 
     /// The replacement of a connection, while it has not taken over.
-    #[must_use]
     pub fn replaced_by(&self, from: ConnectionId) -> Option<ConnectionId> {
         self.connections.get(&from).and_then(|old| old.replaced_by)
     }
 
     /// The connections that `to` is to take over from.
-    #[must_use]
     pub fn replaces(&self, to: ConnectionId) -> &[ConnectionId] {
         self.connections.get(&to).map_or(&[], |new| &new.replaces)
     }

@@ -33,13 +33,11 @@ pub struct OpenConnection {
 
 impl Placement {
     /// The state of a connection; `None` when it is unknown or closed.
-    #[must_use]
     pub fn state(&self, connection: ConnectionId) -> Option<ConnectionState> {
         self.connections.get(&connection).map(|known| known.state)
     }
 
     /// The shard of a connection; `None` when it is unknown or closed.
-    #[must_use]
     pub fn shard(&self, connection: ConnectionId) -> Option<ShardId> {
         self.connections.get(&connection).map(|known| known.shard)
     }
@@ -51,7 +49,6 @@ impl Placement {
     }
 
     /// Tokens that the connections for books which are not closing could carry together at the target.
-    #[must_use]
     pub fn capacity_tokens(&self) -> u64 {
         let carries =
             |c: &&Connection| c.role == Role::Books && c.state != ConnectionState::Closing;
@@ -67,7 +64,6 @@ impl Placement {
 
     /// The part of the report that placement knows; sockets' counters and `dials_failed` are
     /// added by the executor.
-    #[must_use]
     pub fn report(&self, registry: &Registry) -> PoolReport {
         let with = |state| self.connections.values().filter(move |c| c.state == state).count();
         let waiting = with(ConnectionState::Waiting) + with(ConnectionState::Dialing);

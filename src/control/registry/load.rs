@@ -23,13 +23,11 @@ impl Load {
     }
 
     /// Tokens whose market has not expired.
-    #[must_use]
     pub const fn active(&self) -> usize {
         self.tokens - self.tokens_expired
     }
 
     /// Expired tokens among all, 0 to 1, for reading only.
-    #[must_use]
     pub fn pollution(&self) -> f64 {
         if self.tokens == 0 { 0.0 } else { self.tokens_expired as f64 / self.tokens as f64 }
     }

@@ -7,19 +7,16 @@ use crate::counter::report::RegistryReport;
 
 impl Registry {
     /// The record of a market.
-    #[must_use]
     pub fn market(&self, market: &MarketId) -> Option<&Record> {
         self.by_market.get(market).map(|&slot| self.record(slot))
     }
 
     /// The record of the market that a token belongs to.
-    #[must_use]
     pub fn market_of(&self, token: &TokenId) -> Option<&Record> {
         self.by_token.get(token).map(|&slot| self.record(slot))
     }
 
     /// True when the market is registered, or was and has been removed.
-    #[must_use]
     pub fn is_known(&self, market: &MarketId) -> bool {
         self.by_market.contains_key(market)
             || self.is_shared(market)
@@ -32,38 +29,32 @@ impl Registry {
     }
 
     /// Tokens that one connection carries at most.
-    #[must_use]
     pub const fn tokens_per_connection(&self) -> usize {
         self.tokens_per_connection
     }
 
     /// Markets that are registered at most.
-    #[must_use]
     pub const fn markets_max(&self) -> usize {
         self.markets_max
     }
 
     /// Tokens of a shard that wait for a connection.
-    #[must_use]
     pub fn pending_tokens(&self, shard: ShardId) -> usize {
         self.pending.get(usize::from(shard.0)).map_or(0, |pending| pending.tokens)
     }
 
     /// Whether a pending market of a shard must not wait for company.
-    #[must_use]
     pub fn has_urgent(&self, shard: ShardId) -> bool {
         self.pending.get(usize::from(shard.0)).is_some_and(|pending| pending.urgent > 0)
     }
 
     /// Tokens that wait for a connection.
-    #[must_use]
     pub const fn pending_tokens_total(&self) -> u64 {
         self.counts.tokens_pending
     }
 
     /// The markets of a shard that have waited longest and together have at most `tokens_max`
     /// tokens, in order. They stay pending until [`Registry::mark_subscribed`].
-    #[must_use]
     pub fn pending_batch(&self, shard: ShardId, tokens_max: usize) -> Vec<MarketId> {
         let mut batch = Vec::new();
         let mut tokens = 0;
@@ -79,7 +70,6 @@ impl Registry {
     }
 
     /// When the longest wait of a shard's pending markets began, monotonic nanoseconds.
-    #[must_use]
     pub fn oldest_pending_since(&self, shard: ShardId) -> Option<u64> {
         let (_, &slot) = self.pending.get(usize::from(shard.0))?.queue.first_key_value()?;
         Some(self.record(slot).since_ns)
@@ -96,7 +86,6 @@ impl Registry {
     }
 
     /// What a connection carries; `None` when nothing.
-    #[must_use]
     pub fn load(&self, connection: ConnectionId) -> Option<&Load> {
         self.loads.get(&connection)
     }
@@ -126,7 +115,6 @@ impl Registry {
     }
 
     /// Markets and tokens by status. O(1) but for markets that share their tokens.
-    #[must_use]
     pub fn report(&self) -> RegistryReport {
         let mut report = self.counts.clone();
         report.markets_shared = self.shared.len() as u64;

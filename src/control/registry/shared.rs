@@ -67,13 +67,11 @@ impl Registry {
     }
 
     /// Whether the market is known and its books are another one's.
-    #[must_use]
     pub fn is_shared(&self, market: &MarketId) -> bool {
         self.shared.by_market.contains_key(market)
     }
 
     /// Whether the market is over and its books stay for another one.
-    #[must_use]
     pub fn is_outlived(&self, market: &MarketId) -> bool {
         self.shared.outlived.contains(market)
     }
@@ -84,7 +82,6 @@ impl Registry {
     }
 
     /// Those of them that have ended. O(such markets).
-    #[must_use]
     pub fn shared_ending_before(&self, wall_ns: u64) -> Vec<MarketId> {
         let ended = |sharer: &Sharer| sharer.end_wall_ns.is_some_and(|end| end < wall_ns);
         let all = self.shared.by_market.iter();

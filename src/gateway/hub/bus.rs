@@ -134,7 +134,6 @@ impl Hub {
     }
 
     /// What has become of its records.
-    #[must_use]
     pub fn bus_counts(&self) -> BusCounts {
         let client = self.bus.and_then(|id| self.clients[id.0 as usize].as_ref());
         let Some(Client { bus: Some(bus), outbox, books, .. }) = client else {

@@ -25,7 +25,6 @@ impl<H: Handler> Books<H> {
 
     /// Live books whose snapshot the new connection has yet to deliver; `None` when `to` takes nothing
     /// over.
-    #[must_use]
     pub fn owing(&self, to: ConnectionSlot) -> Option<u32> {
         self.matcher.outstanding_snapshots(&self.store, to)
     }
@@ -94,7 +93,6 @@ impl<H: Handler> Books<H> {
     }
 
     /// Whether any connection is taking over from another.
-    #[must_use]
     pub fn has_handovers(&self) -> bool {
         self.matcher.is_active()
     }
@@ -182,7 +180,6 @@ impl<H: Handler> Books<H> {
     }
 
     /// How a connection was against the one with the same tokens.
-    #[must_use]
     pub fn race_counts(&self, slot: ConnectionSlot) -> RaceCounts {
         let figures = self.matcher.figures.get(slot.0 as usize);
         figures.map(RaceFigures::counts).unwrap_or_default()

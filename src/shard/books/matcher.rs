@@ -179,7 +179,6 @@ pub(crate) struct StreamMatcher {
 
 impl StreamMatcher {
     /// Whether any connection is taking over from another.
-    #[must_use]
     pub(super) fn is_active(&self) -> bool {
         !self.handovers.is_empty()
     }
@@ -408,7 +407,6 @@ impl StreamMatcher {
     }
 
     /// Whether a handover keeps more than it may of what this connection has not delivered.
-    #[must_use]
     pub(crate) fn is_overrun(&self, slot: ConnectionSlot) -> bool {
         let sum = |handover: &Handover, of: fn(&MarketMatcher) -> usize| {
             handover.markets.values().map(of).sum::<usize>() > HANDOVER_STORED_MAX

@@ -208,13 +208,11 @@ impl<H> Store<H> {
         self.carriers.get(connection.0 as usize).map_or_else(ConnectionId::default, |c| c.name)
     }
 
-    #[must_use]
     pub(super) fn live_on(&self, connection: ConnectionSlot) -> u32 {
         self.carriers.get(connection.0 as usize).map_or(0, |carrier| carrier.live_books)
     }
 
     /// Whether there is a book of this token that `connection` carries.
-    #[must_use]
     pub(crate) fn is_on(&self, token: &TokenId, connection: ConnectionSlot) -> bool {
         self.slot(token.as_str()).is_some_and(|slot| slot.connection == connection)
     }
