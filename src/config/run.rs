@@ -262,7 +262,7 @@ pub struct CaptureFlags {
 
     /// Write an image of each live book once in so many seconds, so that `ringbook book` reads no more than that; 0 is
     /// never.
-    #[arg(long, requires = "capture", value_name = "SECONDS", default_value_t = 60,
+    #[arg(long, requires = "capture", value_name = "SECONDS", default_value_t = 30,
           value_parser = clap::value_parser!(u64).range(0..=300))]
     pub capture_images: u64,
 
