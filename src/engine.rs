@@ -60,7 +60,6 @@ pub enum EngineError {
 
 impl EngineError {
     /// 2 when a setting or flag is at fault, 1 when the host is.
-    #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Setting(_) | Self::Topology(_) | Self::Tls(_) | Self::Service(_) => 2,

@@ -157,7 +157,6 @@ impl Topology {
     }
 
     /// All rings between them.
-    #[must_use]
     pub fn links(&self) -> Vec<LinkPlan> {
         let mut links = Vec::new();
         let mut add = |name: String, depth| links.push(LinkPlan { name, depth });

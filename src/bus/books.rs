@@ -77,7 +77,6 @@ pub struct BusBooks {
 
 impl BusBooks {
     /// The book of a token.
-    #[must_use]
     pub fn book(&self, token: &TokenId) -> Option<&BusBook> {
         self.books.get(token)?.followed()
     }
@@ -88,27 +87,23 @@ impl BusBooks {
     }
 
     /// What was counted.
-    #[must_use]
     pub const fn counts(&self) -> BusCounts {
         self.counts
     }
 
     /// The engines, and how each was against the others.
-    #[must_use]
     pub fn racers(&self) -> Vec<BusRacer> {
         self.races.racers()
     }
 
     /// Tokens of which live books of two engines are different, although both had the same venue time and nothing has
     /// come for 5 s.
-    #[must_use]
     pub fn differing(&self) -> Vec<TokenId> {
         let differ = |feeds: &Feeds| feeds.differ(self.now_ns);
         self.books.iter().filter(|(_, feeds)| differ(feeds)).map(|(token, _)| *token).collect()
     }
 
     /// Engines that run and are not silent.
-    #[must_use]
     pub fn engines(&self) -> usize {
         self.engines.running()
     }

@@ -6,7 +6,7 @@ use super::BusError;
 use super::address::BusOptions;
 use super::producer::{client_config, log_line, refusal};
 use super::record::Topic;
-use crate::base::limits::{BUS_DOWN_NS, BUS_POSITION_WAIT_NS, BUS_RETRY_NS};
+use crate::base::limits::{BUS_DOWN_NS, BUS_POSITION_WAIT_NS, BUS_RETRY_NS, SINK_LOOK_NS};
 use crate::base::time::Clock as _;
 use crate::io::clock::HostClock;
 use foldhash::fast::FixedState;
@@ -18,17 +18,25 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Mutex;
 use std::time::Duration;
 
-struct Context;
+/// Why the broker refuses this client, if it has said so.
+#[derive(Default)]
+struct Context(Mutex<Option<String>>);
 
 impl ClientContext for Context {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
         log_line(facility, line);
     }
 
-    fn error(&self, _error: KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
         log_line("error", reason);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication)
+            && let Ok(mut refusal) = self.0.lock()
+        {
+            *refusal = Some(reason.to_owned());
+        }
     }
 }
 
@@ -126,8 +134,9 @@ impl BusConsumer {
             // Not every broker answers a fetch that waits as soon as there is a record.
             .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "16384");
-        let consumer: BaseConsumer<Context> =
-            config.create_with_context(Context).map_err(|error| fault(refusal(error)))?;
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(Context::default())
+            .map_err(|error| fault(refusal(error)))?;
         let metadata = |name: &str| {
             for _ in 1..(BUS_DOWN_NS / wait_ns).max(1) {
                 if !is_wanted() {
@@ -148,8 +157,13 @@ impl BusConsumer {
                 false => Offset::End,
             };
             let name = topic.full_name(&options.prefix);
-            let found =
-                metadata(&name).map_err(|error| fault(format!("no broker answers: {error}")))?;
+            let found = metadata(&name).map_err(|error| {
+                // What it has said comes with what is polled.
+                let polled = || consumer.poll(Duration::from_nanos(SINK_LOOK_NS));
+                let _ = std::iter::from_fn(polled).take(100).count();
+                let refusal = consumer.context().0.lock().ok().and_then(|mut why| why.take());
+                fault(refusal.unwrap_or_else(|| format!("no broker answers: {error}")))
+            })?;
             let partitions = found.topics().iter().find(|found| found.name() == name);
             let partitions = partitions.map_or(&[][..], |topic| topic.partitions());
             // Only clusters have it.
@@ -283,7 +297,6 @@ impl BusConsumer {
     }
 
     /// Errors that were no end: a broker that is away, a topic that is gone.
-    #[must_use]
     pub const fn failures(&self) -> u64 {
         self.failures
     }

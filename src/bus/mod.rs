@@ -76,7 +76,6 @@ pub struct BusPublisher {
 
 impl BusPublisher {
     /// The figures for the status report.
-    #[must_use]
     pub fn board(&self) -> Arc<BusBoard> {
         Arc::clone(&self.board)
     }
@@ -102,7 +101,6 @@ pub struct ClusterMember {
 
 impl ClusterMember {
     /// The figures for the status report.
-    #[must_use]
     pub fn board(&self) -> Arc<ClusterBoard> {
         Arc::clone(&self.board)
     }

@@ -44,6 +44,8 @@ pub(super) struct Notes {
     pub(super) batch_failed: bool,
     /// The last error that says that no broker answers.
     pub(super) down: Option<String>,
+    /// Why the broker refuses this client.
+    pub(super) refusal: Option<String>,
     /// Tokens whose books are incomplete.
     pub(super) incomplete: Vec<TokenId>,
     /// The broker has no such topic.
@@ -135,11 +137,14 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_line("error", reason);
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.notes.note(|notes| notes.down = Some("no broker answers".to_owned()));
-        } else {
-            self.notes.note(|notes| notes.error = Some(reason.to_owned()));
-        }
+        let why = Some(reason.to_owned());
+        self.notes.note(|notes| match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                notes.down = Some("no broker answers".to_owned());
+            }
+            Some(RDKafkaErrorCode::Authentication) => notes.refusal = why,
+            _ => notes.error = why,
+        });
     }
 }
 

@@ -65,6 +65,7 @@ pub fn start(
         backlog,
         left_out: HashSet::new(),
         waits_since_ns: None,
+        refusal: None,
         answers: 0,
         beat_ns: 0,
         question: None,
@@ -129,6 +130,8 @@ struct Publisher {
     left_out: HashSet<TokenId>,
     /// Since when records wait and none was acknowledged.
     waits_since_ns: Option<u64>,
+    /// Why the broker refuses the producer.
+    refusal: Option<String>,
     /// How often the broker has answered another client since, one time after the other.
     answers: u64,
     /// When the engine says again that it is there.
@@ -448,6 +451,7 @@ impl Publisher {
         let (incomplete, error) = (std::mem::take(&mut notes.incomplete), notes.error.take());
         let (down, lacks_topic, has_records) =
             (notes.down.take(), notes.lacks_topic, notes.records > 0);
+        self.refusal = notes.refusal.take().or(self.refusal.take());
         if notes.batch_failed {
             self.backlog.refuse();
         }
@@ -461,6 +465,7 @@ impl Publisher {
         }
         if has_records {
             self.board.last_record_wall_ns.set(now.wall_ns);
+            self.refusal = None;
             self.set_up();
         } else if let Some(why) = down {
             self.set_down(&why, now);
@@ -521,6 +526,7 @@ impl Publisher {
     }
 
     fn set_down(&self, why: &str, now: Now) {
+        let why = self.refusal.as_deref().unwrap_or(why);
         if self.board.down_since_wall_ns.get() == 0 {
             warn!("the broker {} takes no records, they wait: {why}", self.options.servers);
             self.board.down_since_wall_ns.set(now.wall_ns);

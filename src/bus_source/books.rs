@@ -76,7 +76,6 @@ impl<H: Handler> VenueBooks<H> {
     }
 
     /// The venue.
-    #[must_use]
     pub const fn venue(&self) -> Venue {
         self.venue
     }
@@ -87,7 +86,6 @@ impl<H: Handler> VenueBooks<H> {
     }
 
     /// The figures.
-    #[must_use]
     pub fn figures(&self) -> SourceBooks {
         SourceBooks {
             venue: self.venue.name().to_owned(),

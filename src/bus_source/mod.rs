@@ -55,7 +55,6 @@ pub struct BusSource {
 
 impl BusSource {
     /// The figures for the status report.
-    #[must_use]
     pub fn board(&self) -> Arc<BusSourceBoard> {
         Arc::clone(&self.board)
     }

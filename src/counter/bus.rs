@@ -51,7 +51,6 @@ pub struct BusReport {
 
 impl BusReport {
     /// One line for people, at the end.
-    #[must_use]
     pub fn line(&self) -> String {
         let Self { broker, records, bytes, conflated, failed, trades_lost, .. } = self;
         let mut line = format!(
@@ -68,7 +67,6 @@ impl BusReport {
     }
 
     /// The fault and its consequence, one line; `None` without one.
-    #[must_use]
     pub fn trouble(&self, now_wall_ns: u64) -> Option<String> {
         let Self { broker, error, waiting, journaled, journal, trades_lost, restarts, .. } = self;
         let mut lost = match trades_lost {
@@ -93,7 +91,6 @@ impl BusReport {
     }
 
     /// At the end: whether all trades are there.
-    #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.trades_lost == 0
     }
@@ -157,13 +154,11 @@ impl BusBoard {
     }
 
     /// Trades that are not on the bus.
-    #[must_use]
     pub fn trades_lost(&self) -> u64 {
         self.trades_without_room.get() + self.trades_failed.get()
     }
 
     /// The figures now.
-    #[must_use]
     pub fn read(&self) -> BusReport {
         BusReport {
             broker: self.broker.clone(),

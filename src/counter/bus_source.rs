@@ -47,7 +47,6 @@ pub struct BusSourceReport {
 
 impl BusSourceReport {
     /// The fault and its consequence, one line; `None` without one.
-    #[must_use]
     pub fn trouble(&self) -> Option<String> {
         let Self { broker, engines, error, .. } = self;
         if !error.is_empty() {

@@ -51,7 +51,6 @@ pub struct ClusterReport {
 
 impl ClusterReport {
     /// The fault and its consequence, one line; `None` without one.
-    #[must_use]
     pub fn trouble(&self) -> Option<String> {
         let Self { group, engine, error, slices_followed, .. } = self;
         let why = if error.is_empty() { "it has not joined yet" } else { error };
@@ -63,7 +62,6 @@ impl ClusterReport {
     }
 
     /// Its share of the connections of an account; `None` without such an account.
-    #[must_use]
     pub fn share_notice(&self) -> Option<String> {
         let Self { engine, members, connections_share: share, connections_account: all, .. } = self;
         (*share > 0).then(|| {
@@ -72,7 +70,6 @@ impl ClusterReport {
     }
 
     /// That it scans although another member should; `None` otherwise.
-    #[must_use]
     pub fn catalog_notice(&self) -> Option<String> {
         let Self { group, engine, catalog_silent_seconds: seconds, .. } = self;
         (*seconds > 0).then(|| {

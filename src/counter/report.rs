@@ -148,7 +148,6 @@ pub struct ReplacementReport {
 
 impl RecycleReport {
     /// `completed` among the ended ones, 0 to 1; `None` before the first.
-    #[must_use]
     pub fn rate(&self) -> Option<f64> {
         let ended = self.completed + self.failed;
         (ended > 0).then(|| self.completed as f64 / ended as f64)

@@ -153,7 +153,6 @@ impl BlockingPools {
     }
 
     /// A handle for another thread.
-    #[must_use]
     pub fn handle(&self) -> BlockingHandle {
         self.handle.clone()
     }

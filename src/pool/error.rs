@@ -80,7 +80,6 @@ pub enum PoolError {
 
 impl PoolError {
     /// Kind for counting.
-    #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Connection(error) => match error {

@@ -114,7 +114,6 @@ impl Limits {
     }
 
     /// The limits of the slots.
-    #[must_use]
     pub const fn slots(&self) -> SlotLimits {
         SlotLimits {
             min: self.min,
@@ -127,7 +126,6 @@ impl Limits {
     }
 
     /// Timeout of a probe, nanoseconds.
-    #[must_use]
     pub fn probe_timeout_ns(&self) -> u64 {
         POOL_PROBE_TIMEOUT_NS.min(self.request_timeout_ns)
     }
@@ -199,7 +197,6 @@ impl Service {
     }
 
     /// Base URL of requests, without a trailing slash.
-    #[must_use]
     pub fn url(&self) -> String {
         let mut url = format!("{}://{}", self.kind.name(), self.authority());
         url.push_str(&self.path);
@@ -207,7 +204,6 @@ impl Service {
     }
 
     /// `Host` of requests: host, and the port unless it is the protocol's usual one.
-    #[must_use]
     pub fn authority(&self) -> String {
         let mut url = String::new();
         // An IPv6 address needs brackets.
@@ -222,7 +218,6 @@ impl Service {
     }
 
     /// Whether `url` has the kind, host and port of this service.
-    #[must_use]
     pub fn owns(&self, url: &str) -> bool {
         Endpoint::parse(url, self.kind.schemes()).is_ok_and(|endpoint| {
             endpoint.host.eq_ignore_ascii_case(&self.host)

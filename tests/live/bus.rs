@@ -2,6 +2,7 @@
 //!
 //! Runs on:  test threads; engine, venue and mock on threads of this process.
 mod replaced;
+mod sasl;
 mod secured;
 
 use crate::gateway::Rig;

@@ -16,11 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A file that only its owner may read.
-fn write_private(path: &Path, text: &str) {
+pub(super) fn write_private(path: &Path, text: &str) {
     let mut options = std::fs::File::options();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
+
+pub(super) const LOOK: Duration = Duration::from_millis(1);
 
 /// An address that has TLS, in front of a broker on loopback that has none.
 fn terminate(broker: SocketAddr, certificate: &Certificate) -> SocketAddr {
@@ -41,17 +43,26 @@ fn terminate(broker: SocketAddr, certificate: &Certificate) -> SocketAddr {
     address
 }
 
-/// Passes bytes on. In the broker's answers its own port becomes the one that has TLS.
+/// Passes bytes on. In the broker's answers its own port becomes `port`.
 fn relay(
     mut tls: StreamOwned<ServerConnection, TcpStream>,
     broker: SocketAddr,
     port: u16,
 ) -> io::Result<()> {
+    tls.sock.set_read_timeout(Some(LOOK))?;
+    tls.sock.set_nodelay(true)?;
+    pass(&mut tls, broker, port)
+}
+
+/// The same for a client whose reads end after [`LOOK`].
+pub(super) fn pass(
+    client: &mut (impl Read + Write),
+    broker: SocketAddr,
+    port: u16,
+) -> io::Result<()> {
     let mut server = TcpStream::connect(broker)?;
-    for socket in [&tls.sock, &server] {
-        socket.set_read_timeout(Some(Duration::from_millis(1)))?;
-        socket.set_nodelay(true)?;
-    }
+    server.set_read_timeout(Some(LOOK))?;
+    server.set_nodelay(true)?;
     let host = broker.ip().to_string();
     let named = |port: u16| [host.as_bytes(), &i32::from(port).to_be_bytes()].concat();
     let (from, to) = (named(broker.port()), named(port));
@@ -59,7 +70,7 @@ fn relay(
     let is_late =
         |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
     loop {
-        match tls.read(&mut buffer) {
+        match client.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => server.write_all(&buffer[..count])?,
             Err(error) if is_late(&error) => {}
@@ -83,9 +94,9 @@ fn relay(
             for place in places {
                 answer[place..place + to.len()].copy_from_slice(&to);
             }
-            tls.write_all(&answer)?;
+            client.write_all(&answer)?;
         }
-        tls.flush()?;
+        client.flush()?;
     }
 }
 
