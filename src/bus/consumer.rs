@@ -21,7 +21,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Why the broker refuses this client, if it has said so.
+/// Why the broker refuses this client.
 #[derive(Default)]
 struct Context(Mutex<Option<String>>);
 
@@ -158,7 +158,7 @@ impl BusConsumer {
             };
             let name = topic.full_name(&options.prefix);
             let found = metadata(&name).map_err(|error| {
-                // What it has said comes with what is polled.
+                // Its reason comes with what is polled.
                 let polled = || consumer.poll(Duration::from_nanos(SINK_LOOK_NS));
                 let _ = std::iter::from_fn(polled).take(100).count();
                 let refusal = consumer.context().0.lock().ok().and_then(|mut why| why.take());
