@@ -7,14 +7,18 @@ use crate::base::price::{Price, Quantity};
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
-/// Levels stored of a message; the further ones of a larger message are not.
+/// Levels stored of a message.
 const TOUCHED_MAX: usize = 8;
+/// Which changes are open is not known.
+pub const OPEN_UNKNOWN: u64 = u64::MAX;
 
 /// The levels that a message has changed, by hash; of a snapshot, the book.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Touched {
     keys: [u32; TOUCHED_MAX],
     count: u8,
+    /// It has changed more.
+    is_cut: bool,
 }
 
 fn touched_key(token: &str, level: Option<(Side, Price)>) -> u32 {
@@ -25,11 +29,12 @@ impl Touched {
     /// Those of an event; none of a trade or a tick size.
     pub fn by(event: &Event<'_>) -> Self {
         let mut touched = Self::default();
-        let mut add = |key| {
-            if let Some(place) = touched.keys.get_mut(usize::from(touched.count)) {
+        let mut add = |key| match touched.keys.get_mut(usize::from(touched.count)) {
+            Some(place) => {
                 *place = key;
                 touched.count += 1;
             }
+            None => touched.is_cut = true,
         };
         match event {
             Event::Changes(changes) => changes.iter().for_each(|(token, change)| {
@@ -47,7 +52,8 @@ impl Touched {
 }
 
 /// Which changes of a message, a bit each, are still to be applied behind messages that were after it, or in the same
-/// millisecond: those of levels that these have not changed. `None`: nothing was after it, or it changes no level.
+/// millisecond: those of levels that these have not changed; or [`OPEN_UNKNOWN`]. `None`: nothing was after it, or it
+/// changes no level.
 pub fn open_changes<'t>(
     event: &Event<'_>,
     others: impl Iterator<Item = (u64, &'t Touched)> + Clone,
@@ -60,12 +66,18 @@ pub fn open_changes<'t>(
         Event::Snapshot(_) | Event::TickSize(_) => Some(0),
         Event::Changes(changes) => {
             let mut open = 0;
-            for (place, (token, change)) in changes.iter().enumerate().take(64) {
+            for (place, (token, change)) in changes.iter().enumerate() {
                 let level = touched_key(token, Some((change.side, change.level.price)));
                 let book = touched_key(token, None);
                 let is_changed =
                     after.clone().any(|touched| touched.has(level) || touched.has(book));
-                open |= u64::from(!is_changed) << place;
+                if is_changed {
+                    continue;
+                }
+                if place >= 64 || after.clone().any(|touched| touched.is_cut) {
+                    return Some(OPEN_UNKNOWN);
+                }
+                open |= 1 << place;
             }
             Some(open)
         }

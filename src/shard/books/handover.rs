@@ -9,9 +9,9 @@ use crate::base::limits::{HANDOVER_AGE_NS, HANDOVER_STEP_NS};
 use crate::base::time::Now;
 use crate::counter::race::{RaceCounts, RaceFigures};
 use crate::counter::shard::HandoverCounts;
-use crate::market::book::{Book, BookState, ladder::Ladder};
+use crate::market::book::{Book, BookState, StaleReason, ladder::Ladder};
 use crate::market::event::{ChangeSpan, Changes, Event};
-use crate::market::owned::{OwnedEvent, Touched};
+use crate::market::owned::{OPEN_UNKNOWN, OwnedEvent, Touched};
 use crate::shard::publish::Handler;
 use std::cmp::Ordering;
 
@@ -186,10 +186,18 @@ impl<H: Handler> Books<H> {
     }
 
     /// Applies those changes of a message that nothing after it has changed, and leaves the books at the time and hash
-    /// of what was after it.
+    /// of what was after it. Where that is not known they are stale.
     #[cold]
     pub(super) fn apply_behind(&mut self, event: &Event<'_>, open: u64, wall_ns: u64) {
         let Event::Changes(changes) = event else { return };
+        if open == OPEN_UNKNOWN {
+            for (token, _) in changes.iter() {
+                if let Some(index) = self.store.find(token) {
+                    self.store.set_stale(index, StaleReason::TimesDisagree, wall_ns);
+                }
+            }
+            return;
+        }
         let open = changes.changes.iter().enumerate().filter(|(place, _)| open >> place & 1 == 1);
         let spans: Vec<ChangeSpan> = open.map(|(_, change)| *change).collect();
         if spans.is_empty() {

@@ -42,7 +42,7 @@ impl Handler for Scribe {
         let Change { level, .. } = change;
         self.note(view, format!("{} {}x{}", view.token, level.price, level.quantity));
         let version = self.versions.entry(view.token.to_string()).or_default();
-        assert!(view.facts.updates > *version, "{} goes back to {version}", view.token);
+        assert!(view.facts.updates >= *version, "{} goes back to {version}", view.token);
         *version = view.facts.updates;
     }
     fn on_trade(&mut self, view: &BookView<'_>, trade: &Trade<'_>) {

@@ -230,3 +230,32 @@ fn a_message_that_the_venue_repeats_does_not_take_a_book_back() {
         run.assert_books(&venue);
     }
 }
+
+/// A message of market 0 with changes of these prices, in cents.
+fn changes(ms: u64, prices: std::ops::Range<u32>) -> String {
+    let one =
+        |price| format!(r#"{{"asset_id":"11","price":"0.{price:02}","size":"3","side":"BUY"}}"#);
+    let list: Vec<String> = prices.map(one).collect();
+    format!(
+        r#"{{"market":"0x0","price_changes":[{}],"timestamp":"{ms}","event_type":"price_change"}}"#,
+        list.join(",")
+    )
+}
+
+/// Of a message with many changes not all are stored: whether a level of an earlier one was among them is not known.
+#[test]
+fn a_book_is_stale_where_it_is_not_known_which_change_is_the_last() {
+    for (first, late) in [(OLD, NEW), (NEW, OLD)] {
+        for (prices, is_live) in [(1..9, true), (1..10, false)] {
+            let mut venue = Venue::new(1);
+            let mut run = racing(&mut venue);
+            run.feed(first, &changes(venue.ms + 1, prices));
+            run.feed(late, &changes(venue.ms, 20..21));
+            let mut image = BookImage::default();
+            assert!(run.intake.books.fill_image("11", &mut image));
+            assert_eq!(image.state == BookState::Live, is_live, "{}", image.state.name());
+            let has_level = image.bids.iter().any(|level| level.price.0 == 200_000);
+            assert_eq!(has_level, is_live);
+        }
+    }
+}
