@@ -109,7 +109,7 @@ impl Capture {
             flush: Duration::from_secs(1),
             file_bytes: 1_024_000_000,
             file_age: Duration::from_hours(1),
-            images: Duration::from_mins(1),
+            images: Duration::from_secs(30),
             keep_age: None,
             keep_bytes: None,
             on_close: None,
@@ -130,7 +130,7 @@ impl Capture {
     }
 
     /// Writes an image of each live book once in so long, at most 5 minutes; 0 is never. A replay to some time begins
-    /// at the last one. Default: 1 minute.
+    /// at the last one. Default: 30 seconds.
     #[must_use]
     pub fn images(self, round: Duration) -> Self {
         Self { images: round, ..self }
